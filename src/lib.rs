@@ -1,1 +1,8 @@
-//! Rolegate.
+//! Rolegate: a self-hosted identity broker and single-sign-on proxy for the AWS console.
+
+pub mod access;
+pub mod audit;
+pub mod aws;
+pub mod clock;
+pub mod identity;
+pub mod store;

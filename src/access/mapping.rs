@@ -1,0 +1,111 @@
+//! Mappings: a group gives a role, under conditions.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{GroupKey, SessionDuration, TargetArn};
+
+/// The id of a mapping or rule: a UUIDv7 in the store, `file:LINE` in a mapping file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MappingId(pub String);
+
+impl fmt::Display for MappingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a row comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The store, edited on the pages and the command line.
+    Store,
+    /// The mapping file, at this line.
+    File {
+        /// The line of the row's header.
+        line: usize,
+    },
+}
+
+/// What a mapping asks for before it gives its role.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Conditions {
+    /// From this moment on it gives nothing; role sessions end no later.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub expires: Option<OffsetDateTime>,
+    /// The longest role session it gives.
+    pub max_duration: Option<SessionDuration>,
+    /// Gives the role under AWS's ReadOnlyAccess as session policy, never more.
+    pub read_only: bool,
+    /// Asks for a second factor. Cannot be enforced by this version, so it gives nothing.
+    pub require_mfa: bool,
+    /// Asks the person for a reason, which goes to the audit log.
+    pub require_reason: bool,
+    /// Asks a member of this group to approve. Cannot be enforced by this version: gives nothing.
+    pub require_approval_by: Option<String>,
+}
+
+/// A condition that this version knows and cannot enforce; its mapping gives nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unenforceable {
+    /// `require_mfa`
+    RequireMfa,
+    /// `require_approval_by`
+    RequireApprovalBy,
+}
+
+impl Unenforceable {
+    /// The key in configuration and tables.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::RequireMfa => "require_mfa",
+            Self::RequireApprovalBy => "require_approval_by",
+        }
+    }
+}
+
+impl Conditions {
+    /// The first condition that this version cannot enforce.
+    pub fn unenforceable(&self) -> Option<Unenforceable> {
+        if self.require_mfa {
+            Some(Unenforceable::RequireMfa)
+        } else if self.require_approval_by.is_some() {
+            Some(Unenforceable::RequireApprovalBy)
+        } else {
+            None
+        }
+    }
+
+    /// Whether nothing is given any more at `now`.
+    pub fn is_expired(&self, now: OffsetDateTime) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// How many things are asked of the person; fewer is preferred.
+    pub(super) fn obligations(&self) -> usize {
+        usize::from(self.require_reason) + usize::from(self.read_only)
+    }
+}
+
+/// One row of the table: members of `group` may open `role`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapping {
+    /// The row's id.
+    pub id: MappingId,
+    /// Who: members of this group.
+    pub group: GroupKey,
+    /// What they may open.
+    pub role: TargetArn,
+    /// What is asked for first.
+    pub conditions: Conditions,
+    /// The ticket or note that explains the row.
+    pub ticket: Option<String>,
+    /// Where the row comes from.
+    pub origin: Origin,
+}

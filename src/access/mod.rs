@@ -1,0 +1,32 @@
+//! Who may open what: people, groups, accounts, roles, mappings, and the decision.
+//!
+//! Pure. Never here: I/O, async, a clock, HTTP, an SDK. Times come in as arguments, and the only
+//! way to a [`Grant`] is [`Policy::authorize`].
+
+mod account;
+mod arn;
+mod dn;
+mod duration;
+mod grant;
+mod identity;
+mod mapping;
+mod policy;
+mod role;
+mod rule;
+mod session_name;
+
+pub use account::Account;
+pub use arn::{AccountId, ArnError, Partition, TargetArn, TargetKind};
+pub use dn::{Dn, DnError};
+pub use duration::{DurationError, SessionDuration};
+pub use grant::{Clipped, Delivery, Grant, Limit, Request};
+pub use identity::{
+    AuthenticationMethod, ConnectorId, Group, GroupKey, GroupKeyError, GroupKeyForm, Identity,
+};
+pub use mapping::{Conditions, Mapping, MappingId, Origin, Unenforceable};
+pub use policy::{
+    Entitlement, Giver, NotEntitled, Policy, PolicyProblem, PolicySettings, PolicyTables,
+};
+pub use role::{EffectiveRole, GrantMethod, Role, RoleDefaults};
+pub use rule::{MappingRule, RuleError};
+pub use session_name::{NameTemplate, RoleSessionName, SourceIdentity, TemplateError};

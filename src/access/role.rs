@@ -1,0 +1,168 @@
+//! Roles: what can be opened, by which grant method, within which limits.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{NameTemplate, SessionDuration, TargetArn};
+
+/// How STS credentials are obtained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GrantMethod {
+    /// `sts:AssumeRole` with the broker's own credentials.
+    AssumeRole,
+    /// `sts:AssumeRoleWithSAML`.
+    AssumeRoleWithSaml,
+    /// `sts:AssumeRoleWithWebIdentity`.
+    AssumeRoleWithWebIdentity,
+    /// `sts:GetFederationToken`.
+    FederationToken,
+    /// `sts:GetSessionToken`.
+    SessionToken,
+}
+
+impl GrantMethod {
+    /// Every grant method.
+    pub const ALL: [Self; 5] = [
+        Self::AssumeRole,
+        Self::AssumeRoleWithSaml,
+        Self::AssumeRoleWithWebIdentity,
+        Self::FederationToken,
+        Self::SessionToken,
+    ];
+
+    /// The name in configuration and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AssumeRole => "assume-role",
+            Self::AssumeRoleWithSaml => "assume-role-with-saml",
+            Self::AssumeRoleWithWebIdentity => "assume-role-with-web-identity",
+            Self::FederationToken => "federation-token",
+            Self::SessionToken => "session-token",
+        }
+    }
+
+    /// Whether this version can grant by it; a role with another method loads and grants nothing.
+    pub fn is_available(self) -> bool {
+        self == Self::AssumeRole
+    }
+}
+
+impl fmt::Display for GrantMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for GrantMethod {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|method| method.as_str() == text)
+            .ok_or_else(|| {
+                let known: Vec<&str> = Self::ALL.into_iter().map(Self::as_str).collect();
+                format!(
+                    "`{text}` is not a grant method; there are: {}",
+                    known.join(", ")
+                )
+            })
+    }
+}
+
+/// What roles say where they say nothing themselves: for all, or for one account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RoleDefaults {
+    /// How credentials are obtained.
+    pub grant_method: Option<GrantMethod>,
+    /// The credential source's id.
+    pub credential_source: Option<String>,
+    /// The ExternalId that the trust policies ask for.
+    pub external_id: Option<String>,
+    /// The longest role session.
+    pub max_duration: Option<SessionDuration>,
+    /// The region that STS is asked in and the console opens in.
+    pub region: Option<String>,
+    /// What goes to CloudTrail as SourceIdentity; needs `sts:SetSourceIdentity` in the trust.
+    pub source_identity: Option<NameTemplate>,
+}
+
+impl RoleDefaults {
+    /// These defaults, and `other` where they say nothing.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        Self {
+            grant_method: self.grant_method.or(other.grant_method),
+            credential_source: self
+                .credential_source
+                .clone()
+                .or_else(|| other.credential_source.clone()),
+            external_id: self
+                .external_id
+                .clone()
+                .or_else(|| other.external_id.clone()),
+            max_duration: self.max_duration.or(other.max_duration),
+            region: self.region.clone().or_else(|| other.region.clone()),
+            source_identity: self
+                .source_identity
+                .clone()
+                .or_else(|| other.source_identity.clone()),
+        }
+    }
+}
+
+/// A role that can be opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// Its ARN, the key of its row.
+    pub arn: TargetArn,
+    /// A line for people.
+    pub description: Option<String>,
+    /// What it says itself; the account's and the general defaults fill the rest.
+    pub own: RoleDefaults,
+    /// An inline session policy (JSON) that narrows every session; at most 2,048 characters.
+    pub session_policy: Option<String>,
+    /// Managed policies that narrow every session; at most 10.
+    pub policy_arns: Vec<String>,
+    /// Session tags sent with every session; needs `sts:TagSession` in the trust.
+    pub session_tags: BTreeMap<String, String>,
+    /// Whether edits that touch it need a second person, and rules must say so to give it.
+    pub protected: bool,
+    /// A disabled role is shown to nobody and grants nothing.
+    pub disabled: bool,
+}
+
+/// A role's settings after its account's and the general defaults have filled the gaps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EffectiveRole {
+    /// How credentials are obtained.
+    pub grant_method: GrantMethod,
+    /// The credential source's id, `default` unless something names another.
+    pub credential_source: String,
+    /// The ExternalId that the trust policy asks for.
+    pub external_id: Option<String>,
+    /// The longest role session; one hour unless something says otherwise, as in IAM.
+    pub max_duration: SessionDuration,
+    /// The region that STS is asked in and the console opens in, where one is set.
+    pub region: Option<String>,
+    /// What goes to CloudTrail as SourceIdentity.
+    pub source_identity: Option<NameTemplate>,
+}
+
+impl From<RoleDefaults> for EffectiveRole {
+    fn from(settings: RoleDefaults) -> Self {
+        Self {
+            grant_method: settings.grant_method.unwrap_or(GrantMethod::AssumeRole),
+            credential_source: settings
+                .credential_source
+                .unwrap_or_else(|| "default".to_owned()),
+            external_id: settings.external_id,
+            max_duration: settings.max_duration.unwrap_or(SessionDuration::HOUR),
+            region: settings.region,
+            source_identity: settings.source_identity,
+        }
+    }
+}

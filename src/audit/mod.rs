@@ -1,0 +1,195 @@
+//! What happened, in one documented form, and the hash chain that keeps it honest.
+//!
+//! Never here: secrets. An event is written before the act it announces; without it there is no
+//! act. Entry points: [`AuditEvent`], [`chain`].
+
+pub mod chain;
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// Who did something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Actor {
+    /// A person, signed in or trying to.
+    Person {
+        /// The connector.
+        connector: String,
+        /// The stable id, where one is known.
+        subject: Option<String>,
+        /// The canonical user name, where one is known.
+        username: Option<String>,
+    },
+    /// The command line on the host, by user id.
+    Host {
+        /// The operating system's user id.
+        uid: u32,
+    },
+    /// The mapping file, by its content's hash.
+    File {
+        /// SHA-256, in hexadecimal.
+        hash: String,
+    },
+    /// The program itself.
+    System,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Action {
+    /// A person signed in, or was refused.
+    #[serde(rename = "sign_in")]
+    SignIn,
+    /// A person signed out, or was signed out.
+    #[serde(rename = "sign_out")]
+    SignOut,
+    /// A console session was asked for.
+    #[serde(rename = "console.open")]
+    ConsoleOpen,
+    /// Credentials were asked for.
+    #[serde(rename = "credentials.issue")]
+    CredentialsIssue,
+    /// A person's groups were read again.
+    #[serde(rename = "groups.refresh")]
+    GroupsRefresh,
+    /// An account row changed.
+    #[serde(rename = "account.change")]
+    AccountChange,
+    /// A role row changed.
+    #[serde(rename = "role.change")]
+    RoleChange,
+    /// A mapping row changed.
+    #[serde(rename = "mapping.change")]
+    MappingChange,
+    /// A rule row changed.
+    #[serde(rename = "rule.change")]
+    RuleChange,
+    /// The program started.
+    #[serde(rename = "program.start")]
+    ProgramStart,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 10] = [
+        Self::SignIn,
+        Self::SignOut,
+        Self::ConsoleOpen,
+        Self::CredentialsIssue,
+        Self::GroupsRefresh,
+        Self::AccountChange,
+        Self::RoleChange,
+        Self::MappingChange,
+        Self::RuleChange,
+        Self::ProgramStart,
+    ];
+
+    /// The name in rows, filters and exports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign_in",
+            Self::SignOut => "sign_out",
+            Self::ConsoleOpen => "console.open",
+            Self::CredentialsIssue => "credentials.issue",
+            Self::GroupsRefresh => "groups.refresh",
+            Self::AccountChange => "account.change",
+            Self::RoleChange => "role.change",
+            Self::MappingChange => "mapping.change",
+            Self::RuleChange => "rule.change",
+            Self::ProgramStart => "program.start",
+        }
+    }
+}
+
+/// How it went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Announced: the act follows, and a row with the same intent id tells its end.
+    Intent,
+    /// Done.
+    Ok,
+    /// Refused by us.
+    Refused,
+    /// Failed at somebody else: the directory, STS, the sign-in endpoint.
+    Failed,
+    /// Announced, and the program ended before its end was written.
+    Unknown,
+}
+
+impl Outcome {
+    /// The name in rows, filters and exports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Intent => "intent",
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One row of the audit log. The names of these fields are a contract with whoever reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEvent {
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// What.
+    pub action: Action,
+    /// How it went.
+    pub outcome: Outcome,
+    /// Who.
+    pub actor: Actor,
+    /// From where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_address: Option<IpAddr>,
+    /// The id on the response and in the log lines of the same request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The role's ARN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The account's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The intent that this row announces or ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<String>,
+    /// A stable code saying why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What else belongs to this action: session name, AWS request id, before and after.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, serde_json::Value>,
+}
+
+impl AuditEvent {
+    /// An event with nothing but the four things that every row has.
+    pub fn new(at: OffsetDateTime, action: Action, outcome: Outcome, actor: Actor) -> Self {
+        Self {
+            at,
+            action,
+            outcome,
+            actor,
+            client_address: None,
+            request_id: None,
+            role: None,
+            account: None,
+            intent: None,
+            reason: None,
+            details: BTreeMap::new(),
+        }
+    }
+
+    /// The same event with one more detail.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.details.insert(key.to_owned(), value.into());
+        self
+    }
+}

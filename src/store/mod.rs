@@ -1,0 +1,311 @@
+//! What outlives a request: tables, sign-in sessions, role sessions, the audit log.
+//!
+//! Traits per table family, and one SQL implementation of them. Never here: decisions. Times are
+//! stored as UTC milliseconds, ids are UUIDv7, a sign-in session's id is stored as its hash.
+//! Entry points: the traits, `sql::SqlStore`.
+
+pub mod sql;
+
+use std::{collections::BTreeMap, error::Error};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use time::OffsetDateTime;
+
+use crate::{
+    access::{
+        Account, AccountId, Identity, Mapping, MappingId, MappingRule, PolicyTables, Role,
+        TargetArn,
+    },
+    audit::{Action, Actor, AuditEvent, Outcome},
+};
+
+/// Why the store did not do it.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The database cannot be reached, written or trusted. Nothing was changed.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// The table was edited since the decision was made.
+    #[error("the table was edited meanwhile")]
+    PolicyChanged,
+    /// The row would break a rule of the table.
+    #[error("{0}")]
+    Conflict(String),
+    /// There is no such row.
+    #[error("{0} does not exist")]
+    NotFound(String),
+}
+
+/// One change of the tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Adds an account or replaces it.
+    PutAccount(Account),
+    /// Removes an account; its roles must be gone.
+    RemoveAccount(AccountId),
+    /// Adds a role or replaces it.
+    PutRole(Box<Role>),
+    /// Removes a role; its mappings must be gone.
+    RemoveRole(TargetArn),
+    /// Adds a mapping, or replaces the one with the same group and role.
+    PutMapping(Mapping),
+    /// Ends a mapping.
+    EndMapping(MappingId),
+    /// Adds a rule or replaces the one with the same id.
+    PutRule(MappingRule),
+    /// Ends a rule.
+    EndRule(MappingId),
+}
+
+/// Who changes the tables, when and why; goes into the audit rows.
+#[derive(Debug, Clone)]
+pub struct EditContext {
+    /// Who.
+    pub actor: Actor,
+    /// When.
+    pub at: OffsetDateTime,
+    /// A ticket or a sentence.
+    pub reason: Option<String>,
+    /// The request, where it came by one.
+    pub request_id: Option<String>,
+}
+
+/// What an edit did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// The version of the tables from now on.
+    pub version: i64,
+    /// How many rows really changed; a row put as it was is none.
+    pub changed: usize,
+}
+
+/// Accounts, roles, mappings and rules.
+#[async_trait]
+pub trait PolicyStore: Send + Sync {
+    /// All rows, as one consistent reading.
+    async fn tables(&self) -> Result<PolicyTables, StoreError>;
+
+    /// The number that every edit raises; one cheap read.
+    async fn policy_version(&self) -> Result<i64, StoreError>;
+
+    /// Makes all changes or none, with one audit row each (before and after), and raises the
+    /// version, in one transaction.
+    async fn apply(
+        &self,
+        changes: Vec<Change>,
+        context: &EditContext,
+    ) -> Result<Applied, StoreError>;
+}
+
+/// A browser session with the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInSession {
+    /// SHA-256 of the session's id, in hexadecimal; the id itself is the cookie's secret.
+    pub id_hash: String,
+    /// Who, with the groups as last read.
+    pub identity: Identity,
+    /// The address that signed in.
+    pub client_address: String,
+    /// The browser, as it names itself; cut to 200 characters.
+    pub user_agent: String,
+    /// When it began; the absolute timeout counts from here.
+    pub created_at: OffsetDateTime,
+    /// When it was last used; touched at most once a minute.
+    pub last_seen_at: OffsetDateTime,
+    /// When it ends, whatever happens.
+    pub expires_at: OffsetDateTime,
+}
+
+/// Sign-in sessions; they survive a restart.
+#[async_trait]
+pub trait SignInSessions: Send + Sync {
+    /// Writes a session, new or changed.
+    async fn save_session(&self, session: &SignInSession) -> Result<(), StoreError>;
+
+    /// Reads a session by the hash of its id.
+    async fn session(&self, id_hash: &str) -> Result<Option<SignInSession>, StoreError>;
+
+    /// Notes that a session was used.
+    async fn touch_session(&self, id_hash: &str, at: OffsetDateTime) -> Result<(), StoreError>;
+
+    /// Ends a session.
+    async fn end_session(&self, id_hash: &str) -> Result<(), StoreError>;
+
+    /// A person's sessions, newest first.
+    async fn sessions_of(
+        &self,
+        connector: &str,
+        subject: &str,
+    ) -> Result<Vec<SignInSession>, StoreError>;
+
+    /// Ends every session of a person; says how many there were.
+    async fn end_sessions_of(&self, connector: &str, subject: &str) -> Result<u64, StoreError>;
+
+    /// Removes sessions past their end or not used since `idle_since`; says how many.
+    async fn sweep_sessions(
+        &self,
+        now: OffsetDateTime,
+        idle_since: OffsetDateTime,
+    ) -> Result<u64, StoreError>;
+}
+
+/// One set of temporary credentials that was issued; never the secret itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleSession {
+    /// The intent that announced it, a UUIDv7.
+    pub id: String,
+    /// The person's connector.
+    pub connector: String,
+    /// The person's stable id.
+    pub subject: String,
+    /// The role's ARN.
+    pub role: String,
+    /// `console` or `credentials`.
+    pub delivery: String,
+    /// The RoleSessionName.
+    pub session_name: String,
+    /// The access key id that STS issued; console calls may show another.
+    pub access_key_id: String,
+    /// STS's request id.
+    pub aws_request_id: Option<String>,
+    /// Whether it was narrowed to reading.
+    pub read_only: bool,
+    /// When it was issued.
+    pub started_at: OffsetDateTime,
+    /// When it ends.
+    pub expires_at: OffsetDateTime,
+}
+
+/// What a person set for themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preferences {
+    /// Role ARNs marked as favourites, in the order they were marked.
+    pub favourites: Vec<String>,
+    /// Role ARNs opened lately, newest first, without doubles, at most 12.
+    pub recents: Vec<String>,
+    /// Small settings by name: `theme`, `sign_out_first`, `shortcuts`.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// What belongs to one person.
+#[async_trait]
+pub trait PersonStore: Send + Sync {
+    /// A person's role sessions, newest first, at most `limit`.
+    async fn role_sessions(
+        &self,
+        connector: &str,
+        subject: &str,
+        limit: u32,
+    ) -> Result<Vec<RoleSession>, StoreError>;
+
+    /// What a person set.
+    async fn preferences(&self, connector: &str, subject: &str) -> Result<Preferences, StoreError>;
+
+    /// Marks or unmarks a favourite.
+    async fn set_favourite(
+        &self,
+        connector: &str,
+        subject: &str,
+        role: &str,
+        is_favourite: bool,
+    ) -> Result<(), StoreError>;
+
+    /// Keeps one small setting.
+    async fn set_setting(
+        &self,
+        connector: &str,
+        subject: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<(), StoreError>;
+}
+
+/// A row of the audit log as it stands in the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditRow {
+    /// Its place: 1, 2, 3… without a gap.
+    pub seq: i64,
+    /// What happened.
+    pub event: AuditEvent,
+    /// The chain's hash at this row, in hexadecimal.
+    pub hash: String,
+}
+
+/// Which rows to list; everything that is set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// By the actor's user name or subject.
+    pub person: Option<String>,
+    /// By account id.
+    pub account: Option<String>,
+    /// By role ARN.
+    pub role: Option<String>,
+    /// By action.
+    pub action: Option<Action>,
+    /// By outcome.
+    pub outcome: Option<Outcome>,
+    /// Not before.
+    pub since: Option<OffsetDateTime>,
+    /// Before.
+    pub until: Option<OffsetDateTime>,
+    /// Only rows with a smaller `seq`: the keyset cursor of the next page.
+    pub before: Option<i64>,
+    /// How many at most; newest first.
+    pub limit: u32,
+}
+
+/// What walking the whole chain found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChainStatus {
+    /// Every row follows from the one before.
+    Holds {
+        /// How many rows.
+        rows: i64,
+        /// The head's hash.
+        head: String,
+    },
+    /// The first row that does not.
+    Broken {
+        /// Its place.
+        seq: i64,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// The audit log.
+#[async_trait]
+pub trait AuditLog: Send + Sync {
+    /// Appends one event; durable when this returns. Says its place.
+    async fn append(&self, event: &AuditEvent) -> Result<i64, StoreError>;
+
+    /// Appends the intent of a grant, in a transaction that fails with
+    /// [`StoreError::PolicyChanged`] when the tables are no longer at `policy_version`.
+    async fn announce(&self, event: &AuditEvent, policy_version: i64) -> Result<i64, StoreError>;
+
+    /// Appends the end of a grant and, where credentials were issued, its role session and the
+    /// person's recents, in one transaction.
+    async fn conclude(
+        &self,
+        event: &AuditEvent,
+        role_session: Option<&RoleSession>,
+    ) -> Result<i64, StoreError>;
+
+    /// Writes `unknown` behind every intent that has no end; called once at start.
+    async fn close_orphans(&self, at: OffsetDateTime) -> Result<u64, StoreError>;
+
+    /// Lists rows, newest first.
+    async fn audit_rows(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, StoreError>;
+
+    /// Walks the whole chain.
+    async fn verify_chain(&self) -> Result<ChainStatus, StoreError>;
+}
+
+/// Whether the store answers at all.
+#[async_trait]
+pub trait StoreHealth: Send + Sync {
+    /// One round trip that also proves the store can be written.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
