@@ -4,5 +4,6 @@ pub mod access;
 pub mod audit;
 pub mod aws;
 pub mod clock;
+pub mod config;
 pub mod identity;
 pub mod store;

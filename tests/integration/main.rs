@@ -1,2 +1,3 @@
-#[test]
-fn t() {}
+//! Everything Rolegate promises, tried from outside; a module for each capability.
+
+mod configuration;

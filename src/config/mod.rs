@@ -1,0 +1,170 @@
+//! The configuration: a TOML file, environment overrides, and the typed [`Config`] they make.
+//!
+//! Every problem of a file is reported at once, each with its key, its line and what would be
+//! right; an unknown key is a problem. Nothing here opens a socket or logs, and no secret is ever
+//! part of a finding. Entry point: [`Config::load`].
+
+mod address;
+mod aws;
+mod connector;
+mod document;
+mod environment;
+mod finding;
+mod ldap;
+mod organisation;
+mod preset;
+pub(crate) mod reader;
+mod report;
+mod secret_file;
+mod server;
+mod template;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+pub use address::AddressError;
+pub use aws::{
+    Aws, CredentialSource, CredentialSourceKind, GRANT_METHODS, RoleDefaults, TEMPLATE_PLACEHOLDERS,
+};
+pub use connector::{Connector, ConnectorKind};
+pub use finding::{Finding, Findings, Severity};
+pub use ldap::{Bind, DirectoryKind, GroupStrategy, Ldap, LdapUrl, UserAttributes};
+pub use organisation::{Access, Colour, EnvironmentRule, Organisation};
+use reader::Section;
+pub use server::{Audit, AuditStream, PublicUrl, Server, SignInSession, Store, TlsFiles};
+
+/// Everything an operator can decide, checked; safe to print with `Debug`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The address browsers see.
+    pub public_url: PublicUrl,
+    /// Listeners and the limits of a request.
+    pub server: Server,
+    /// Where state is kept.
+    pub store: Store,
+    /// How long a sign-in and its groups last.
+    pub sign_in_session: SignInSession,
+    /// Names, notices and colours of the pages.
+    pub organisation: Organisation,
+    /// Which groups may do what in Rolegate itself.
+    pub access: Access,
+    /// The directories people sign in with, in the order of the file; at least one.
+    pub connectors: Vec<Connector>,
+    /// How AWS is reached.
+    pub aws: Aws,
+    /// What holds for roles that do not say.
+    pub role_defaults: RoleDefaults,
+    /// Where audit events go besides the store.
+    pub audit: Audit,
+    /// A file of accounts, roles and mappings that is loaded at start and on change.
+    pub mappings_file: Option<PathBuf>,
+}
+
+/// A configuration that can be used, and what was noticed on the way.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The file it came from.
+    pub file: PathBuf,
+    /// Findings of severity [`Severity::Warning`].
+    pub warnings: Vec<Finding>,
+}
+
+/// Where the configuration is looked for when neither a path nor `ROLEGATE_CONFIG` says.
+pub const DEFAULT_FILE: &str = "config/rolegate.toml";
+
+impl Config {
+    /// Reads the configuration from `path`, the file that `ROLEGATE_CONFIG` names, or
+    /// [`DEFAULT_FILE`], then puts the overrides of `environment` over it.
+    ///
+    /// `environment` is meant to be [`std::env::vars_os`]; files that the configuration names are
+    /// opened to see that they can be read.
+    ///
+    /// # Errors
+    /// Every finding, when one of them is an error.
+    pub fn load<N: Into<OsString>, V: Into<OsString>>(
+        path: Option<&Path>,
+        environment: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Loaded, Findings> {
+        let environment: Vec<(OsString, OsString)> = environment
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        let named = environment
+            .iter()
+            .find(|(name, _)| name == "ROLEGATE_CONFIG");
+        let file = path
+            .map(Path::to_owned)
+            .or_else(|| named.map(|(_, value)| PathBuf::from(value)))
+            .unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+        let text = std::fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
+        Self::parse(&text, &file, environment)
+    }
+
+    /// Reads the configuration from a text that came from `file`.
+    ///
+    /// # Errors
+    /// Every finding, when one of them is an error.
+    pub fn parse<N: Into<OsString>, V: Into<OsString>>(
+        text: &str,
+        file: &Path,
+        environment: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Loaded, Findings> {
+        let (config, warnings) = reader::read(
+            text,
+            file,
+            |document, report| environment::apply(environment, document, report),
+            Self::read,
+        )?;
+        let file = file.to_owned();
+        match config {
+            Some(config) => Ok(Loaded {
+                config,
+                file,
+                warnings,
+            }),
+            // A section that reads as nothing has reported why; this is for the day one does not.
+            None => Err(Findings(vec![Finding::about_file(&file, "cannot be used")])),
+        }
+    }
+
+    fn read(top: &mut Section<'_>) -> Option<Self> {
+        for later in ["trusted_issuer", "issuer", "tokens"] {
+            top.unavailable(later);
+        }
+        top.demand(
+            "public_url",
+            "the address browsers see, such as \"https://aws.example.com\"",
+        );
+        let public_url = top.parsed("public_url", str::parse::<PublicUrl>);
+        let (connectors, connector_ids) = Connector::read_all(top);
+        let aws = top.table("aws", |section| Aws::read(section, connector_ids.len()));
+        let sign_in_timeout = connectors.iter().map(Connector::sign_in_timeout).max();
+        let sign_in_timeout = sign_in_timeout.unwrap_or_default();
+        let source_ids = aws.as_ref().map(Aws::source_ids);
+        let config = Self {
+            server: top.table("server", |section| Server::read(section, sign_in_timeout)),
+            store: top.table("store", Store::read),
+            sign_in_session: top.table("sign_in_session", SignInSession::read),
+            organisation: top.table("organisation", Organisation::read),
+            access: top.table("access", |section| Access::read(section, &connector_ids)),
+            role_defaults: top.table("role_defaults", |section| {
+                RoleDefaults::read(section, source_ids.as_deref())
+            }),
+            audit: top.table("audit", Audit::read),
+            mappings_file: top.table("mappings", |section| section.readable_file("file")),
+            public_url: public_url?,
+            connectors,
+            aws: aws?,
+        };
+        Some(config)
+    }
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> Findings {
+    let message = format!(
+        "cannot be read ({error}); name the configuration with --config FILE or ROLEGATE_CONFIG"
+    );
+    Findings(vec![Finding::about_file(file, message)])
+}

@@ -1,0 +1,754 @@
+//! The configuration file: what it takes, and how it says what it does not.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rolegate::config::{
+    Bind, Config, ConnectorKind, DirectoryKind, Findings, GroupStrategy, Ldap, Loaded, Severity,
+};
+use secrecy::ExposeSecret;
+
+const MINIMAL: &str = r#"
+public_url = "https://aws.example.com"
+
+[[connector]]
+id = "corp"
+type = "ldap"
+urls = ["ldaps://ldap.example.com"]
+bind_dn = "cn=rolegate,dc=example,dc=com"
+bind_password = "hunter2"
+user_base = "ou=people,dc=example,dc=com"
+group_base = "ou=groups,dc=example,dc=com"
+
+[aws]
+default_region = "eu-west-1"
+"#;
+
+fn read(text: &str, environment: &[(&str, &str)]) -> Result<Loaded, Findings> {
+    Config::parse(
+        text,
+        Path::new("rolegate.toml"),
+        environment.iter().copied(),
+    )
+}
+
+fn minimal_with(environment: &[(&str, &str)]) -> Config {
+    read(MINIMAL, environment)
+        .unwrap_or_else(|findings| panic!("{findings}"))
+        .config
+}
+
+fn findings(text: &str, environment: &[(&str, &str)]) -> String {
+    match read(text, environment) {
+        Ok(loaded) => panic!("the text was taken: {:?}", loaded.config),
+        Err(findings) => findings.to_string(),
+    }
+}
+
+/// The minimal file with lines added to its connector.
+fn connector_with(lines: &str) -> String {
+    MINIMAL.replace("id = \"corp\"\n", &format!("id = \"corp\"\n{lines}\n"))
+}
+
+fn ldap(config: &Config) -> &Ldap {
+    let ConnectorKind::Ldap(ldap) = &config.connectors[0].kind;
+    ldap
+}
+
+fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("config")
+        .join(name)
+}
+
+fn example() -> String {
+    let path = shipped("rolegate.toml");
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The example with every key uncommented.
+fn whole_example() -> String {
+    let text = example();
+    let uncommented = text.lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()) => rest,
+        _ => line,
+    });
+    uncommented.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn ten_mistakes_give_ten_findings_in_the_order_of_the_file() {
+    let text = r#"public_ulr = "https://aws.example.com"
+public_url = "http://aws.example.com"
+
+[server]
+listen = "localhost"
+body_limit = "64k"
+
+[sign_in_session]
+idle_timeout = "8 hors"
+
+[access]
+admin = ["crop:cn=admins,dc=example,dc=com"]
+
+[[connector]]
+id = "corp"
+type = "ldap"
+urls = ["ldaps://one.example.com", "ldap://two.example.com"]
+bind_dn = "cn=rolegate,dc=example,dc=com"
+bind_password_file = "/nowhere/ldap.password"
+user_base = "ou=people,dc=example,dc=com"
+user_filter = "(uid=*)"
+group_base = "ou=groups,dc=example,dc=com"
+
+[aws]
+default_region = "eu-west-1"
+
+[issuer]
+"#;
+    insta::assert_snapshot!(findings(text, &[]), @r#"
+    rolegate.toml:1: public_ulr: unknown key; did you mean "public_url"?
+    rolegate.toml:2: public_url: plain http is taken for loopback hosts alone; expected https://
+    rolegate.toml:5: server.listen: expected ADDRESS:PORT such as "127.0.0.1:8080", found "localhost"
+    rolegate.toml:6: server.body_limit: expected an integer from 1024 to 16777216, found a string
+    rolegate.toml:9: sign_in_session.idle_timeout: expected a duration such as "30m" or "12h", found "8 hors" (unknown time unit "hors", supported units: ns, us/µs, ms, sec, min, hours, days, weeks, months, years (and few variations))
+    rolegate.toml:12: access.admin[0]: there is no connector "crop"; known are corp
+    rolegate.toml:17: connector.corp.urls[1]: passwords would travel in clear; expected ldaps://, or start_tls = true
+    rolegate.toml:19: connector.corp.bind_password_file: "/nowhere/ldap.password" cannot be read: No such file or directory (os error 2)
+    rolegate.toml:21: connector.corp.user_filter: does not contain {username}
+    rolegate.toml:27: issuer: is not available in this version; remove it
+    "#);
+}
+
+#[test]
+fn the_least_that_works_has_the_documented_defaults() {
+    let config = minimal_with(&[]);
+
+    assert_eq!(config.public_url.origin(), "https://aws.example.com");
+    assert!(config.public_url.is_secure());
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(
+        config.server.operations_listen.to_string(),
+        "127.0.0.1:9090"
+    );
+    assert!(config.server.trusted_proxies.is_empty());
+    assert_eq!(config.store.url, "sqlite:///var/lib/rolegate/rolegate.db");
+    assert_eq!(
+        config.sign_in_session.groups_refresh_after,
+        Duration::from_mins(5)
+    );
+    assert_eq!(config.connectors[0].label, "corp");
+    let ldap = ldap(&config);
+    assert_eq!(ldap.directory_kind, DirectoryKind::Other);
+    assert_eq!(ldap.user_attributes.subject, "entryUUID");
+    assert_eq!(
+        ldap.group_filter,
+        "(&(objectClass=groupOfNames)(member={dn}))"
+    );
+    assert_eq!(
+        (ldap.nesting_limit, ldap.group_limit, ldap.pool_size),
+        (20, 5000, 8)
+    );
+    assert_eq!(ldap.sign_in_timeout, Duration::from_secs(15));
+    assert_eq!(config.aws.session_name, "{username}");
+    assert_eq!(config.aws.credential_sources[0].id, "default");
+    assert_eq!(config.role_defaults.grant_method, "assume-role");
+}
+
+#[test]
+fn the_shipped_example_loads_as_it_is() {
+    let text = fs::read_to_string(shipped("rolegate.toml")).unwrap();
+
+    let loaded = read(
+        &text,
+        &[("ROLEGATE_CONNECTOR__CORP__BIND_PASSWORD", "hunter2")],
+    )
+    .unwrap();
+
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(
+        loaded.config.role_defaults.max_duration,
+        Some(Duration::from_hours(4))
+    );
+}
+
+#[test]
+fn the_shipped_example_says_what_the_defaults_are() {
+    let without_comments = whole_example();
+    let defaults = minimal_with(&[]);
+    let file_keys = [
+        "ca_file",
+        "bind_password",
+        "bind_password_file",
+        "user_bind",
+        "preset",
+    ];
+    let other_examples = [
+        "tls_",
+        "notice",
+        "help_url",
+        "source_identity",
+        "sts_endpoint",
+    ];
+    let text: Vec<_> = without_comments
+        .split("# profile: one of")
+        .next()
+        .unwrap()
+        .lines()
+        .filter(|line| {
+            !file_keys
+                .iter()
+                .chain(&other_examples)
+                .any(|key| line.starts_with(key))
+        })
+        .collect();
+
+    let environment = [("ROLEGATE_CONNECTOR__CORP__BIND_PASSWORD", "hunter2")];
+    let example = read(&text.join("\n"), &environment).unwrap().config;
+
+    assert_eq!(example.server.body_limit, defaults.server.body_limit);
+    assert_eq!(
+        example.server.request_timeout,
+        defaults.server.request_timeout
+    );
+    assert_eq!(example.server.drain_timeout, defaults.server.drain_timeout);
+    assert_eq!(example.sign_in_session, defaults.sign_in_session);
+    let (mut written, unwritten) = (ldap(&example).clone(), ldap(&defaults).clone());
+    written.urls.clone_from(&unwritten.urls);
+    written.bind = unwritten.bind.clone();
+    written.password_change_url = None;
+    assert_eq!(
+        format!("{written:?}").replace("ou=services,", ""),
+        format!("{unwritten:?}")
+    );
+    assert_eq!(example.aws.call_timeout, defaults.aws.call_timeout);
+    assert_eq!(example.aws.attempts, defaults.aws.attempts);
+    assert_eq!(
+        example.aws.credential_sources,
+        defaults.aws.credential_sources
+    );
+}
+
+/// Puts a key that nobody knows into every section; the answer lists the keys that are known.
+#[test]
+fn the_shipped_example_has_every_key() {
+    let mut section = String::new();
+    let mut written: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut text = String::from("zzzzzzzzzzzz = 1\n");
+    for line in whole_example().lines() {
+        text.push_str(line);
+        text.push('\n');
+        if line.starts_with('[') {
+            section = line.trim_matches(['[', ']']).to_owned();
+            text.push_str("zzzzzzzzzzzz = 1\n");
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            written
+                .entry(section.clone())
+                .or_default()
+                .push(key.to_owned());
+        }
+    }
+
+    let all = read(&text, &[]).unwrap_err();
+
+    let mut seen = 0;
+    for finding in &all.0 {
+        let Some((_, known)) = finding.message.split_once("known here are ") else {
+            continue;
+        };
+        seen += 1;
+        let section = finding
+            .key
+            .trim_end_matches("zzzzzzzzzzzz")
+            .trim_end_matches('.');
+        let section = section.replace("connector.corp", "connector").replace(
+            "organisation.environment.production",
+            "organisation.environment",
+        );
+        let section = match section.strip_prefix("aws.credential_source.") {
+            Some(_) => "aws.credential_source".to_owned(),
+            None => section,
+        };
+        let later = ["issuer", "tokens", "trusted_issuer", "checkpoint_key_file"];
+        let later = [later.as_slice(), &["saml_provider_arn"]].concat();
+        for key in known.split(", ").filter(|key| !later.contains(key)) {
+            let path = if section.is_empty() {
+                key.to_owned()
+            } else {
+                format!("{section}.{key}")
+            };
+            let is_written = written
+                .get(&section)
+                .is_some_and(|keys| keys.iter().any(|k| k == key))
+                || written.contains_key(&path);
+            assert!(is_written, "{path} is not in config/rolegate.toml");
+        }
+    }
+    // The top, nine sections, one environment, one connector, four credential sources.
+    assert_eq!(seen, 16, "{all}");
+}
+
+#[test]
+fn the_demo_configuration_loads_without_a_warning_that_matters() {
+    let loaded = Config::load(Some(&shipped("demo.toml")), [("ROLEGATE_X", "y")]).unwrap();
+
+    assert!(!loaded.config.public_url.is_secure());
+    // The made-up password of a loopback directory stands in a file that others can read.
+    assert!(
+        loaded
+            .warnings
+            .iter()
+            .all(|warning| warning.key == "connector.corp.bind_password")
+    );
+}
+
+#[test]
+fn a_variable_beats_the_file_and_creates_what_is_missing() {
+    let config = minimal_with(&[
+        ("ROLEGATE_PUBLIC_URL", "https://other.example.com"),
+        ("ROLEGATE_SERVER__LISTEN", "127.0.0.1:9000"),
+        ("ROLEGATE_SERVER__BODY_LIMIT", "2048"),
+        ("ROLEGATE_ORGANISATION__NAME", "Example"),
+        (
+            "ROLEGATE_CONNECTOR__CORP__BIND_PASSWORD",
+            "from the environment",
+        ),
+        (
+            "ROLEGATE_CONNECTOR__CORP__URLS",
+            r#"["ldaps://a.example.com", "ldaps://b.example.com"]"#,
+        ),
+        ("ROLEGATE_CONNECTOR__CORP__NESTED_GROUPS", "false"),
+        (
+            "ROLEGATE_CONNECTOR__CORP__USER_ATTRIBUTES__EMAIL",
+            "mailPrimaryAddress",
+        ),
+        ("ROLEGATE_CONNECTOR__CORP__CONNECT_TIMEOUT", "1500ms"),
+        ("ROLEGATE_AWS__CREDENTIAL_SOURCE__MY_HUB__TYPE", "profile"),
+        ("ROLEGATE_AWS__CREDENTIAL_SOURCE__MY_HUB__NAME", "hub"),
+        ("ROLEGATE_ACCESS__ADMIN", "corp:cn=admins,dc=example,dc=com"),
+        ("ROLEGATE_PORT", "tcp://10.0.0.1:8080"),
+    ]);
+
+    assert_eq!(config.public_url.origin(), "https://other.example.com");
+    assert_eq!(config.server.listen.port(), 9000);
+    assert_eq!(config.server.body_limit, 2048);
+    assert_eq!(config.organisation.name.as_deref(), Some("Example"));
+    let ldap = ldap(&config);
+    let Bind::Service { password, .. } = &ldap.bind else {
+        panic!("{:?}", ldap.bind)
+    };
+    assert_eq!(password.expose_secret(), "from the environment");
+    assert_eq!(ldap.urls[1].host(), "b.example.com");
+    assert!(!ldap.nested_groups);
+    assert_eq!(ldap.user_attributes.email, "mailPrimaryAddress");
+    assert_eq!(ldap.connect_timeout, Duration::from_millis(1500));
+    assert_eq!(config.aws.credential_sources.len(), 1);
+    assert_eq!(config.aws.credential_sources[0].id, "my-hub");
+    assert_eq!(config.access.admin, ["corp:cn=admins,dc=example,dc=com"]);
+}
+
+#[test]
+fn a_variable_that_names_nothing_is_a_finding() {
+    let environment = [
+        ("ROLEGATE_SERVER__LISTNE", "127.0.0.1:9000"),
+        ("ROLEGATE_PUBLIC_URI", "https://x.example.com"),
+        ("ROLEGATE_CONNECTOR__CORP__BIND_PASWORD", "hunter2"),
+        ("ROLEGATE_CONNECTOR__CROP__BIND_PASSWORD", "hunter2"),
+        ("ROLEGATE_CONNECTOR__CORP", "hunter2"),
+        ("ROLEGATE_PUBLIC_URL__PORT", "1"),
+        ("ROLEGATE_SERVER__BODY_LIMIT", "many"),
+    ];
+    insta::assert_snapshot!(findings(MINIMAL, &environment), @r#"
+    rolegate.toml:13: aws.session_name: is missing; expected "{connector}-{username}", to tell connectors apart
+    ROLEGATE_CONNECTOR__CORP: connector.corp: names no key; write ROLEGATE_…__CORP__KEY
+    ROLEGATE_CONNECTOR__CORP__BIND_PASWORD: connector.corp.bind_pasword: unknown key; did you mean "bind_password"?
+    ROLEGATE_CONNECTOR__CROP__BIND_PASSWORD: connector.crop.type: is missing; expected "ldap"
+    warning: ROLEGATE_PUBLIC_URI: is not read; did you mean ROLEGATE_PUBLIC_URL?
+    ROLEGATE_PUBLIC_URL__PORT: public_url.port: public_url is a string, and has no keys below it
+    ROLEGATE_SERVER__BODY_LIMIT: server.body_limit: expected an integer from 1024 to 16777216, found other text
+    ROLEGATE_SERVER__LISTNE: server.listne: unknown key; did you mean "listen"?
+    "#);
+}
+
+#[test]
+fn a_secret_comes_from_a_file_without_its_line_ending() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("password");
+    fs::write(&path, "from the file \n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let variable = (
+        "ROLEGATE_CONNECTOR__CORP__BIND_PASSWORD_FILE",
+        path.to_str().unwrap(),
+    );
+
+    let loaded = read(MINIMAL, &[variable]).unwrap();
+
+    let Bind::Service { password, .. } = &ldap(&loaded.config).bind else {
+        panic!()
+    };
+    assert_eq!(password.expose_secret(), "from the file ");
+    assert_eq!(loaded.warnings.len(), 1);
+    assert_eq!(loaded.warnings[0].severity, Severity::Warning);
+    assert!(loaded.warnings[0].message.contains("can be read by others"));
+}
+
+#[test]
+fn a_secret_given_twice_is_a_finding() {
+    let text = connector_with("bind_password_file = \"/nowhere\"");
+    insta::assert_snapshot!(findings(&text, &[]), @r#"rolegate.toml:10: connector.corp.bind_password: is given beside bind_password_file; give one of the two"#);
+}
+
+#[test]
+fn secrets_are_neither_printed_nor_in_findings() {
+    let printed = format!("{:?}", read(MINIMAL, &[]).unwrap());
+    let wrong_type = MINIMAL.replace("\"hunter2\"", "[\"hunter2\"]");
+    let broken = MINIMAL.replace("\"hunter2\"", "\"hunter2");
+    let bare = MINIMAL.replace("\"hunter2\"", "hunter2");
+
+    for text in [
+        printed,
+        findings(&wrong_type, &[]),
+        findings(&broken, &[]),
+        findings(&bare, &[]),
+    ] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_toml_is_told_with_its_line_beside_the_other_findings() {
+    let text = MINIMAL.replace(
+        "type = \"ldap\"",
+        "type = \"ldap\"\npage_size = \npool_sise = 3",
+    );
+    insta::assert_snapshot!(findings(&text, &[]), @r#"
+    rolegate.toml:7: not TOML: string values must be quoted, expected literal string
+    rolegate.toml:8: connector.corp.pool_sise: unknown key; did you mean "pool_size"?
+    "#);
+}
+
+#[test]
+fn a_missing_file_is_one_sentence() {
+    let error = Config::load(Some(Path::new("/nowhere/rolegate.toml")), [("", ""); 0]).unwrap_err();
+    insta::assert_snapshot!(error, @r#"/nowhere/rolegate.toml: cannot be read (No such file or directory (os error 2)); name the configuration with --config FILE or ROLEGATE_CONFIG"#);
+}
+
+#[test]
+fn the_file_is_found_by_its_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.toml");
+    fs::write(&path, MINIMAL).unwrap();
+
+    let loaded = Config::load(None, [("ROLEGATE_CONFIG", path.as_os_str())]).unwrap();
+
+    assert_eq!(loaded.file, path);
+}
+
+#[test]
+fn an_empty_file_names_what_is_missing() {
+    insta::assert_snapshot!(findings("", &[]), @r#"
+    rolegate.toml: public_url: is missing; expected the address browsers see, such as "https://aws.example.com"
+    rolegate.toml: connector: is missing; expected a [[connector]], or nobody can sign in
+    rolegate.toml: aws.default_region: is missing; expected a region such as "eu-west-1"
+    "#);
+}
+
+#[test]
+fn active_directory_needs_few_keys() {
+    let text = connector_with("preset = \"active-directory\"")
+        .replace("bind_dn = \"cn=rolegate,dc=example,dc=com\"\n", "")
+        .replace(
+            "bind_password = \"hunter2\"",
+            "user_bind = 'EXAMPLE\\{username}'",
+        );
+
+    let config = read(&text, &[]).unwrap().config;
+
+    let ldap = ldap(&config);
+    assert_eq!(ldap.group_strategy, GroupStrategy::InChain);
+    assert_eq!(ldap.user_attributes.subject, "objectGUID");
+    let filter = "(&(objectClass=group)(member:1.2.840.113556.1.4.1941:={dn}))";
+    assert_eq!(ldap.group_filter, filter);
+    let Bind::Direct { template } = &ldap.bind else {
+        panic!()
+    };
+    assert_eq!(template, "EXAMPLE\\{username}");
+    assert!(ldap3::parse_filter(&ldap.user_filter).is_ok());
+}
+
+#[test]
+fn a_written_key_wins_over_the_preset() {
+    let lines = "preset = \"freeipa\"\nuser_filter = \"(uid={username})\"\n\
+                 user_attributes = { subject = \"entryUUID\" }";
+
+    let config = read(&connector_with(lines), &[]).unwrap().config;
+
+    let ldap = ldap(&config);
+    assert_eq!(ldap.group_strategy, GroupStrategy::MemberOf);
+    assert_eq!(ldap.user_filter, "(uid={username})");
+    assert_eq!(ldap.user_attributes.subject, "entryUUID");
+    assert_eq!(ldap.user_attributes.email, "mail");
+}
+
+#[test]
+fn every_line_that_a_connector_refuses_says_why() {
+    let lines = [
+        "start_tls = true",
+        "preset = \"openldap\"\ngroup_strategy = \"in-chain\"",
+        "group_strategy = \"in-chain\"\nnested_groups = false",
+        "group_strategy = \"serach\"",
+        "group_strategy = \"posix\"\ngroup_filter = \"(member={dn})\"",
+        "user_filter = \"(uid={user})\"",
+        "user_filter = \"(uid={username}\"",
+        "user_bind = \"{username}\"",
+        "user_attributes = \"uid\"",
+        "pool_size = 0",
+        "page_size = 99999999999999999999",
+        "sign_in_timeout = \"1s\"",
+        "sign_in_timeout = \"31s\"",
+        "label = \"  \"",
+        "ca_file = \"/nowhere/ca.pem\"",
+        "password_change_url = \"http://password.example.com\"",
+    ];
+    let told: Vec<_> = lines
+        .iter()
+        .map(|lines| findings(&connector_with(lines), &[]))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    rolegate.toml:8: connector.corp.urls[0]: start_tls is for ldap:// URLs; ldaps:// is TLS from the start
+    rolegate.toml:7: connector.corp.group_strategy: in-chain works with Active Directory alone; expected "search"
+    warning: rolegate.toml:6: connector.corp.group_strategy: in-chain works with Active Directory alone, and other directories answer with no group; say preset = "active-directory"
+    rolegate.toml:7: connector.corp.nested_groups: in-chain always finds nested groups; expected true, or group_strategy = "search"
+    rolegate.toml:6: connector.corp.group_strategy: expected one of search, member-of, posix, in-chain, found "serach"; did you mean "search"?
+    rolegate.toml:7: connector.corp.group_filter: unknown placeholder {dn}; expected {username}
+    rolegate.toml:6: connector.corp.user_filter: unknown placeholder {user}; expected {username}
+    rolegate.toml:6: connector.corp.user_filter: not an LDAP filter such as "(uid={username})": "(uid={username}"
+    rolegate.toml:6: connector.corp.user_bind: is given beside bind_dn; give one of the two
+    rolegate.toml:6: connector.corp.user_attributes: expected a table, found a string
+    rolegate.toml:6: connector.corp.pool_size: expected an integer from 1 to 256, found 0
+    rolegate.toml:6: connector.corp.page_size: expected an integer from 1 to 10000, found 9223372036854775807
+    rolegate.toml:6: connector.corp.sign_in_timeout: is shorter than connect_timeout or operation_timeout, which it covers
+    rolegate.toml: server.request_timeout: has to be longer than the sign_in_timeout of a connector (31s)
+    rolegate.toml:6: connector.corp.label: is empty; give it a value or remove it
+    rolegate.toml:6: connector.corp.ca_file: "/nowhere/ca.pem" cannot be read: No such file or directory (os error 2)
+    rolegate.toml:6: connector.corp.password_change_url: plain http is taken for loopback hosts alone; expected https://
+    "#);
+}
+
+#[test]
+fn addresses_of_directories_are_checked_before_ldap3_sees_them() {
+    let urls = [
+        "ldap:foo",
+        "ldap:///",
+        "ldapi://x",
+        "ldaps://u:p@h",
+        "ldaps://h/dc=x",
+        "x",
+        "ldaps://h?x",
+    ];
+    let told: Vec<_> = urls
+        .iter()
+        .map(|url| findings(&MINIMAL.replace("ldaps://ldap.example.com", url), &[]))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    rolegate.toml:7: connector.corp.urls[0]: names no host; expected ldaps://HOST or ldap://HOST
+    rolegate.toml:7: connector.corp.urls[0]: names no host; expected ldaps://HOST or ldap://HOST
+    rolegate.toml:7: connector.corp.urls[0]: scheme "ldapi" is not taken; expected ldaps://HOST or ldap://HOST
+    rolegate.toml:7: connector.corp.urls[0]: contains a user name or password; leave it out
+    rolegate.toml:7: connector.corp.urls[0]: nothing may follow the host; expected ldaps://h
+    rolegate.toml:7: connector.corp.urls[0]: not a URL (relative URL without a base); expected ldaps://HOST or ldap://HOST
+    rolegate.toml:7: connector.corp.urls[0]: nothing may follow the host; expected ldaps://h
+    "#);
+
+    for url in [
+        "ldap://127.0.0.1:3890",
+        "ldap://[::1]",
+        "ldap://localhost",
+        "ldaps://h:1",
+    ] {
+        let text = MINIMAL.replace("ldaps://ldap.example.com", url);
+        assert!(read(&text, &[]).is_ok(), "{url}");
+    }
+}
+
+#[test]
+fn addresses_for_browsers_are_https_unless_loopback() {
+    for refused in [
+        "http://aws.example.com",
+        "https://a.example.com/x",
+        "https://u@a.example.com",
+    ] {
+        let told = findings(MINIMAL, &[("ROLEGATE_PUBLIC_URL", refused)]);
+        assert!(
+            told.starts_with("ROLEGATE_PUBLIC_URL: public_url: "),
+            "{told}"
+        );
+    }
+    for taken in [
+        "http://localhost:8080",
+        "http://127.0.0.1:8080/",
+        "http://[::1]:1",
+    ] {
+        assert!(
+            !minimal_with(&[("ROLEGATE_PUBLIC_URL", taken)])
+                .public_url
+                .is_secure()
+        );
+    }
+}
+
+#[test]
+fn two_connectors_have_to_be_told_apart_in_session_names() {
+    let second = MINIMAL
+        .split("[[connector]]")
+        .nth(1)
+        .unwrap()
+        .split("[aws]")
+        .next()
+        .unwrap();
+    let second = second.replace("\"corp\"", "\"other\"");
+    let text = format!("{MINIMAL}source_identity = \"{{username}}\"\n[[connector]]{second}");
+    insta::assert_snapshot!(findings(&text, &[]), @r#"
+    rolegate.toml:13: aws.session_name: is missing; expected "{connector}-{username}", to tell connectors apart
+    rolegate.toml:15: aws.source_identity: does not contain {connector}, which more than one connector needs
+    "#);
+
+    let same = format!(
+        "{MINIMAL}session_name = \"{{connector}}-{{username}}\"\n[[connector]]{}",
+        second.replace("other", "corp")
+    );
+    insta::assert_snapshot!(findings(&same, &[]), @r#"rolegate.toml:17: connector.corp.id: "corp" is taken; every id is there once"#);
+}
+
+#[test]
+fn credential_sources_refer_to_each_other_without_circles() {
+    let source = |id: &str, source: &str| {
+        format!(
+            "[[aws.credential_source]]\nid = \"{id}\"\ntype = \"assume-role\"\n\
+             source = \"{source}\"\nrole_arn = \"arn:aws:iam::111122223333:role/hub\"\n"
+        )
+    };
+    let text = [
+        MINIMAL,
+        &source("a", "b"),
+        &source("b", "a"),
+        &source("c", "d"),
+    ]
+    .concat();
+    let text = format!("{text}[role_defaults]\ncredential_source = \"z\"\n");
+    insta::assert_snapshot!(findings(&text, &[]), @r#"
+    rolegate.toml:18: aws.credential_source.a.source: the roles assume each other in a circle; one has to start from other credentials
+    rolegate.toml:23: aws.credential_source.b.source: the roles assume each other in a circle; one has to start from other credentials
+    rolegate.toml:28: aws.credential_source.c.source: there is no credential source "d"; known are a, b, c
+    rolegate.toml:31: role_defaults.credential_source: there is no credential source "z"; known are a, b, c
+    "#);
+}
+
+#[test]
+fn what_later_versions_will_take_is_refused_by_name() {
+    let text = format!(
+        "{MINIMAL}[tokens]\naccess = \"1h\"\n[[trusted_issuer]]\nid = \"x\"\n[audit]\n\
+         stream = \"syslog\"\ncheckpoint_key_file = \"/x\"\n[store]\nurl = \"postgres://u:p@h/d\"\n\
+         [role_defaults]\ngrant_method = \"federation-token\"\n[[connector]]\nid = \"okta\"\n\
+         type = \"saml\"\nidp_metadata_file = \"/x\"\n"
+    )
+    .replace(
+        "default_region",
+        "session_name = \"{connector}{username}\"\ndefault_region",
+    );
+    insta::assert_snapshot!(findings(&text, &[]), @r#"
+    rolegate.toml:16: tokens: is not available in this version; remove it
+    rolegate.toml:18: trusted_issuer: is not available in this version; remove it
+    rolegate.toml:21: audit.stream: syslog is not available in this version; expected stdout or file:PATH
+    rolegate.toml:22: audit.checkpoint_key_file: is not available in this version; remove it
+    rolegate.toml:24: store.url: PostgreSQL is not available in this version; expected sqlite:///PATH
+    rolegate.toml:26: role_defaults.grant_method: "federation-token" is not available in this version; expected "assume-role"
+    rolegate.toml:29: connector.okta.type: "saml" is not available in this version; expected "ldap"
+    "#);
+}
+
+#[test]
+fn accounts_are_coloured_by_the_default_rules() {
+    let config = minimal_with(&[]);
+    let colour = |name: &str| {
+        let rules = &config.organisation.environments;
+        rules
+            .iter()
+            .find(|rule| rule.pattern.is_match(name))
+            .map_or("grey", |rule| rule.colour.name())
+    };
+
+    assert_eq!(
+        [
+            "production",
+            "Payments PROD",
+            "eu-prod-1",
+            "non-prod",
+            "staging",
+            "dev",
+            "product team"
+        ]
+        .map(colour),
+        ["red", "red", "red", "amber", "amber", "green", "grey"]
+    );
+}
+
+#[test]
+fn a_listener_for_the_world_without_tls_is_a_warning() {
+    let loaded = read(MINIMAL, &[("ROLEGATE_SERVER__LISTEN", "0.0.0.0:8080")]).unwrap();
+
+    assert_eq!(loaded.warnings.len(), 1);
+    assert_eq!(loaded.warnings[0].key, "server.listen");
+    assert_eq!(loaded.warnings[0].severity, Severity::Warning);
+}
+
+#[test]
+fn a_damaged_file_is_told_and_never_a_panic() {
+    let text = whole_example();
+    let lines: Vec<_> = text.lines().collect();
+    for missing in 0..lines.len() {
+        let rest = [&lines[..missing], &lines[missing + 1..]]
+            .concat()
+            .join("\n");
+        assert!(read(&rest, &[]).is_err());
+    }
+    for end in (0..text.len())
+        .step_by(41)
+        .filter(|end| text.is_char_boundary(*end))
+    {
+        assert!(read(&text[..end], &[]).is_err());
+    }
+    for junk in [
+        "\u{feff}",
+        "\0",
+        "[",
+        "[[",
+        "a.b.c = 1",
+        "connector = 3",
+        "[connector]",
+        "[[aws]]",
+    ] {
+        assert!(read(junk, &[("ROLEGATE_CONNECTOR__CORP__ID", "x")]).is_err());
+        assert!(read(&format!("{junk}\n{MINIMAL}"), &[]).is_err() || junk == "\u{feff}");
+    }
+}
+
+#[test]
+fn a_misspelt_key_is_one_finding_even_where_the_key_is_needed() {
+    let text = MINIMAL
+        .replace("user_base", "user_bas")
+        .replace("default_region", "defalt_region");
+    insta::assert_snapshot!(findings(&text, &[]), @r#"
+    rolegate.toml:10: connector.corp.user_bas: unknown key; did you mean "user_base"?
+    rolegate.toml:14: aws.defalt_region: unknown key; did you mean "default_region"?
+    "#);
+}
+
+#[test]
+fn a_single_table_where_several_may_stand_is_told_how_to_write_it() {
+    let text = MINIMAL.replace("[[connector]]", "[connector]");
+    insta::assert_snapshot!(findings(&text, &[]), @r#"rolegate.toml:4: connector: may be there more than once; write [[connector]]"#);
+}
