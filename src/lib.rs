@@ -5,5 +5,7 @@ pub mod audit;
 pub mod aws;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod identity;
 pub mod store;

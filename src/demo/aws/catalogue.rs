@@ -1,0 +1,317 @@
+//! What exists in the imitated AWS: accounts, roles with their trust, and who holds which keys.
+
+use std::fmt;
+
+use super::partition::Partition;
+use crate::demo::sample;
+
+/// The accounts, roles and principals that a [`super::StandIn`] knows.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    accounts: Vec<Account>,
+    roles: Vec<Role>,
+    principals: Vec<Principal>,
+}
+
+/// One AWS account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    id: String,
+    pub(super) name: String,
+    pub(super) disabled_regions: Vec<String>,
+}
+
+/// One IAM role.
+#[derive(Clone, Debug)]
+pub struct Role {
+    arn: String,
+    pub(super) max_session_seconds: u32,
+    pub(super) trust: Trust,
+    pub(super) may_assume: Vec<String>,
+}
+
+/// A role's trust policy, as far as `AssumeRole` looks at it.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    pub(super) principals: Vec<String>,
+    pub(super) external_id: Option<String>,
+    pub(super) allows_session_tags: bool,
+    pub(super) allows_source_identity: bool,
+}
+
+/// Someone who can sign requests. Debug leaves the secrets out.
+#[derive(Clone)]
+pub struct Principal {
+    pub(super) kind: PrincipalKind,
+    /// The IAM user or role, which trust policies name.
+    pub(super) arn: String,
+    /// What STS calls the caller: the user again, or the assumed-role ARN.
+    pub(super) caller_arn: String,
+    pub(super) access_key_id: String,
+    pub(super) secret_access_key: String,
+    pub(super) session_token: Option<String>,
+    pub(super) may_assume: Vec<String>,
+    pub(super) source_identity: Option<String>,
+}
+
+/// Which of the session length rules hold for a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrincipalKind {
+    /// Long-term keys of an IAM user.
+    User,
+    /// Temporary keys of a role: what it assumes is chained, one hour at most.
+    RoleSession,
+    /// Temporary keys that EC2 gave to an instance: AWS does not count them as chaining.
+    InstanceProfile,
+}
+
+impl Catalogue {
+    /// The demo's eight accounts and thirty roles, with the broker's keys of [`sample`].
+    pub fn sample() -> Self {
+        sample::catalogue()
+    }
+
+    /// Adds, to GovCloud and to China each, an account `…7777` or `…8888`, a user with keys and
+    /// the role `ReadOnly` that trusts it.
+    #[must_use]
+    pub fn with_other_partitions(self) -> Self {
+        let secret = sample::BROKER_SECRET_ACCESS_KEY;
+        [
+            (
+                "aws-us-gov",
+                "555566667777",
+                "Government",
+                "AKIADEMOROLEGATE0GOV",
+            ),
+            ("aws-cn", "555566668888", "China", "AKIADEMOROLEGATE00CN"),
+        ]
+        .into_iter()
+        .fold(self, |catalogue, (partition, id, name, access_key_id)| {
+            let user = format!("arn:{partition}:iam::{id}:user/rolegate");
+            let role = Role::new(
+                &format!("arn:{partition}:iam::{id}:role/ReadOnly"),
+                Trust::of([user.as_str()]),
+            );
+            catalogue
+                .with_account(Account::new(id, name))
+                .with_role(role)
+                .with_principal(Principal::user(&user, access_key_id, secret))
+        })
+    }
+
+    /// Adds an account.
+    #[must_use]
+    pub fn with_account(mut self, account: Account) -> Self {
+        self.accounts.push(account);
+        self
+    }
+
+    /// Adds a role, or replaces the one with the same ARN.
+    #[must_use]
+    pub fn with_role(mut self, role: Role) -> Self {
+        self.roles.retain(|known| known.arn != role.arn);
+        self.roles.push(role);
+        self
+    }
+
+    /// Adds a principal with its keys.
+    #[must_use]
+    pub fn with_principal(mut self, principal: Principal) -> Self {
+        self.principals.push(principal);
+        self
+    }
+
+    pub(super) fn account(&self, id: &str) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.id == id)
+    }
+
+    pub(super) fn role(&self, arn: &str) -> Option<&Role> {
+        self.roles.iter().find(|role| role.arn == arn)
+    }
+
+    pub(super) fn principal(&self, access_key_id: &str) -> Option<&Principal> {
+        self.principals
+            .iter()
+            .find(|principal| principal.access_key_id == access_key_id)
+    }
+}
+
+impl Account {
+    /// An account with STS active in every region.
+    pub fn new(id: &str, name: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            disabled_regions: Vec::new(),
+        }
+    }
+
+    /// Deactivates STS in a region: `RegionDisabledException` there.
+    #[must_use]
+    pub fn without_region(mut self, region: &str) -> Self {
+        self.disabled_regions.push(region.to_owned());
+        self
+    }
+}
+
+impl Role {
+    /// A role with IAM's default session limit of one hour.
+    pub fn new(arn: &str, trust: Trust) -> Self {
+        Self {
+            arn: arn.to_owned(),
+            max_session_seconds: 3_600,
+            trust,
+            may_assume: Vec::new(),
+        }
+    }
+
+    /// Sets `MaxSessionDuration`, in seconds.
+    #[must_use]
+    pub fn with_max_session_seconds(mut self, seconds: u32) -> Self {
+        self.max_session_seconds = seconds;
+        self
+    }
+
+    /// Lets sessions of this role assume roles whose ARN matches; `*` stands for anything.
+    #[must_use]
+    pub fn which_may_assume(mut self, pattern: &str) -> Self {
+        self.may_assume.push(pattern.to_owned());
+        self
+    }
+
+    pub(super) fn arn(&self) -> &str {
+        &self.arn
+    }
+}
+
+impl Trust {
+    /// Trusts these principals: ARNs of users and roles, or `arn:…:iam::ACCOUNT:root`.
+    pub fn of<'a>(principals: impl IntoIterator<Item = &'a str>) -> Self {
+        let principals = principals.into_iter().map(str::to_owned).collect();
+        Self {
+            principals,
+            ..Self::default()
+        }
+    }
+
+    /// Requires an external id.
+    #[must_use]
+    pub fn with_external_id(mut self, external_id: &str) -> Self {
+        self.external_id = Some(external_id.to_owned());
+        self
+    }
+
+    /// Allows `sts:TagSession`.
+    #[must_use]
+    pub fn with_session_tags(mut self) -> Self {
+        self.allows_session_tags = true;
+        self
+    }
+
+    /// Allows `sts:SetSourceIdentity`.
+    #[must_use]
+    pub fn with_source_identity(mut self) -> Self {
+        self.allows_source_identity = true;
+        self
+    }
+}
+
+impl Principal {
+    /// An IAM user with a long-term access key (`AKIA…`).
+    pub fn user(arn: &str, access_key_id: &str, secret_access_key: &str) -> Self {
+        Self {
+            kind: PrincipalKind::User,
+            arn: arn.to_owned(),
+            caller_arn: arn.to_owned(),
+            access_key_id: access_key_id.to_owned(),
+            secret_access_key: secret_access_key.to_owned(),
+            session_token: None,
+            may_assume: Vec::new(),
+            source_identity: None,
+        }
+    }
+
+    /// A session of a role with a temporary access key (`ASIA…`); it does not expire. Without
+    /// [`Self::with_secret`] nothing can be signed with it.
+    pub fn role_session(role_arn: &str, session_name: &str, access_key_id: &str) -> Self {
+        Self {
+            kind: PrincipalKind::RoleSession,
+            caller_arn: assumed_role_arn(role_arn, session_name),
+            ..Self::user(role_arn, access_key_id, "")
+        }
+    }
+
+    /// Sets the secret key and the session token that must come with it.
+    #[must_use]
+    pub fn with_secret(mut self, secret_access_key: &str, session_token: &str) -> Self {
+        secret_access_key.clone_into(&mut self.secret_access_key);
+        self.session_token = Some(session_token.to_owned());
+        self
+    }
+
+    /// Makes the session one that EC2 gave to an instance.
+    #[must_use]
+    pub fn from_instance_profile(mut self) -> Self {
+        self.kind = PrincipalKind::InstanceProfile;
+        self
+    }
+
+    /// Allows `sts:AssumeRole` on roles whose ARN matches; `*` stands for anything. Needed for
+    /// roles of other accounts and where the trust names an account's root.
+    #[must_use]
+    pub fn which_may_assume(mut self, pattern: &str) -> Self {
+        self.may_assume.push(pattern.to_owned());
+        self
+    }
+
+    pub(super) fn partition(&self) -> Option<Partition> {
+        Partition::of_arn(&self.arn)
+    }
+
+    /// Whether the identity policy allows assuming the role.
+    pub(super) fn is_allowed(&self, role_arn: &str) -> bool {
+        self.may_assume
+            .iter()
+            .any(|pattern| matches_pattern(pattern, role_arn))
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Principal")
+            .field("kind", &self.kind)
+            .field("caller_arn", &self.caller_arn)
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The account id inside an ARN, empty when there is none.
+pub(super) fn account_of(arn: &str) -> &str {
+    arn.split(':').nth(4).unwrap_or_default()
+}
+
+/// `arn:…:sts::ACCOUNT:assumed-role/NAME/SESSION`; the role's path is not part of it.
+pub(super) fn assumed_role_arn(role_arn: &str, session_name: &str) -> String {
+    let partition = role_arn.split(':').nth(1).unwrap_or_default();
+    let account = account_of(role_arn);
+    let name = role_arn.rsplit('/').next().unwrap_or_default();
+    format!("arn:{partition}:sts::{account}:assumed-role/{name}/{session_name}")
+}
+
+fn matches_pattern(pattern: &str, text: &str) -> bool {
+    let Some((prefix, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(tail) = text.strip_prefix(prefix) else {
+        return false;
+    };
+    let starts = tail
+        .char_indices()
+        .map(|(index, _)| index)
+        .chain([tail.len()]);
+    starts
+        .into_iter()
+        .any(|index| matches_pattern(rest, &tail[index..]))
+}

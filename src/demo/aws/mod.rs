@@ -1,0 +1,472 @@
+//! A stand-in for AWS on the loopback address: STS, the sign-in (federation) endpoint and a small
+//! console page, as strict as AWS where AWS is strict.
+//!
+//! It shares no code with `crate::aws`, whose requests it judges. It keeps what it issued in
+//! memory, secrets included, so that tests can compare; nothing of that is printed by Debug.
+//! `AssumeRoleWithSAML` and its kin are not spoken. Entry point: [`StandIn::start`].
+
+mod assume_role;
+mod catalogue;
+mod console;
+mod federation;
+mod listener;
+mod partition;
+mod signature;
+mod sts;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::http::{HeaderMap, header};
+use axum::routing::{get, post};
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use url::Url;
+use uuid::Uuid;
+
+pub use catalogue::{Account, Catalogue, Principal, PrincipalKind, Role, Trust};
+
+use super::locked;
+use federation::{ConsoleSession, SigninToken};
+use listener::{CuttableListener, Line};
+
+/// Where the stand-in reads the time.
+pub type Clock = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
+
+/// How many console sessions one browser can hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BrowserMode {
+    /// One identity at a time: a second sign-in is refused until the first signs out.
+    SingleSession,
+    /// Up to five identities at once.
+    #[default]
+    MultiSession,
+}
+
+/// A misbehaviour to set with [`StandIn::set_fault`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Of `POST /`.
+    Sts(StsFault),
+    /// Of `Action=getSigninToken`; sign-in and console pages go on working.
+    Federation(FederationFault),
+}
+
+/// How STS misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StsFault {
+    /// The connection closes without an answer.
+    Down,
+    /// So many calls are answered `Throttling`, then all is well.
+    Throttle(u32),
+    /// Every `AssumeRole` is refused.
+    AccessDenied,
+    /// So many calls are answered with a 500, then all is well.
+    InternalError(u32),
+    /// No answer while the fault is set; then the connection closes.
+    Hang,
+    /// A 200 with something that is not XML.
+    Garbage,
+}
+
+/// How the sign-in endpoint misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FederationFault {
+    /// The connection closes without an answer.
+    Down,
+    /// Every request is refused with a 400 page.
+    BadRequest,
+    /// Requests with a `SessionDuration` are refused with a 400 page, others are not.
+    BadRequestWithSessionDuration,
+    /// Every request is answered with a 500.
+    InternalError,
+    /// A 200 with something that is not JSON.
+    Garbage,
+    /// No answer while the fault is set; then the connection closes.
+    Hang,
+}
+
+/// One successful `AssumeRole`. Debug leaves the secrets out.
+#[derive(Clone)]
+#[expect(
+    missing_docs,
+    reason = "the fields are the request's and response's own names"
+)]
+pub struct Issued {
+    /// The assumed-role ARN.
+    pub arn: String,
+    pub role_arn: String,
+    pub session_name: String,
+    pub external_id: Option<String>,
+    pub tags: Vec<(String, String)>,
+    pub transitive_tag_keys: Vec<String>,
+    pub policy: Option<String>,
+    pub policy_arns: Vec<String>,
+    pub packed_policy_size: Option<usize>,
+    pub duration_seconds: u32,
+    /// The one in force: asked for, or inherited from the caller's session.
+    pub source_identity: Option<String>,
+    pub caller_arn: String,
+    /// Whether the caller's keys were temporary and not an instance's.
+    pub is_chained: bool,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub session_token: String,
+    pub expiration: OffsetDateTime,
+    pub request_id: String,
+    /// From the credential scope of the signature.
+    pub region: String,
+}
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Issued")
+            .field("arn", &self.arn)
+            .field("duration_seconds", &self.duration_seconds)
+            .field("caller_arn", &self.caller_arn)
+            .field("access_key_id", &self.access_key_id)
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One attempt to sign in: from the request for a token to the console. Debug leaves the
+/// credentials out.
+#[derive(Clone)]
+pub struct SignIn {
+    /// The `Session` JSON as received; empty when a login came with an unknown token.
+    pub session: String,
+    /// The `SessionDuration` as received.
+    pub session_duration: Option<String>,
+    /// Whether the token was asked for by POST, which keeps credentials out of URLs.
+    pub is_post: bool,
+    /// The `Destination` of the login.
+    pub destination: Option<String>,
+    /// The `Issuer` of the login.
+    pub issuer: Option<String>,
+    /// How far it came.
+    pub outcome: SignInOutcome,
+}
+
+/// How far a sign-in came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignInOutcome {
+    /// The token was handed out and not used yet.
+    TokenIssued,
+    /// The browser reached the console.
+    SignedIn,
+    /// Refused, with the reason that AWS would not tell.
+    Refused(String),
+}
+
+impl fmt::Debug for SignIn {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SignIn")
+            .field("session_duration", &self.session_duration)
+            .field("is_post", &self.is_post)
+            .field("destination", &self.destination)
+            .field("issuer", &self.issuer)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The running stand-in; dropping it stops the listener.
+pub struct StandIn {
+    shared: Shared,
+}
+
+impl StandIn {
+    /// Listens on `address` (port 0: any free one) with the system's clock. Must be called inside
+    /// a tokio runtime.
+    pub fn start(catalogue: Catalogue, address: SocketAddr) -> io::Result<Self> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the stand-in is a server of its own"
+        )]
+        Self::start_with_clock(catalogue, address, Arc::new(OffsetDateTime::now_utc))
+    }
+
+    /// The same with a clock of the caller's: signatures, credentials, tokens and console
+    /// sessions are all judged by it.
+    pub fn start_with_clock(
+        catalogue: Catalogue,
+        address: SocketAddr,
+        clock: Clock,
+    ) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let origin = format!("http://{}/", listener.local_addr()?);
+        let origin = Url::parse(&origin).map_err(io::Error::other)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let shared = Shared(Arc::new(Inner {
+            catalogue,
+            clock,
+            origin,
+            ledger: Mutex::new(Ledger::default()),
+            faults: watch::Sender::new(Faults::default()),
+        }));
+        let service = router(shared.clone()).into_make_service_with_connect_info::<Line>();
+        let mut faults = shared.0.faults.subscribe();
+        let stopped = async move {
+            let _ = faults.wait_for(|faults| faults.is_stopped).await;
+        };
+        let server = axum::serve(CuttableListener(listener), service);
+        tokio::spawn(async move { server.with_graceful_shutdown(stopped).await });
+        Ok(Self { shared })
+    }
+
+    /// The STS endpoint, the base of all other addresses: `http://127.0.0.1:port/`.
+    pub fn url(&self) -> Url {
+        self.shared.0.origin.clone()
+    }
+
+    /// Where `getSigninToken` and `login` are.
+    pub fn federation_url(&self) -> Url {
+        self.shared.at("/federation")
+    }
+
+    /// The console that the stand-in takes as a `Destination` beside the real ones.
+    pub fn console_url(&self) -> Url {
+        self.shared.at("/console")
+    }
+
+    /// Every session issued so far, oldest first.
+    pub fn issued(&self) -> Vec<Issued> {
+        self.shared.ledger().issued.clone()
+    }
+
+    /// STS requests so far, refused and broken ones included.
+    pub fn sts_calls(&self) -> u64 {
+        self.shared.ledger().sts_calls
+    }
+
+    /// Every attempt to sign in so far, oldest first.
+    pub fn sign_ins(&self) -> Vec<SignIn> {
+        self.shared.ledger().sign_ins.clone()
+    }
+
+    /// The `User-Agent` of every STS and `getSigninToken` request so far.
+    pub fn user_agents(&self) -> Vec<String> {
+        self.shared.ledger().user_agents.clone()
+    }
+
+    /// What browsers behave like from now on; sessions that are open stay open.
+    pub fn set_browser_mode(&self, mode: BrowserMode) {
+        self.shared.ledger().mode = mode;
+    }
+
+    /// Sets a fault; one of STS and one of the sign-in endpoint can be set at a time.
+    pub fn set_fault(&self, fault: Fault) {
+        self.shared.0.faults.send_modify(|faults| match fault {
+            Fault::Sts(fault) => faults.sts = Some(fault),
+            Fault::Federation(fault) => faults.federation = Some(fault),
+        });
+    }
+
+    /// Lifts all faults.
+    pub fn clear_faults(&self) {
+        self.shared
+            .0
+            .faults
+            .send_modify(|faults| *faults = Faults::default());
+    }
+}
+
+impl fmt::Debug for StandIn {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StandIn")
+            .field("url", &self.shared.0.origin.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        let stopped = Faults {
+            is_stopped: true,
+            ..Faults::default()
+        };
+        self.shared.0.faults.send_replace(stopped);
+    }
+}
+
+fn router(shared: Shared) -> Router {
+    let federation = get(federation::by_query).post(federation::by_form);
+    Router::new()
+        .route("/", post(sts::call).get(console::home))
+        .route("/federation", federation)
+        .route("/oauth", get(federation::oauth))
+        .route("/sessions/v1/opt-in", get(federation::opt_in))
+        .route("/console", get(console::page))
+        .route("/console/{*path}", get(console::page))
+        .route("/stand-in.css", get(console::style))
+        .with_state(shared)
+}
+
+#[derive(Clone)]
+struct Shared(Arc<Inner>);
+
+struct Inner {
+    catalogue: Catalogue,
+    clock: Clock,
+    origin: Url,
+    ledger: Mutex<Ledger>,
+    faults: watch::Sender<Faults>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Faults {
+    sts: Option<StsFault>,
+    federation: Option<FederationFault>,
+    is_stopped: bool,
+}
+
+/// Everything that happened so far.
+#[derive(Default)]
+struct Ledger {
+    sts_calls: u64,
+    user_agents: Vec<String>,
+    issued: Vec<Issued>,
+    issued_by_key: HashMap<String, usize>,
+    sign_ins: Vec<SignIn>,
+    tokens: HashMap<String, SigninToken>,
+    browsers: HashMap<String, Vec<ConsoleSession>>,
+    mode: BrowserMode,
+}
+
+impl Ledger {
+    fn issued(&self, access_key_id: &str) -> Option<&Issued> {
+        self.issued.get(*self.issued_by_key.get(access_key_id)?)
+    }
+}
+
+impl Shared {
+    fn now(&self) -> OffsetDateTime {
+        (self.0.clock)()
+    }
+
+    fn catalogue(&self) -> &Catalogue {
+        &self.0.catalogue
+    }
+
+    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        locked(&self.0.ledger)
+    }
+
+    fn at(&self, path: &str) -> Url {
+        let mut url = self.0.origin.clone();
+        url.set_path(path);
+        url
+    }
+
+    fn is_own(&self, url: &Url) -> bool {
+        url.origin() == self.0.origin.origin() && url.username().is_empty()
+    }
+
+    fn note_call(&self, headers: &HeaderMap) {
+        let mut ledger = self.ledger();
+        ledger.sts_calls += 1;
+        ledger.user_agents.push(user_agent(headers));
+    }
+
+    fn keep(&self, issued: Issued) {
+        let mut ledger = self.ledger();
+        let position = ledger.issued.len();
+        ledger
+            .issued_by_key
+            .insert(issued.access_key_id.clone(), position);
+        ledger.issued.push(issued);
+    }
+
+    /// The holder of an access key and, for issued sessions, when the key expires.
+    fn signer(&self, access_key_id: &str) -> Option<(Principal, Option<OffsetDateTime>)> {
+        if let Some(principal) = self.catalogue().principal(access_key_id) {
+            return Some((principal.clone(), None));
+        }
+        let ledger = self.ledger();
+        let issued = ledger.issued(access_key_id)?;
+        let mut principal =
+            Principal::role_session(&issued.role_arn, &issued.session_name, access_key_id)
+                .with_secret(&issued.secret_access_key, &issued.session_token);
+        principal
+            .source_identity
+            .clone_from(&issued.source_identity);
+        let role = self.catalogue().role(&issued.role_arn)?;
+        principal.may_assume.clone_from(&role.may_assume);
+        Some((principal, Some(issued.expiration)))
+    }
+
+    /// The fault for this call, counted down; waits while STS hangs.
+    async fn next_sts_fault(&self) -> Option<StsFault> {
+        let mut fault = None;
+        self.0.faults.send_if_modified(|faults| {
+            fault = faults.sts;
+            faults.sts = match faults.sts {
+                Some(StsFault::Throttle(0 | 1) | StsFault::InternalError(0 | 1)) => None,
+                Some(StsFault::Throttle(count)) => Some(StsFault::Throttle(count - 1)),
+                Some(StsFault::InternalError(count)) => Some(StsFault::InternalError(count - 1)),
+                other => other,
+            };
+            faults.sts != fault
+        });
+        if fault == Some(StsFault::Hang) {
+            let mut faults = self.0.faults.subscribe();
+            let _ = faults
+                .wait_for(|faults| faults.sts != Some(StsFault::Hang))
+                .await;
+        }
+        fault.filter(|fault| !matches!(fault, StsFault::Throttle(0) | StsFault::InternalError(0)))
+    }
+
+    /// The same for the sign-in endpoint.
+    async fn federation_fault(&self) -> Option<FederationFault> {
+        let fault = self.0.faults.borrow().federation;
+        if fault == Some(FederationFault::Hang) {
+            let hang = Some(FederationFault::Hang);
+            let mut faults = self.0.faults.subscribe();
+            let _ = faults.wait_for(|faults| faults.federation != hang).await;
+        }
+        fault
+    }
+}
+
+fn user_agent(headers: &HeaderMap) -> String {
+    let value = headers
+        .get(header::USER_AGENT)
+        .and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_owned()
+}
+
+/// Random bytes; a few bits in sixteen bytes are fixed by the UUID format.
+fn random_bytes(count: usize) -> Vec<u8> {
+    std::iter::repeat_with(|| Uuid::new_v4().into_bytes())
+        .flatten()
+        .take(count)
+        .collect()
+}
+
+/// Escapes text for XML and HTML, attribute values included.
+fn escape(text: &str) -> String {
+    text.chars().fold(
+        String::with_capacity(text.len()),
+        |mut escaped, character| {
+            match character {
+                '&' => escaped.push_str("&amp;"),
+                '<' => escaped.push_str("&lt;"),
+                '>' => escaped.push_str("&gt;"),
+                '"' => escaped.push_str("&quot;"),
+                '\'' => escaped.push_str("&#39;"),
+                other => escaped.push(other),
+            }
+            escaped
+        },
+    )
+}
