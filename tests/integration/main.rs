@@ -1,5 +1,18 @@
-//! Everything Rolegate promises, tried from outside; a module for each capability.
+//! Everything Rolegate promises, tried from outside against real servers; a module for each
+//! capability.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on panics; clippy's own exception covers test functions alone"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod architecture;
 mod configuration;
 mod demo_directory;
 mod stand_in;
+mod starters;
