@@ -330,7 +330,7 @@ impl Policy {
     pub fn entitlements(&self, identity: &Identity, now: OffsetDateTime) -> Vec<Entitlement<'_>> {
         let mut given: HashMap<&TargetArn, Vec<Giver<'_>>> = HashMap::new();
         self.each_giver(identity, None, |arn, giver| {
-            given.entry(arn).or_default().push(giver)
+            given.entry(arn).or_default().push(giver);
         });
         let plain = Request::console();
         let mut entitlements: Vec<Entitlement<'_>> = given
@@ -398,7 +398,7 @@ impl Policy {
         let mut nearest = NotEntitled::NoMapping;
         let mut best: Option<(Giver<'_>, Clipped)> = None;
         self.each_giver(identity, Some(target), |_, giver| {
-            match self.judge(&giver, placed, request, now) {
+            match judge(&giver, placed, request, now) {
                 Ok(longest) => {
                     let is_better = best.as_ref().is_none_or(|(other, other_longest)| {
                         preference(&giver, longest) < preference(other, *other_longest)
@@ -413,35 +413,6 @@ impl Policy {
         });
         let (giver, longest) = best.ok_or(nearest)?;
         Ok(self.grant(identity, placed, request, (&giver, longest)))
-    }
-
-    /// Whether one mapping alone satisfies the request, and how long it then allows.
-    fn judge(
-        &self,
-        giver: &Giver<'_>,
-        placed: &PlacedRole,
-        request: &Request,
-        now: OffsetDateTime,
-    ) -> Result<Clipped, NotEntitled> {
-        if !placed.effective.grant_method.is_available() {
-            return Err(NotEntitled::MethodUnavailable(
-                placed.effective.grant_method,
-            ));
-        }
-        let longest = usable_until(giver, &placed.effective, request, now)?;
-        if giver.conditions.require_reason && request.reason.is_none() {
-            return Err(NotEntitled::ReasonRequired(giver.mapping.clone()));
-        }
-        if request
-            .duration
-            .is_some_and(|asked| asked > longest.longest)
-        {
-            return Err(NotEntitled::TooLong(longest));
-        }
-        if (request.read_only || giver.conditions.read_only) && !can_be_read_only(&placed.role) {
-            return Err(NotEntitled::ReadOnlyUnavailable);
-        }
-        Ok(longest)
     }
 
     fn grant(
@@ -566,6 +537,34 @@ impl Policy {
             .then(|| self.roles.get(found))
             .flatten()
     }
+}
+
+/// Whether one mapping alone satisfies the request, and how long it then allows.
+fn judge(
+    giver: &Giver<'_>,
+    placed: &PlacedRole,
+    request: &Request,
+    now: OffsetDateTime,
+) -> Result<Clipped, NotEntitled> {
+    if !placed.effective.grant_method.is_available() {
+        return Err(NotEntitled::MethodUnavailable(
+            placed.effective.grant_method,
+        ));
+    }
+    let longest = usable_until(giver, &placed.effective, request, now)?;
+    if giver.conditions.require_reason && request.reason.is_none() {
+        return Err(NotEntitled::ReasonRequired(giver.mapping.clone()));
+    }
+    if request
+        .duration
+        .is_some_and(|asked| asked > longest.longest)
+    {
+        return Err(NotEntitled::TooLong(longest));
+    }
+    if (request.read_only || giver.conditions.read_only) && !can_be_read_only(&placed.role) {
+        return Err(NotEntitled::ReadOnlyUnavailable);
+    }
+    Ok(longest)
 }
 
 /// How long a mapping allows at `now`, or why it allows nothing.

@@ -58,6 +58,13 @@ impl NameTemplate {
     }
 }
 
+impl Default for NameTemplate {
+    /// `{username}`.
+    fn default() -> Self {
+        Self("{username}".to_owned())
+    }
+}
+
 impl FromStr for NameTemplate {
     type Err = TemplateError;
 
@@ -165,11 +172,7 @@ fn legal(text: &str) -> String {
         .take(LONGEST - SUFFIX - 2)
         .collect();
     name.push_str("--");
-    let hash: String = digest(&SHA256, text.as_bytes())
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = hex::encode(digest(&SHA256, text.as_bytes()));
     name.push_str(&hash[..SUFFIX]);
     name
 }

@@ -3,6 +3,13 @@
 //! Never here: deciding who may. [`Sts`] accepts nothing but a [`Grant`]. Credentials and sign-in
 //! URLs have no Display, and their Debug tells nothing. Entry points: [`Sts`], [`SignIn`].
 
+pub mod destination;
+pub mod partition;
+pub mod paste;
+pub mod sign_in;
+pub mod sts;
+mod words;
+
 use std::{error::Error, fmt};
 
 use async_trait::async_trait;
@@ -11,6 +18,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use url::Url;
 
+pub use self::words::{broker_statement, trust_statement};
 use crate::access::{Grant, Partition, SessionDuration};
 
 /// The cause of an adapter's failure, for the log.
@@ -65,7 +73,8 @@ pub struct Caller {
     pub arn: String,
     /// Its account.
     pub account: String,
-    /// Whether the credentials are temporary (role chaining limits apply).
+    /// Whether role chaining limits apply: the credentials are a role session's. Those of an EC2
+    /// instance are not counted, because AWS does not call them chaining.
     pub is_temporary: bool,
 }
 
@@ -79,7 +88,7 @@ pub trait Sts: Send + Sync {
     /// role session itself. None when it is not limited or not known yet.
     fn ceiling(&self, credential_source: &str) -> Option<SessionDuration>;
 
-    /// Asks AWS who a credential source is (GetCallerIdentity, which needs no permission) and
+    /// Asks AWS who a credential source is (`GetCallerIdentity`, which needs no permission) and
     /// remembers whether it is temporary.
     async fn caller(&self, credential_source: &str) -> Result<Caller, StsError>;
 

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::reader::Section;
 use super::{address, template};
+use crate::access::{NameTemplate, TemplateError};
 
 /// `[aws]`: how AWS is reached.
 #[derive(Clone, Debug)]
@@ -22,9 +23,9 @@ pub struct Aws {
     /// Instead of the partition's console.
     pub console_url: Option<Url>,
     /// Template of `RoleSessionName`, over [`TEMPLATE_PLACEHOLDERS`].
-    pub session_name: String,
+    pub session_name: NameTemplate,
     /// Template of `SourceIdentity`, over [`TEMPLATE_PLACEHOLDERS`]; `None`: not sent.
-    pub source_identity: Option<String>,
+    pub source_identity: Option<NameTemplate>,
     /// Where Rolegate's own credentials come from; at least one, the first is the default.
     pub credential_sources: Vec<CredentialSource>,
     /// The deadline of one call to STS or the federation endpoint.
@@ -62,7 +63,7 @@ impl Aws {
             sts_endpoint,
             sign_in_endpoint,
             console_url,
-            session_name: session_name.unwrap_or_else(|| "{username}".to_owned()),
+            session_name: session_name.unwrap_or_default(),
             source_identity,
             credential_sources,
             call_timeout: call_timeout.unwrap_or(Duration::from_secs(10)),
@@ -81,7 +82,7 @@ impl Aws {
     }
 }
 
-fn session_template(text: &str, connector_count: usize) -> Result<String, String> {
+fn session_template(text: &str, connector_count: usize) -> Result<NameTemplate, String> {
     template::check(text, &TEMPLATE_PLACEHOLDERS)?;
     template::demand(text, "username")?;
     if connector_count > 1 {
@@ -89,10 +90,11 @@ fn session_template(text: &str, connector_count: usize) -> Result<String, String
         template::demand(text, "connector")
             .map_err(|message| format!("{message}, which more than one connector needs"))?;
     }
-    Ok(text.to_owned())
+    text.parse()
+        .map_err(|error: TemplateError| error.to_string())
 }
 
-fn region(text: &str) -> Result<String, String> {
+pub(super) fn region(text: &str) -> Result<String, String> {
     let is_part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
     let is_region = text.rsplit_once('-').is_some_and(|(area, number)| {
         let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
@@ -106,7 +108,7 @@ fn region(text: &str) -> Result<String, String> {
     ))
 }
 
-fn external_id(text: &str) -> Result<String, String> {
+pub(super) fn external_id(text: &str) -> Result<String, String> {
     let is_legal = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
     // The limits of sts:AssumeRole.
     if (2..=1224).contains(&text.len()) && text.chars().all(is_legal) {

@@ -11,6 +11,7 @@ mod document;
 mod environment;
 mod finding;
 mod ldap;
+pub mod mapping_file;
 mod organisation;
 mod preset;
 pub(crate) mod reader;

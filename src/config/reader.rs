@@ -114,6 +114,14 @@ impl Section<'_> {
         self.tell(Severity::Warning, key, message.into());
     }
 
+    /// The line where the section begins, where it stands in the file.
+    pub(crate) fn line(&self) -> Option<usize> {
+        match self.origin {
+            Some(Origin::Line(line)) => Some(line),
+            _ => None,
+        }
+    }
+
     /// Where a key is, for [`refuse_at`](Self::refuse_at) once other sections are read.
     pub(crate) fn place(&self, key: &str) -> Place {
         let written = self.entries.get(key).map(|node| &node.origin);
@@ -245,7 +253,6 @@ impl Section<'_> {
     }
 
     /// A date with its time and its zone; without a zone it would mean something else elsewhere.
-    #[allow(dead_code, reason = "the table of mappings is the first to hold dates")]
     pub(crate) fn instant(&mut self, key: &str) -> Option<OffsetDateTime> {
         let wanted = "a date with time and zone such as 2027-01-31T00:00:00Z";
         self.take(key, |value| {

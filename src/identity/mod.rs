@@ -6,7 +6,7 @@
 
 pub mod ldap;
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, time::Instant};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -81,8 +81,13 @@ pub struct Candidate {
     pub throttle_key: String,
     /// The entry, where one was found.
     pub entry: Option<LocatedEntry>,
+    /// Why there is no entry. None where there is one, and where the connector finds it only after
+    /// the password was right.
+    pub refusal: Option<Refusal>,
     /// The name as typed, for direct binds and for nothing else.
     pub typed: String,
+    /// When the sign-in, both steps of it, must be over.
+    pub deadline: Instant,
 }
 
 impl fmt::Debug for Candidate {
@@ -90,6 +95,7 @@ impl fmt::Debug for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Candidate")
             .field("entry", &self.entry)
+            .field("refusal", &self.refusal)
             .finish_non_exhaustive()
     }
 }
@@ -103,6 +109,13 @@ pub struct LocatedEntry {
     pub subject: String,
     /// The canonical user name.
     pub username: String,
+    /// What to call the person.
+    pub display_name: Option<String>,
+    /// The e-mail address that the directory has.
+    pub email: Option<String>,
+    /// The groups that the entry itself names, where the connector reads them; none where they
+    /// are too many to come at once, and are read once the password was right.
+    pub member_of: Option<Vec<String>>,
 }
 
 /// Why a sign-in went no further.

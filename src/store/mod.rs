@@ -1,7 +1,7 @@
 //! What outlives a request: tables, sign-in sessions, role sessions, the audit log.
 //!
 //! Traits per table family, and one SQL implementation of them. Never here: decisions. Times are
-//! stored as UTC milliseconds, ids are UUIDv7, a sign-in session's id is stored as its hash.
+//! stored as UTC milliseconds, ids are `UUIDv7`, a sign-in session's id is stored as its hash.
 //! Entry points: the traits, `sql::SqlStore`.
 
 pub mod sql;
@@ -24,7 +24,8 @@ use crate::{
 /// Why the store did not do it.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The database cannot be reached, written or trusted. Nothing was changed.
+    /// The database cannot be reached, written or trusted. Nothing was changed, except that a
+    /// write which missed its deadline while the disk held it up may still be made.
     #[error("the store is unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
     /// The table was edited since the decision was made.
@@ -38,6 +39,13 @@ pub enum StoreError {
     NotFound(String),
 }
 
+impl StoreError {
+    /// An [`Unavailable`](Self::Unavailable) because of `source`.
+    pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unavailable(source.into())
+    }
+}
+
 /// One change of the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -49,11 +57,13 @@ pub enum Change {
     PutRole(Box<Role>),
     /// Removes a role; its mappings must be gone.
     RemoveRole(TargetArn),
-    /// Adds a mapping, or replaces the one with the same group and role.
+    /// Adds a mapping, or replaces the one with the same group and role, which keeps its id, or
+    /// the one with the same id. An id that is no UUID, as those from a file, becomes one.
     PutMapping(Mapping),
     /// Ends a mapping.
     EndMapping(MappingId),
-    /// Adds a rule or replaces the one with the same id.
+    /// Adds a rule, or replaces the one with the same connector, pattern and role, which keeps its
+    /// id, or the one with the same id. An id that is no UUID becomes one.
     PutRule(MappingRule),
     /// Ends a rule.
     EndRule(MappingId),
@@ -154,7 +164,7 @@ pub trait SignInSessions: Send + Sync {
 /// One set of temporary credentials that was issued; never the secret itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoleSession {
-    /// The intent that announced it, a UUIDv7.
+    /// The intent that announced it, a `UUIDv7`.
     pub id: String,
     /// The person's connector.
     pub connector: String,
@@ -164,7 +174,7 @@ pub struct RoleSession {
     pub role: String,
     /// `console` or `credentials`.
     pub delivery: String,
-    /// The RoleSessionName.
+    /// The `RoleSessionName`.
     pub session_name: String,
     /// The access key id that STS issued; console calls may show another.
     pub access_key_id: String,
@@ -286,14 +296,16 @@ pub trait AuditLog: Send + Sync {
     async fn announce(&self, event: &AuditEvent, policy_version: i64) -> Result<i64, StoreError>;
 
     /// Appends the end of a grant and, where credentials were issued, its role session and the
-    /// person's recents, in one transaction.
+    /// person's recents, in one transaction. A role session whose intent was never announced is
+    /// [`StoreError::NotFound`].
     async fn conclude(
         &self,
         event: &AuditEvent,
         role_session: Option<&RoleSession>,
     ) -> Result<i64, StoreError>;
 
-    /// Writes `unknown` behind every intent that has no end; called once at start.
+    /// Writes `unknown` behind every intent that was announced by `at` and has no end; called
+    /// once at start, with the moment of the start.
     async fn close_orphans(&self, at: OffsetDateTime) -> Result<u64, StoreError>;
 
     /// Lists rows, newest first.

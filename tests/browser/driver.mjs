@@ -69,6 +69,7 @@ async function newPage(
   });
   context.setDefaultTimeout(STEP_LIMIT_MS);
   const page = await context.newPage();
+  page.hasJavaScript = javaScript;
   page.problems = [];
   page.on('pageerror', (error) => page.problems.push(String(error)));
   page.on('console', (message) => {
@@ -79,6 +80,8 @@ async function newPage(
 
 /** Throws, naming every rule and element, when axe finds a violation on the page. */
 export async function axe(page, name) {
+  // Without it axe starts and never ends.
+  if (!page.hasJavaScript) throw new Error(`axe needs JavaScript on ${name}`);
   // Scripts of the driver run in the page under its own policy, which forbids inline ones: axe is
   // evaluated through the debugger, which no policy stops.
   await page.evaluate(AXE);

@@ -41,6 +41,7 @@ await run(async ({ newPage }) => {
   const plain = await newPage({ javaScript: false });
   await plain.goto(`${url}/good`);
   equal(await plain.textContent('#js'), 'without', 'the text without JavaScript');
+  await throws(() => axe(plain, 'a page'), /needs JavaScript/, 'axe without JavaScript');
 
   const bad = await newPage();
   await bad.goto(`${url}/bad`);

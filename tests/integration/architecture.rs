@@ -237,6 +237,8 @@ fn targets(tokens: &[(usize, String)], depth: usize) -> Vec<(usize, String)> {
                 if supers > 0 && supers == depth + inline_modules.len() {
                     found.extend(first_names(tokens, index));
                 }
+                // `pub(super)` names nothing and is stepped over.
+                index += usize::from(supers == 0);
                 continue;
             }
             _ => {}

@@ -153,7 +153,7 @@ fn the_least_that_works_has_the_documented_defaults() {
         (20, 5000, 8)
     );
     assert_eq!(ldap.sign_in_timeout, Duration::from_secs(15));
-    assert_eq!(config.aws.session_name, "{username}");
+    assert_eq!(config.aws.session_name.as_str(), "{username}");
     assert_eq!(config.aws.credential_sources[0].id, "default");
     assert_eq!(config.role_defaults.grant_method, "assume-role");
 }

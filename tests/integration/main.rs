@@ -14,5 +14,7 @@ mod support;
 mod architecture;
 mod configuration;
 mod demo_directory;
+mod mapping_file;
 mod stand_in;
 mod starters;
+mod store;

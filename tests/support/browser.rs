@@ -25,5 +25,5 @@ pub async fn run_browser_script(name: &str, arguments: &[&str]) -> String {
         .env("SCREENSHOTS", target_dir().join("screenshots"));
     tokio::task::spawn_blocking(move || run_or_panic("the browser script", &command, None))
         .await
-        .expect("the script's thread does not panic by itself")
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -25,6 +25,7 @@ if ! cmp --silent "$requirements" "$tools/venv/requirements.txt"; then
     cp "$requirements" "$tools/venv/requirements.txt"
 fi
 
+# playwright-core stays at 1.61, the last that runs on Debian 12's Node.js 18.
 lock=tests/browser/package-lock.json
 if ! cmp --silent "$lock" tests/browser/node_modules/package-lock.json; then
     echo "installing the browser driver into tests/browser/node_modules"

@@ -21,7 +21,7 @@ pub mod tls;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process,
+    process::id,
     sync::Once,
 };
 
@@ -47,7 +47,7 @@ pub fn temporary_dir(prefix: &str) -> tempfile::TempDir {
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
     SWEPT.call_once(|| remove_dirs_of_ended_processes(parent));
     tempfile::Builder::new()
-        .prefix(&format!("{prefix}-{}-", process::id()))
+        .prefix(&format!("{prefix}-{}-", id()))
         .tempdir_in(parent)
         .expect("the build folder is writable")
 }

@@ -15,6 +15,8 @@ use std::{
 
 use tempfile::TempDir;
 
+pub use entries::{CROWD, GROUPS_OF_GRACE};
+
 use super::{
     children::{Server, free_port, run_or_panic},
     temporary_dir,

@@ -1,0 +1,483 @@
+//! What AWS's refusals mean, in a sentence for the person and one for the operator, and the policy
+//! statements that mend the commonest.
+//!
+//! Never here: AWS's own message in what the person reads; it names accounts and the broker's role.
+//! Entry points: [`StsError::for_person`], [`StsError::for_operator`], [`trust_statement`].
+
+use serde::Serialize;
+
+use super::{SignInUrlError, StsError, sts::TooLong};
+use crate::access::TargetArn;
+
+/// The advice that ends most of what a person reads.
+const ASK: &str = "Tell whoever runs Rolegate the request number on this page";
+
+impl StsError {
+    /// The fact and the next step, for the person who wanted the role.
+    pub fn for_person(&self) -> String {
+        match self {
+            Self::AccessDenied { .. } => format!(
+                "AWS does not let Rolegate open this role, although you may have it. {ASK}: the \
+                 role's trust policy has to be looked at."
+            ),
+            Self::Invalid { code, .. } => self.invalid_for_person(code),
+            Self::RegionDisabled { region } => format!(
+                "The account of this role has switched off sign-in in {region}. {ASK}: the role \
+                 needs another region."
+            ),
+            Self::BrokerCredentials { .. } => format!(
+                "Rolegate itself could not sign in to AWS; nothing is wrong with your access. \
+                 {ASK}."
+            ),
+            Self::Throttled => "AWS is answering too many requests just now. Wait half a minute, \
+                                then open the role again."
+                .to_owned(),
+            Self::Unavailable(_) => "AWS did not answer in time, so no session was opened. Open \
+                                     the role again; if that fails too, look at the AWS health \
+                                     page."
+                .to_owned(),
+            Self::UnknownSource(_) => {
+                format!("This role is not set up completely in Rolegate. {ASK}.")
+            }
+        }
+    }
+
+    fn invalid_for_person(&self, code: &str) -> String {
+        match TooLong::of(self) {
+            Some(TooLong::ForRole) => {
+                return "This role gives shorter sessions than you asked for. Choose a shorter \
+                        one, such as one hour, and open it again."
+                    .to_owned();
+            }
+            Some(TooLong::ForChaining) => {
+                return "AWS gives at most one hour for this role. Choose one hour or less and \
+                        open it again."
+                    .to_owned();
+            }
+            None => {}
+        }
+        match code {
+            "PackedPolicyTooLarge" => format!(
+                "What Rolegate tells AWS about your session is too long for AWS. {ASK}: the \
+                 role's tags or its session policy have to shrink."
+            ),
+            "MalformedPolicyDocument" => format!(
+                "The session policy that Rolegate keeps for this role is not one that AWS \
+                 understands. {ASK}."
+            ),
+            _ => {
+                format!("AWS does not take the settings that Rolegate keeps for this role. {ASK}.")
+            }
+        }
+    }
+
+    /// What happened at AWS and what to check, for whoever runs the broker.
+    pub fn for_operator(&self) -> String {
+        match self {
+            Self::AccessDenied { message, .. } => format!(
+                "AWS refused: {message}. Check that the role exists under exactly this name (AWS \
+                 answers the same where it does not); that its trust policy names the broker's \
+                 principal, and names it anew if that was deleted and made again; that the \
+                 ExternalId, the SourceIdentity and every other condition match; that \
+                 sts:TagSession and sts:SetSourceIdentity are allowed where tags or a \
+                 SourceIdentity are sent; and, for another account, that the broker's own policy \
+                 allows sts:AssumeRole on the role."
+            ),
+            Self::Invalid { code, message, .. } => {
+                format!(
+                    "AWS found the request invalid ({code}: {message}). {}",
+                    self.cure(code)
+                )
+            }
+            Self::RegionDisabled { region } => format!(
+                "STS is switched off in {region} for the role's account. Switch it on there (IAM, \
+                 account settings), or give the role or aws.default_region another region; \
+                 us-east-1 cannot be switched off."
+            ),
+            Self::BrokerCredentials { code, .. } => broker_credentials(code),
+            Self::Throttled => "STS is throttling the broker's account. If this lasts, look for \
+                                another caller in that account, or ask AWS for a higher quota."
+                .to_owned(),
+            Self::Unavailable(cause) => format!(
+                "STS gave no usable answer ({cause}). Check that the broker reaches the regional \
+                 endpoint, or aws.sts_endpoint, through its proxy and firewall."
+            ),
+            Self::UnknownSource(id) => format!(
+                "A role names the credential source `{id}`, and there is no \
+                 [[aws.credential_source]] with that id. Add it, or correct the role."
+            ),
+        }
+    }
+
+    fn cure(&self, code: &str) -> &'static str {
+        match TooLong::of(self) {
+            Some(TooLong::ForRole) => {
+                return "Raise the role's maximum session duration in IAM, or lower max_duration \
+                        in the table.";
+            }
+            Some(TooLong::ForChaining) => {
+                return "The broker runs on a role session, and AWS gives those one hour at most \
+                        (role chaining). For longer sessions give it the keys of an IAM user, or \
+                        lower max_duration in the table.";
+            }
+            None => {}
+        }
+        match code {
+            "PackedPolicyTooLarge" => {
+                "Send fewer or shorter session tags, or a shorter session policy: together they \
+                 have one limit, and AWS's message tells the percentage."
+            }
+            "MalformedPolicyDocument" => {
+                "The role's session_policy is not a policy by IAM's grammar; IAM's policy \
+                 simulator or `aws accessanalyzer validate-policy` finds the place."
+            }
+            "region" => "Correct the role's region; everything about a role is in one partition.",
+            "grant_method" => "Correct the role's grant_method or its ARN.",
+            _ => {
+                "The message names the parameter. The session name comes from \
+                 aws.session_name, the rest from the role's row."
+            }
+        }
+    }
+}
+
+fn broker_credentials(code: &str) -> String {
+    let cure = match code {
+        "none" => {
+            "The credential source has no credentials: set the environment, the profile, or the \
+             instance's or container's role."
+        }
+        "configuration" | "provider" => {
+            "The credential source could not give credentials; the log's cause tells why: a file \
+             that cannot be read, a profile that is not complete, a hub role that does not trust \
+             the broker."
+        }
+        "root" => {
+            "These are the keys of an account's root user, which cannot assume roles. Make a role \
+             or an IAM user for the broker, and delete the root user's keys."
+        }
+        "InvalidClientTokenId" | "UnrecognizedClientException" => {
+            "AWS does not know the access key: it was deleted or deactivated, belongs to another \
+             partition, or came without its session token."
+        }
+        "SignatureDoesNotMatch" | "InvalidSignatureException" | "IncompleteSignature" => {
+            "The secret key does not belong to the access key, or a proxy changes requests on \
+             their way."
+        }
+        "ExpiredToken" | "ExpiredTokenException" => {
+            "The session token has run out: whatever refreshes it has stopped."
+        }
+        "RequestExpired" | "RequestTimeTooSkewed" => {
+            "The broker's clock is more than five minutes off: check its time synchronisation."
+        }
+        _ => "Check the credential source, and that nothing changes requests on their way to AWS.",
+    };
+    format!("AWS did not accept the broker's own credentials ({code}). {cure}")
+}
+
+impl SignInUrlError {
+    /// The fact and the next step, for the person who wanted the console.
+    pub fn for_person(&self) -> String {
+        match self {
+            Self::Refused { .. } => {
+                "AWS gave you the role but refused to open a console session with \
+                                    it. Open the role again, with “sign this browser out of AWS \
+                                    first” switched on. If that fails too, tell whoever runs \
+                                    Rolegate the request number on this page."
+                    .to_owned()
+            }
+            Self::Garbage => format!(
+                "AWS gave you the role, but what answered in place of its sign-in page was not \
+                 AWS's. {ASK}."
+            ),
+            Self::Unavailable(_) => {
+                "AWS gave you the role, but its sign-in page did not answer in \
+                                     time. Open the role again; nothing has to be undone."
+                    .to_owned()
+            }
+            Self::NoHost(partition) => format!(
+                "Rolegate does not know where people sign in to the console of {partition}. {ASK}."
+            ),
+        }
+    }
+
+    /// What happened at AWS and what to check, for whoever runs the broker.
+    pub fn for_operator(&self) -> String {
+        match self {
+            Self::Refused { status } => format!(
+                "The sign-in endpoint answered {status} to getSigninToken, also without \
+                 SessionDuration. Check that the endpoint is of the role's partition, and that \
+                 the credentials come from AssumeRole: keys and GetSessionToken open no console."
+            ),
+            Self::Garbage => "The sign-in endpoint answered 200 without a SigninToken. Check \
+                              aws.sign_in_endpoint, and whether a proxy answers in AWS's place."
+                .to_owned(),
+            Self::Unavailable(cause) => format!(
+                "The sign-in endpoint gave no answer ({cause}). Check that the broker reaches \
+                 signin.aws.amazon.com or its partition's and region's counterpart, or \
+                 aws.sign_in_endpoint."
+            ),
+            Self::NoHost(partition) => format!(
+                "There is no public sign-in host for partition {partition} and the role's region. \
+                 Correct the region, or set aws.sign_in_endpoint and aws.console_url."
+            ),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement<'a> {
+    effect: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<Principal>,
+    action: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<Condition<'a>>,
+}
+
+#[derive(Serialize)]
+struct Principal {
+    #[serde(rename = "AWS")]
+    aws: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Condition<'a> {
+    string_equals: ExternalId<'a>,
+}
+
+#[derive(Serialize)]
+struct ExternalId<'a> {
+    #[serde(rename = "sts:ExternalId")]
+    value: &'a str,
+}
+
+/// The statement that lets the broker open a role: to be added to the role's trust policy.
+///
+/// `caller_arn` is what [`super::Caller`] says. A role session's ARN leaves out the role's path,
+/// so the principal has to be completed where the broker's role has one.
+pub fn trust_statement(
+    caller_arn: &str,
+    external_id: Option<&str>,
+    sends_source_identity: bool,
+    sends_tags: bool,
+) -> String {
+    printed(&Statement {
+        effect: "Allow",
+        principal: Some(Principal {
+            aws: principal_of(caller_arn),
+        }),
+        action: actions(sends_source_identity, sends_tags),
+        resource: None,
+        condition: external_id.map(|value| Condition {
+            string_equals: ExternalId { value },
+        }),
+    })
+}
+
+/// The statement that the broker's own identity policy needs for a role of another account.
+pub fn broker_statement(
+    target: &TargetArn,
+    sends_source_identity: bool,
+    sends_tags: bool,
+) -> String {
+    printed(&Statement {
+        effect: "Allow",
+        principal: None,
+        action: actions(sends_source_identity, sends_tags),
+        resource: Some(target.as_str()),
+        condition: None,
+    })
+}
+
+fn actions(sends_source_identity: bool, sends_tags: bool) -> Vec<&'static str> {
+    let mut actions = vec!["sts:AssumeRole"];
+    if sends_tags {
+        actions.push("sts:TagSession");
+    }
+    if sends_source_identity {
+        actions.push("sts:SetSourceIdentity");
+    }
+    actions
+}
+
+/// The IAM principal behind a caller: trust policies that name sessions break at the next one.
+fn principal_of(caller_arn: &str) -> String {
+    let mut parts = caller_arn.splitn(6, ':');
+    let (Some("arn"), Some(partition), Some("sts"), Some(_), Some(account), Some(resource)) = (
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+    ) else {
+        return caller_arn.to_owned();
+    };
+    let role = resource
+        .strip_prefix("assumed-role/")
+        .and_then(|rest| rest.split('/').next());
+    role.map_or_else(
+        || caller_arn.to_owned(),
+        |role| format!("arn:{partition}:iam::{account}:role/{role}"),
+    )
+}
+
+fn printed(statement: &Statement<'_>) -> String {
+    // Strings alone: there is nothing in it that JSON cannot hold.
+    serde_json::to_string_pretty(statement).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Partition;
+
+    fn invalid(code: &str, message: &str) -> StsError {
+        StsError::Invalid {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            request_id: None,
+        }
+    }
+
+    fn broker(code: &str) -> StsError {
+        StsError::BrokerCredentials {
+            code: code.to_owned(),
+            cause: None,
+        }
+    }
+
+    fn every_sts_error() -> Vec<StsError> {
+        let role =
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+        let chain = "The requested DurationSeconds exceeds the 1 hour session limit for roles \
+                     assumed by role chaining.";
+        vec![
+            StsError::AccessDenied {
+                message: "secret-arn".to_owned(),
+                request_id: None,
+            },
+            invalid("ValidationError", role),
+            invalid("ValidationError", chain),
+            invalid("ValidationError", "1 validation error detected: secret-arn"),
+            invalid("PackedPolicyTooLarge", "secret-arn 120%"),
+            invalid("MalformedPolicyDocument", "secret-arn"),
+            invalid("region", "secret-arn"),
+            StsError::RegionDisabled {
+                region: "ap-east-1".to_owned(),
+            },
+            broker("none"),
+            broker("configuration"),
+            broker("root"),
+            broker("InvalidClientTokenId"),
+            broker("SignatureDoesNotMatch"),
+            broker("ExpiredToken"),
+            broker("RequestExpired"),
+            broker("SomethingNew"),
+            StsError::Throttled,
+            StsError::Unavailable("secret-arn".into()),
+            StsError::UnknownSource("secret-arn".to_owned()),
+        ]
+    }
+
+    fn every_sign_in_error() -> Vec<SignInUrlError> {
+        vec![
+            SignInUrlError::Refused { status: 400 },
+            SignInUrlError::Garbage,
+            SignInUrlError::Unavailable("secret-arn".into()),
+            SignInUrlError::NoHost(Partition::AwsIso),
+        ]
+    }
+
+    #[test]
+    fn every_error_has_a_fact_and_a_next_step_for_both() {
+        let sts = every_sts_error();
+        let sign_in = every_sign_in_error();
+        let for_people = sts
+            .iter()
+            .map(StsError::for_person)
+            .chain(sign_in.iter().map(SignInUrlError::for_person));
+        for sentence in for_people {
+            assert!(
+                sentence.contains(". ") && sentence.ends_with('.'),
+                "{sentence}"
+            );
+            for word in ["secret-arn", "sts:", "STS", "successfully", "please"] {
+                assert!(!sentence.contains(word), "{word} in {sentence}");
+            }
+        }
+        let for_operators = sts
+            .iter()
+            .map(StsError::for_operator)
+            .chain(sign_in.iter().map(SignInUrlError::for_operator));
+        for sentence in for_operators {
+            assert!(
+                sentence.contains(". ") && sentence.ends_with('.'),
+                "{sentence}"
+            );
+        }
+    }
+
+    #[test]
+    fn different_causes_have_different_words_for_the_operator() {
+        let mut sentences: Vec<String> = every_sts_error()
+            .iter()
+            .map(StsError::for_operator)
+            .collect();
+        let count = sentences.len();
+        sentences.sort();
+        sentences.dedup();
+        assert_eq!(sentences.len(), count);
+    }
+
+    #[test]
+    fn a_trust_statement_names_the_role_behind_a_session() {
+        insta::assert_snapshot!(
+            trust_statement(
+                "arn:aws:sts::444455556666:assumed-role/rolegate/task-1",
+                Some("rolegate-\"7f3c"),
+                true,
+                true,
+            ),
+            @r#"
+        {
+          "Effect": "Allow",
+          "Principal": {
+            "AWS": "arn:aws:iam::444455556666:role/rolegate"
+          },
+          "Action": [
+            "sts:AssumeRole",
+            "sts:TagSession",
+            "sts:SetSourceIdentity"
+          ],
+          "Condition": {
+            "StringEquals": {
+              "sts:ExternalId": "rolegate-\"7f3c"
+            }
+          }
+        }
+        "#
+        );
+    }
+
+    #[test]
+    fn a_broker_statement_names_the_role_alone() {
+        let target = "arn:aws:iam::111122223333:role/team/Admin".parse().unwrap();
+        insta::assert_snapshot!(broker_statement(&target, false, false), @r#"
+        {
+          "Effect": "Allow",
+          "Action": [
+            "sts:AssumeRole"
+          ],
+          "Resource": "arn:aws:iam::111122223333:role/team/Admin"
+        }
+        "#);
+        let user = "arn:aws:iam::444455556666:user/rolegate";
+        assert!(trust_statement(user, None, false, false).contains(user));
+    }
+}

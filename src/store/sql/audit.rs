@@ -1,0 +1,480 @@
+//! The audit log: rows behind a locked head row, and the walk that verifies them.
+
+use async_trait::async_trait;
+use sqlx::{Connection as _, FromRow, QueryBuilder};
+use time::OffsetDateTime;
+
+use super::{
+    SqlStore,
+    column::{from_json, json, milliseconds, unreadable},
+    dialect::{self, Connection, Database},
+    person,
+    writer::Write,
+};
+use crate::{
+    audit::{
+        Action, Actor, AuditEvent, Outcome,
+        chain::{BrokenLink, ChainHash, Link, Salt, Walk},
+    },
+    store::{AuditFilter, AuditLog, AuditRow, ChainStatus, RoleSession, StoreError},
+};
+
+/// How many rows a walk holds at a time.
+const PAGE: i64 = 500;
+
+/// The reason in rows that close an intent without an end.
+const NO_END: &str = "no_end_was_written";
+
+#[async_trait]
+impl AuditLog for SqlStore {
+    async fn append(&self, event: &AuditEvent) -> Result<i64, StoreError> {
+        let write = Write::Append(Box::new(Entry::of(event)?));
+        self.writer
+            .submit(write)
+            .await
+            .map(|written| written.number)
+    }
+
+    async fn announce(&self, event: &AuditEvent, policy_version: i64) -> Result<i64, StoreError> {
+        if event.outcome != Outcome::Intent || event.intent.is_none() {
+            let message = "an announcement is an intent, and has the intent's id".to_owned();
+            return Err(StoreError::Conflict(message));
+        }
+        let write = Write::Announce {
+            entry: Box::new(Entry::of(event)?),
+            policy_version,
+        };
+        self.writer
+            .submit(write)
+            .await
+            .map(|written| written.number)
+    }
+
+    async fn conclude(
+        &self,
+        event: &AuditEvent,
+        role_session: Option<&RoleSession>,
+    ) -> Result<i64, StoreError> {
+        if event.outcome == Outcome::Intent || event.intent.is_none() {
+            let message = "an end is no intent, and has the intent's id".to_owned();
+            return Err(StoreError::Conflict(message));
+        }
+        let write = Write::Conclude {
+            entry: Box::new(Entry::of(event)?),
+            role_session: role_session.cloned().map(Box::new),
+        };
+        self.writer
+            .submit(write)
+            .await
+            .map(|written| written.number)
+    }
+
+    async fn close_orphans(&self, at: OffsetDateTime) -> Result<u64, StoreError> {
+        let write = Write::CloseOrphans(at);
+        self.writer.submit(write).await.map(|written| written.rows)
+    }
+
+    async fn audit_rows(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
+        let rows: Vec<ChainRow> = listing(filter)
+            .build_query_as()
+            .fetch_all(&mut *self.reader().await?)
+            .await?;
+        rows.into_iter().map(ChainRow::audit_row).collect()
+    }
+
+    async fn verify_chain(&self) -> Result<ChainStatus, StoreError> {
+        let mut reader = self.reader().await?;
+        // One transaction: a row appended meanwhile must not look like one beyond the head.
+        let mut transaction = reader.begin().await?;
+        let mut walk = Walk::start();
+        let page = "SELECT * FROM audit_event WHERE seq > $1 ORDER BY seq LIMIT $2";
+        let mut last_seq = i64::MIN;
+        loop {
+            let rows: Vec<ChainRow> = sqlx::query_as(page)
+                .bind(last_seq)
+                .bind(PAGE)
+                .fetch_all(&mut *transaction)
+                .await?;
+            let Some(last) = rows.last() else { break };
+            last_seq = last.seq;
+            for row in &rows {
+                if let Err(broken) = row.verify(&mut walk) {
+                    return Ok(broken);
+                }
+            }
+        }
+        let head = sqlx::query_as::<_, (i64, String)>(HEAD)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        Ok(compare_with_head(walk, head))
+    }
+}
+
+const HEAD: &str = "SELECT seq, hash FROM audit_head WHERE id = 1";
+
+fn compare_with_head(walk: Walk, head: Option<(i64, String)>) -> ChainStatus {
+    let rows = walk.rows();
+    let head = head.and_then(|(seq, hash)| hash.parse::<ChainHash>().ok().map(|hash| (seq, hash)));
+    let Some((seq, hash)) = head else {
+        return ChainStatus::Broken {
+            seq: rows,
+            problem: "the head row is missing or unreadable".to_owned(),
+        };
+    };
+    match walk.finish(seq, hash) {
+        Ok(head) => ChainStatus::Holds {
+            rows,
+            head: head.to_string(),
+        },
+        Err(broken) => broken.into(),
+    }
+}
+
+impl From<BrokenLink> for ChainStatus {
+    fn from(broken: BrokenLink) -> Self {
+        Self::Broken {
+            seq: broken.seq,
+            problem: broken.problem.to_string(),
+        }
+    }
+}
+
+fn listing(filter: &AuditFilter) -> QueryBuilder<Database> {
+    let mut query = QueryBuilder::new("SELECT * FROM audit_event WHERE seq > 0");
+    if let Some(person) = &filter.person {
+        query.push(" AND (username = ").push_bind(person.clone());
+        query.push(" OR subject = ").push_bind(person.clone());
+        query.push(")");
+    }
+    let texts = [
+        (" AND account = ", filter.account.clone()),
+        (" AND role = ", filter.role.clone()),
+        (
+            " AND action = ",
+            filter.action.map(|a| a.as_str().to_owned()),
+        ),
+        (
+            " AND outcome = ",
+            filter.outcome.map(|o| o.as_str().to_owned()),
+        ),
+    ];
+    let numbers = [
+        (" AND at_ms >= ", filter.since.map(milliseconds)),
+        (" AND at_ms < ", filter.until.map(milliseconds)),
+        (" AND seq < ", filter.before),
+    ];
+    for (condition, value) in texts {
+        if let Some(value) = value {
+            query.push(condition).push_bind(value);
+        }
+    }
+    for (condition, value) in numbers {
+        if let Some(value) = value {
+            query.push(condition).push_bind(value);
+        }
+    }
+    query.push(" ORDER BY seq DESC LIMIT ");
+    query.push_bind(i64::from(filter.limit));
+    query
+}
+
+/// An event ready to be written: everything but its place in the chain.
+#[derive(Debug)]
+pub(super) struct Entry {
+    columns: Columns,
+    payload: String,
+    salt: Salt,
+}
+
+impl Entry {
+    /// Prepares an event, so that the writing task has nothing left that can fail.
+    pub(super) fn of(event: &AuditEvent) -> Result<Self, StoreError> {
+        Ok(Self {
+            columns: Columns::of(event),
+            payload: json(event)?,
+            salt: Salt::random()
+                .ok_or_else(|| StoreError::unavailable("the machine gives no randomness"))?,
+        })
+    }
+}
+
+/// What stands beside the payload, for searching.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+struct Columns {
+    at_ms: i64,
+    action: String,
+    outcome: String,
+    connector: Option<String>,
+    subject: Option<String>,
+    username: Option<String>,
+    role: Option<String>,
+    account: Option<String>,
+    intent: Option<String>,
+}
+
+impl Columns {
+    fn of(event: &AuditEvent) -> Self {
+        let (connector, subject, username) = match &event.actor {
+            Actor::Person {
+                connector,
+                subject,
+                username,
+            } => (Some(connector.clone()), subject.clone(), username.clone()),
+            Actor::Host { uid } => (None, Some(format!("host:{uid}")), None),
+            Actor::File { hash } => (None, Some(format!("file:{hash}")), None),
+            Actor::System => (None, Some("system".to_owned()), None),
+        };
+        Self {
+            at_ms: milliseconds(event.at),
+            action: event.action.as_str().to_owned(),
+            outcome: event.outcome.as_str().to_owned(),
+            connector,
+            subject,
+            username,
+            role: event.role.clone(),
+            account: event.account.clone(),
+            intent: event.intent.clone(),
+        }
+    }
+
+    /// The name of the first column that is not as in `other`.
+    fn difference(&self, other: &Self) -> Option<&'static str> {
+        let differences = [
+            ("at_ms", self.at_ms != other.at_ms),
+            ("action", self.action != other.action),
+            ("outcome", self.outcome != other.outcome),
+            ("connector", self.connector != other.connector),
+            ("subject", self.subject != other.subject),
+            ("username", self.username != other.username),
+            ("role", self.role != other.role),
+            ("account", self.account != other.account),
+            ("intent", self.intent != other.intent),
+        ];
+        let found = differences.into_iter().find(|(_, differs)| *differs);
+        found.map(|(name, _)| name)
+    }
+}
+
+/// Appends a row behind the head, which stays locked until the transaction ends.
+pub(super) async fn append(connection: &mut Connection, entry: &Entry) -> Result<i64, StoreError> {
+    let lock = "UPDATE audit_head SET seq = seq + 1 WHERE id = 1 RETURNING seq, hash";
+    let (seq, previous): (i64, String) = sqlx::query_as(lock).fetch_one(&mut *connection).await?;
+    let previous: ChainHash = previous
+        .parse()
+        .map_err(|error| unreadable("the head's hash", error))?;
+    let link = Link::forge(seq, previous, entry.salt, &entry.payload);
+    insert(connection, &entry.columns, &link).await?;
+    sqlx::query("UPDATE audit_head SET hash = $1 WHERE id = 1")
+        .bind(link.hash.to_string())
+        .execute(&mut *connection)
+        .await?;
+    note_intent(connection, &entry.columns, seq).await?;
+    Ok(seq)
+}
+
+async fn insert(
+    connection: &mut Connection,
+    columns: &Columns,
+    link: &Link<'_>,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO audit_event (seq, at_ms, action, outcome, connector, subject, username,
+             role, account, intent, payload, salt, payload_hash, previous_hash, hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    sqlx::query(sql)
+        .bind(link.seq)
+        .bind(columns.at_ms)
+        .bind(&columns.action)
+        .bind(&columns.outcome)
+        .bind(&columns.connector)
+        .bind(&columns.subject)
+        .bind(&columns.username)
+        .bind(&columns.role)
+        .bind(&columns.account)
+        .bind(&columns.intent)
+        .bind(link.payload)
+        .bind(link.salt.to_string())
+        .bind(link.payload_hash.to_string())
+        .bind(link.previous_hash.to_string())
+        .bind(link.hash.to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Remembers an intent until its end is written.
+async fn note_intent(
+    connection: &mut Connection,
+    columns: &Columns,
+    seq: i64,
+) -> Result<(), StoreError> {
+    let Some(intent) = &columns.intent else {
+        return Ok(());
+    };
+    if columns.outcome == Outcome::Intent.as_str() {
+        let sql = "INSERT INTO open_intent (intent, seq, at_ms) VALUES ($1, $2, $3)
+             ON CONFLICT (intent) DO NOTHING";
+        sqlx::query(sql)
+            .bind(intent)
+            .bind(seq)
+            .bind(columns.at_ms)
+            .execute(connection)
+            .await?;
+    } else {
+        sqlx::query("DELETE FROM open_intent WHERE intent = $1")
+            .bind(intent)
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Appends an intent, if the tables still are what the decision was made on.
+pub(super) async fn announce(
+    connection: &mut Connection,
+    entry: &Entry,
+    policy_version: i64,
+) -> Result<i64, StoreError> {
+    let version: i64 = sqlx::query_scalar(dialect::POLICY_VERSION_HELD)
+        .fetch_one(&mut *connection)
+        .await?;
+    if version != policy_version {
+        return Err(StoreError::PolicyChanged);
+    }
+    append(connection, entry).await
+}
+
+/// Appends an end, with the role session that was issued.
+pub(super) async fn conclude(
+    connection: &mut Connection,
+    entry: &Entry,
+    role_session: Option<&RoleSession>,
+) -> Result<i64, StoreError> {
+    let Some(role_session) = role_session else {
+        return append(connection, entry).await;
+    };
+    let announced = "SELECT COUNT(*) FROM audit_event WHERE intent = $1 AND outcome = $2";
+    let announced: i64 = sqlx::query_scalar(announced)
+        .bind(&entry.columns.intent)
+        .bind(Outcome::Intent.as_str())
+        .fetch_one(&mut *connection)
+        .await?;
+    if announced == 0 {
+        // No credentials without an intent, whatever the caller believes.
+        let intent = entry.columns.intent.clone().unwrap_or_default();
+        return Err(StoreError::NotFound(format!("intent {intent}")));
+    }
+    // Before the row, so that a refusal leaves nothing behind.
+    person::add_role_session(connection, role_session).await?;
+    let seq = append(connection, entry).await?;
+    person::note_recent(connection, role_session, seq).await?;
+    Ok(seq)
+}
+
+/// Appends `unknown` behind every intent that was announced by `at` and has no end.
+pub(super) async fn close_orphans(
+    connection: &mut Connection,
+    at: OffsetDateTime,
+) -> Result<u64, StoreError> {
+    let open = "SELECT e.* FROM open_intent o JOIN audit_event e ON e.seq = o.seq
+         WHERE o.at_ms <= $1 ORDER BY o.seq";
+    let rows: Vec<ChainRow> = sqlx::query_as(open)
+        .bind(milliseconds(at))
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut closed = 0;
+    for row in rows {
+        append(connection, &Entry::of(&row.without_end(at))?).await?;
+        closed += 1;
+    }
+    Ok(closed)
+}
+
+/// A row as it is stored.
+#[derive(FromRow)]
+struct ChainRow {
+    seq: i64,
+    #[sqlx(flatten)]
+    columns: Columns,
+    payload: Option<String>,
+    salt: Option<String>,
+    payload_hash: String,
+    previous_hash: String,
+    hash: String,
+}
+
+impl ChainRow {
+    fn event(&self) -> Result<AuditEvent, StoreError> {
+        from_json(self.payload.as_deref().unwrap_or_default()).map_err(|_| {
+            StoreError::unavailable(format!(
+                "audit row {} cannot be read; `rolegate audit verify` says more",
+                self.seq
+            ))
+        })
+    }
+
+    fn audit_row(self) -> Result<AuditRow, StoreError> {
+        Ok(AuditRow {
+            seq: self.seq,
+            event: self.event()?,
+            hash: self.hash,
+        })
+    }
+
+    /// The row that closes this intent. A payload that was tampered with must not keep the
+    /// program from starting, so the columns serve where it cannot be read.
+    fn without_end(&self, at: OffsetDateTime) -> AuditEvent {
+        let mut event = self.event().unwrap_or_else(|_| {
+            let named = |action: &Action| action.as_str() == self.columns.action;
+            let action = Action::ALL.into_iter().find(named);
+            let action = action.unwrap_or(Action::ConsoleOpen);
+            let mut event = AuditEvent::new(at, action, Outcome::Unknown, Actor::System);
+            event.role.clone_from(&self.columns.role);
+            event.account.clone_from(&self.columns.account);
+            event
+        });
+        event.at = at;
+        event.outcome = Outcome::Unknown;
+        event.intent.clone_from(&self.columns.intent);
+        event.reason = Some(NO_END.to_owned());
+        event
+    }
+
+    /// Passes the row, or says what is wrong with it.
+    fn verify(&self, walk: &mut Walk) -> Result<(), ChainStatus> {
+        let broken = |problem: String| ChainStatus::Broken {
+            seq: self.seq,
+            problem,
+        };
+        walk.expect(self.seq)?;
+        let link = self.link().map_err(broken)?;
+        walk.step(&link)?;
+        let event: AuditEvent = serde_json::from_str(link.payload)
+            .map_err(|_| broken("the payload is no audit event".to_owned()))?;
+        match self.columns.difference(&Columns::of(&event)) {
+            Some(column) => Err(broken(format!(
+                "the column {column} was edited: it differs from the payload"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn link(&self) -> Result<Link<'_>, String> {
+        let (Some(payload), Some(salt)) = (&self.payload, &self.salt) else {
+            return Err("the payload was erased".to_owned());
+        };
+        let hash = |name: &str, text: &str| {
+            let edited = |_| format!("the column {name} was edited: it holds no hash");
+            text.parse::<ChainHash>().map_err(edited)
+        };
+        Ok(Link {
+            seq: self.seq,
+            payload,
+            salt: salt
+                .parse()
+                .map_err(|_| "the column salt was edited: it holds no salt".to_owned())?,
+            payload_hash: hash("payload_hash", &self.payload_hash)?,
+            previous_hash: hash("previous_hash", &self.previous_hash)?,
+            hash: hash("hash", &self.hash)?,
+        })
+    }
+}

@@ -1,0 +1,232 @@
+//! What belongs to one person: role sessions, favourites, recents, settings.
+
+use async_trait::async_trait;
+use sqlx::FromRow;
+
+use super::{
+    SqlStore,
+    column::{instant, milliseconds},
+    dialect::Connection,
+    writer::{Write, Written},
+};
+use crate::store::{PersonStore, Preferences, RoleSession, StoreError};
+
+/// How many recents are kept.
+const RECENTS: i64 = 12;
+
+/// A connector's id and a subject.
+pub(super) type Person<'a> = (&'a str, &'a str);
+
+#[async_trait]
+impl PersonStore for SqlStore {
+    async fn role_sessions(
+        &self,
+        connector: &str,
+        subject: &str,
+        limit: u32,
+    ) -> Result<Vec<RoleSession>, StoreError> {
+        let sql = "SELECT * FROM role_session WHERE connector = $1 AND subject = $2
+             ORDER BY started_ms DESC, id DESC LIMIT $3";
+        let rows: Vec<RoleSessionRow> = sqlx::query_as(sql)
+            .bind(connector)
+            .bind(subject)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *self.reader().await?)
+            .await?;
+        rows.into_iter().map(RoleSessionRow::role_session).collect()
+    }
+
+    async fn preferences(&self, connector: &str, subject: &str) -> Result<Preferences, StoreError> {
+        let mut reader = self.reader().await?;
+        let favourites = "SELECT role FROM favourite WHERE connector = $1 AND subject = $2
+             ORDER BY place";
+        let favourites = sqlx::query_scalar(favourites)
+            .bind(connector)
+            .bind(subject)
+            .fetch_all(&mut *reader)
+            .await?;
+        let recents = "SELECT role FROM recent_role WHERE connector = $1 AND subject = $2
+             ORDER BY opened_seq DESC LIMIT $3";
+        let recents = sqlx::query_scalar(recents)
+            .bind(connector)
+            .bind(subject)
+            .bind(RECENTS)
+            .fetch_all(&mut *reader)
+            .await?;
+        let settings = "SELECT name, value FROM setting WHERE connector = $1 AND subject = $2";
+        let settings: Vec<(String, String)> = sqlx::query_as(settings)
+            .bind(connector)
+            .bind(subject)
+            .fetch_all(&mut *reader)
+            .await?;
+        Ok(Preferences {
+            favourites,
+            recents,
+            settings: settings.into_iter().collect(),
+        })
+    }
+
+    async fn set_favourite(
+        &self,
+        connector: &str,
+        subject: &str,
+        role: &str,
+        is_favourite: bool,
+    ) -> Result<(), StoreError> {
+        let write = Write::SetFavourite {
+            connector: connector.to_owned(),
+            subject: subject.to_owned(),
+            role: role.to_owned(),
+            is_favourite,
+        };
+        self.writer.submit(write).await.map(|_| ())
+    }
+
+    async fn set_setting(
+        &self,
+        connector: &str,
+        subject: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<(), StoreError> {
+        let write = Write::SetSetting {
+            connector: connector.to_owned(),
+            subject: subject.to_owned(),
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
+        self.writer.submit(write).await.map(|_| ())
+    }
+}
+
+pub(super) async fn set_favourite(
+    connection: &mut Connection,
+    (connector, subject): Person<'_>,
+    role: &str,
+    is_favourite: bool,
+) -> Result<Written, StoreError> {
+    let sql = if is_favourite {
+        "INSERT INTO favourite (connector, subject, role, place)
+         SELECT $1, $2, $3, COALESCE(MAX(place), 0) + 1 FROM favourite
+         WHERE connector = $1 AND subject = $2
+         ON CONFLICT (connector, subject, role) DO NOTHING"
+    } else {
+        "DELETE FROM favourite WHERE connector = $1 AND subject = $2 AND role = $3"
+    };
+    let done = sqlx::query(sql)
+        .bind(connector)
+        .bind(subject)
+        .bind(role)
+        .execute(connection)
+        .await?;
+    Ok(Written::rows(done.rows_affected()))
+}
+
+pub(super) async fn set_setting(
+    connection: &mut Connection,
+    (connector, subject): Person<'_>,
+    name: &str,
+    value: &str,
+) -> Result<Written, StoreError> {
+    let sql = "INSERT INTO setting (connector, subject, name, value) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (connector, subject, name) DO UPDATE SET value = excluded.value";
+    let done = sqlx::query(sql)
+        .bind(connector)
+        .bind(subject)
+        .bind(name)
+        .bind(value)
+        .execute(connection)
+        .await?;
+    Ok(Written::rows(done.rows_affected()))
+}
+
+/// Writes a role session, once.
+pub(super) async fn add_role_session(
+    connection: &mut Connection,
+    session: &RoleSession,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO role_session (id, connector, subject, role, delivery, session_name,
+             access_key_id, aws_request_id, read_only, started_ms, expires_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         ON CONFLICT (id) DO NOTHING";
+    let done = sqlx::query(sql)
+        .bind(&session.id)
+        .bind(&session.connector)
+        .bind(&session.subject)
+        .bind(&session.role)
+        .bind(&session.delivery)
+        .bind(&session.session_name)
+        .bind(&session.access_key_id)
+        .bind(&session.aws_request_id)
+        .bind(i64::from(session.read_only))
+        .bind(milliseconds(session.started_at))
+        .bind(milliseconds(session.expires_at))
+        .execute(connection)
+        .await?;
+    if done.rows_affected() == 0 {
+        let message = format!("role session {} is written already", session.id);
+        return Err(StoreError::Conflict(message));
+    }
+    Ok(())
+}
+
+/// Puts a role in front of a person's recents and forgets the oldest.
+pub(super) async fn note_recent(
+    connection: &mut Connection,
+    session: &RoleSession,
+    opened_seq: i64,
+) -> Result<(), StoreError> {
+    let put = "INSERT INTO recent_role (connector, subject, role, opened_seq)
+         VALUES ($1, $2, $3, $4)
+         ON CONFLICT (connector, subject, role) DO UPDATE SET opened_seq = excluded.opened_seq";
+    sqlx::query(put)
+        .bind(&session.connector)
+        .bind(&session.subject)
+        .bind(&session.role)
+        .bind(opened_seq)
+        .execute(&mut *connection)
+        .await?;
+    let forget = "DELETE FROM recent_role WHERE connector = $1 AND subject = $2
+         AND role NOT IN (SELECT role FROM recent_role WHERE connector = $1 AND subject = $2
+             ORDER BY opened_seq DESC LIMIT $3)";
+    sqlx::query(forget)
+        .bind(&session.connector)
+        .bind(&session.subject)
+        .bind(RECENTS)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+#[derive(FromRow)]
+struct RoleSessionRow {
+    id: String,
+    connector: String,
+    subject: String,
+    role: String,
+    delivery: String,
+    session_name: String,
+    access_key_id: String,
+    aws_request_id: Option<String>,
+    read_only: i64,
+    started_ms: i64,
+    expires_ms: i64,
+}
+
+impl RoleSessionRow {
+    fn role_session(self) -> Result<RoleSession, StoreError> {
+        Ok(RoleSession {
+            id: self.id,
+            connector: self.connector,
+            subject: self.subject,
+            role: self.role,
+            delivery: self.delivery,
+            session_name: self.session_name,
+            access_key_id: self.access_key_id,
+            aws_request_id: self.aws_request_id,
+            read_only: self.read_only != 0,
+            started_at: instant(self.started_ms)?,
+            expires_at: instant(self.expires_ms)?,
+        })
+    }
+}

@@ -1,0 +1,386 @@
+//! Pages that say what happened, what can be done, and the request id to quote.
+//!
+//! Never here: what only the operator may know. That stays in the log under the same id.
+
+use askama::Template;
+use time::OffsetDateTime;
+
+use super::{Layout, Moment, words};
+use crate::access::Clipped;
+
+/// Something to do about it with one click.
+pub(crate) enum Offer {
+    /// A form that is posted.
+    Form {
+        /// Where to.
+        action: String,
+        /// Hidden fields beside `csrf_token`.
+        fields: Vec<(String, String)>,
+        /// Whether a reason must be entered first.
+        asks_reason: bool,
+        /// The button's words.
+        button: String,
+    },
+    /// A link.
+    Link {
+        /// Where to.
+        href: String,
+        /// Its words.
+        text: String,
+    },
+}
+
+/// A role that was asked for, as the person knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct AskedRole {
+    /// The account's name or id.
+    pub(crate) account: String,
+    /// The role's name.
+    pub(crate) role: String,
+}
+
+impl AskedRole {
+    fn words(&self) -> String {
+        format!("{} in {}", self.role, self.account)
+    }
+}
+
+/// Any answer that is not what was asked for.
+#[derive(Template)]
+#[template(path = "error.html", whitespace = "minimize")]
+pub(crate) struct ErrorView {
+    layout: Layout,
+    status: u16,
+    title: String,
+    happened: String,
+    moment: Option<(String, Moment)>,
+    steps: Vec<String>,
+    offer: Option<Offer>,
+    help: Option<String>,
+}
+
+impl ErrorView {
+    /// A page of one's own words; the variants below cover the usual ones.
+    pub(crate) fn new(layout: Layout, status: u16, title: &str, happened: &str) -> Self {
+        let help = layout.help(&format!("{title}. {happened}"));
+        Self {
+            layout,
+            status,
+            title: title.to_owned(),
+            happened: happened.to_owned(),
+            moment: None,
+            steps: Vec::new(),
+            offer: None,
+            help,
+        }
+    }
+
+    /// The status that the answer carries.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Adds something that the person can do.
+    #[must_use]
+    pub(crate) fn step(mut self, step: &str) -> Self {
+        self.steps.push(step.to_owned());
+        self
+    }
+
+    /// Adds something that the person can do with one click.
+    #[must_use]
+    pub(crate) fn offer(mut self, offer: Offer) -> Self {
+        self.offer = Some(offer);
+        self
+    }
+
+    fn back_to_roles(self) -> Self {
+        self.offer(Offer::Link {
+            href: "/".to_owned(),
+            text: "Show my roles".to_owned(),
+        })
+    }
+
+    /// 400: something in the request cannot be used; `happened` names the value and what is right.
+    pub(crate) fn bad_input(layout: Layout, happened: &str) -> Self {
+        Self::new(layout, 400, "That cannot be used", happened)
+            .step("Go back, change it and try again.")
+            .back_to_roles()
+    }
+
+    /// 403: the form's token is missing or old.
+    pub(crate) fn form_expired(layout: Layout) -> Self {
+        Self::new(
+            layout,
+            403,
+            "This page was too old",
+            "The form came from a page that is no longer valid, so nothing was done.",
+        )
+        .step("Open the page again and repeat what you did.")
+        .back_to_roles()
+    }
+
+    /// 403: none of the person's groups gives the role, or there is no such role.
+    pub(crate) fn not_entitled(layout: Layout, asked: &AskedRole, groups_seen: usize) -> Self {
+        let groups = match groups_seen {
+            0 => "You are in no group that Rolegate can see.".to_owned(),
+            1 => "Your one group does not give it.".to_owned(),
+            count => format!("None of your {} groups gives it.", words::grouped(count)),
+        };
+        Self::new(
+            layout,
+            403,
+            "You cannot open this role",
+            &format!("You asked for {}. {groups}", asked.words()),
+        )
+        .step("If you were added to a group just now, refresh your roles and try again.")
+        .step("If you need the role, ask your helpdesk for it and quote the request id.")
+        .back_to_roles()
+    }
+
+    /// 403: access ended at `at`.
+    pub(crate) fn access_expired(
+        layout: Layout,
+        asked: &AskedRole,
+        at: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Self {
+        let mut view = Self::new(
+            layout,
+            403,
+            "Your access to this role has ended",
+            &format!("You asked for {}.", asked.words()),
+        )
+        .step("If you still need it, ask your helpdesk to extend it and quote the request id.")
+        .back_to_roles();
+        view.moment = Some(("It ended ".to_owned(), Moment::relative(at, now)));
+        view
+    }
+
+    /// 403: access ends at `at`, in less than the 15 minutes that AWS needs.
+    pub(crate) fn access_ends_too_soon(
+        layout: Layout,
+        asked: &AskedRole,
+        at: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Self {
+        let mut view = Self::new(
+            layout,
+            403,
+            "Your access to this role is about to end",
+            &format!(
+                "You asked for {}. AWS opens a role for 15 minutes at least, and less is left.",
+                asked.words()
+            ),
+        )
+        .step("If you still need it, ask your helpdesk to extend it and quote the request id.")
+        .back_to_roles();
+        view.moment = Some(("It ends ".to_owned(), Moment::relative(at, now)));
+        view
+    }
+
+    /// 403: the mapping asks for something that this version cannot check.
+    pub(crate) fn condition_unenforceable(layout: Layout, asked: &AskedRole, key: &str) -> Self {
+        Self::new(
+            layout,
+            403,
+            "This role cannot be opened yet",
+            &format!(
+                "{} asks for a check ({key}) that this Rolegate cannot make, so it stays shut.",
+                asked.words()
+            ),
+        )
+        .step("Tell your helpdesk, and quote the request id.")
+        .back_to_roles()
+    }
+
+    /// 400: a reason is missing. `fields` repeat the request.
+    pub(crate) fn reason_required(
+        layout: Layout,
+        asked: &AskedRole,
+        action: &str,
+        fields: Vec<(String, String)>,
+    ) -> Self {
+        Self::new(
+            layout,
+            400,
+            "Please say why",
+            &format!("{} opens once you give a reason.", asked.words()),
+        )
+        .offer(Offer::Form {
+            action: action.to_owned(),
+            fields,
+            asks_reason: true,
+            button: "Open".to_owned(),
+        })
+    }
+
+    /// 400: longer than allowed. `fields` repeat the request with the longest duration allowed.
+    pub(crate) fn too_long(
+        layout: Layout,
+        asked: &AskedRole,
+        longest: Clipped,
+        action: &str,
+        fields: Vec<(String, String)>,
+    ) -> Self {
+        Self::new(
+            layout,
+            400,
+            "That is longer than allowed",
+            &format!("You asked for {}. {}", asked.words(), words::limit(longest)),
+        )
+        .offer(Offer::Form {
+            action: action.to_owned(),
+            fields,
+            asks_reason: false,
+            button: format!("Open for {} instead", longest.longest),
+        })
+    }
+
+    /// 400: read-only was asked for and cannot be had.
+    pub(crate) fn read_only_unavailable(layout: Layout, asked: &AskedRole) -> Self {
+        Self::new(
+            layout,
+            400,
+            "This role cannot be narrowed to reading",
+            &format!(
+                "{} already has limits of its own, and AWS would add the two up instead of \
+                 narrowing them.",
+                asked.words()
+            ),
+        )
+        .step("Open it without read-only, or choose a role that only reads.")
+        .back_to_roles()
+    }
+
+    /// 404.
+    pub(crate) fn not_found(layout: Layout) -> Self {
+        Self::new(
+            layout,
+            404,
+            "There is no such page",
+            "The address leads nowhere.",
+        )
+        .step("Check it for a typing mistake, or start from your roles.")
+        .back_to_roles()
+    }
+
+    /// 405.
+    pub(crate) fn method_not_allowed(layout: Layout) -> Self {
+        Self::new(
+            layout,
+            405,
+            "This address is not a page",
+            "It only takes what a form on another page sends.",
+        )
+        .step("Start from your roles.")
+        .back_to_roles()
+    }
+
+    /// 413: the request is larger than any of our forms.
+    pub(crate) fn too_large(layout: Layout) -> Self {
+        Self::new(
+            layout,
+            413,
+            "That was too much",
+            "What was sent is larger than this page takes, so nothing was done.",
+        )
+        .step("Shorten it and try again.")
+        .back_to_roles()
+    }
+
+    /// 429.
+    pub(crate) fn throttled(layout: Layout, retry_after_s: u64) -> Self {
+        let wait = match retry_after_s {
+            0..=60 => "a minute".to_owned(),
+            _ => format!("{} minutes", retry_after_s.div_ceil(60)),
+        };
+        Self::new(
+            layout,
+            429,
+            "Too many requests",
+            "More was asked in a short time than one person usually does.",
+        )
+        .step(&format!("Wait {wait}, then try again."))
+        .back_to_roles()
+    }
+
+    /// 502: AWS refused or garbled what it answers with a sign-in page.
+    pub(crate) fn sign_in_endpoint_failed(layout: Layout, asked: &AskedRole) -> Self {
+        Self::new(
+            layout,
+            502,
+            "AWS did not open the console",
+            &format!(
+                "AWS gave credentials for {}, and its sign-in service would not take them.",
+                asked.words()
+            ),
+        )
+        .step("Try again; this usually passes.")
+        .step("If another AWS console is open in this browser, sign out there first.")
+        .back_to_roles()
+    }
+
+    /// 502: AWS refused the role, as `sentence` says for people.
+    pub(crate) fn role_refused(layout: Layout, asked: &AskedRole, sentence: &str) -> Self {
+        Self::new(
+            layout,
+            502,
+            "AWS refused this role",
+            &format!("You asked for {}. {sentence}", asked.words()),
+        )
+        .step("This is not something you can mend: tell your helpdesk and quote the request id.")
+        .back_to_roles()
+    }
+
+    /// 503: AWS does not answer.
+    pub(crate) fn aws_unavailable(layout: Layout) -> Self {
+        Self::new(
+            layout,
+            503,
+            "AWS does not answer",
+            "Rolegate asked AWS for your role and got no answer in time.",
+        )
+        .step("Try again in a minute.")
+        .step("If it lasts, look at the AWS status page or tell your helpdesk.")
+        .back_to_roles()
+    }
+
+    /// 503: the groups could not be read again and the old ones are too old.
+    pub(crate) fn directory_unavailable(layout: Layout) -> Self {
+        Self::new(
+            layout,
+            503,
+            "The directory does not answer",
+            "Your groups could not be checked, and what is known of them is too old to go by.",
+        )
+        .step("Try again in a minute.")
+        .step("If it lasts, tell your helpdesk and quote the request id.")
+        .back_to_roles()
+    }
+
+    /// 503: the store cannot be read or written, so nothing is opened.
+    pub(crate) fn store_unavailable(layout: Layout) -> Self {
+        Self::new(
+            layout,
+            503,
+            "Rolegate cannot keep its records",
+            "Nothing is opened without being recorded first, so nothing was opened.",
+        )
+        .step("Try again in a minute.")
+        .step("If it lasts, tell your helpdesk and quote the request id.")
+    }
+
+    /// 500: a mistake of ours.
+    pub(crate) fn internal(layout: Layout) -> Self {
+        Self::new(
+            layout,
+            500,
+            "Something went wrong here",
+            "Rolegate made a mistake, and what you asked for was not done.",
+        )
+        .step("Try again.")
+        .step("If it happens again, tell your helpdesk and quote the request id.")
+        .back_to_roles()
+    }
+}

@@ -1,0 +1,147 @@
+//! `My sessions`: what a person opened, and where they are signed in.
+
+use askama::Template;
+use time::OffsetDateTime;
+
+use super::{Layout, Moment, words};
+use crate::access::{Delivery, TargetArn};
+
+/// A role session, open or ended.
+#[derive(Debug, Clone)]
+pub(crate) struct RoleSession {
+    /// What was opened.
+    pub(crate) role: TargetArn,
+    /// The account's name or id.
+    pub(crate) account: String,
+    /// How it was delivered.
+    pub(crate) delivery: Delivery,
+    /// `RoleSessionName`, as CloudTrail shows it.
+    pub(crate) session_name: String,
+    /// Whether it is narrowed to reading.
+    pub(crate) is_read_only: bool,
+    /// When it was issued.
+    pub(crate) started_at: OffsetDateTime,
+    /// When it ends or ended.
+    pub(crate) ends_at: OffsetDateTime,
+}
+
+/// A browser that is signed in.
+#[derive(Debug, Clone)]
+pub(crate) struct SignInSession {
+    /// A handle for the form that is no secret (never the cookie's value).
+    pub(crate) handle: String,
+    /// From where.
+    pub(crate) address: String,
+    /// The browser in a few words: `Firefox on Linux`.
+    pub(crate) browser: String,
+    /// Since when.
+    pub(crate) signed_in_at: OffsetDateTime,
+    /// The last request, to the minute.
+    pub(crate) last_seen_at: OffsetDateTime,
+    /// Whether it is the one that looks at the page.
+    pub(crate) is_this_one: bool,
+}
+
+/// What the page is made from.
+pub(crate) struct SessionsInput<'a> {
+    /// The frame.
+    pub(crate) layout: Layout,
+    /// The latest first.
+    pub(crate) role_sessions: &'a [RoleSession],
+    /// The latest first.
+    pub(crate) sign_in_sessions: &'a [SignInSession],
+    /// The present.
+    pub(crate) now: OffsetDateTime,
+}
+
+struct RoleSessionRow {
+    arn: String,
+    account: String,
+    account_id: String,
+    role: String,
+    delivery: &'static str,
+    session_name: String,
+    is_read_only: bool,
+    started: Moment,
+    ends: Moment,
+}
+
+struct SignInRow {
+    handle: String,
+    address: String,
+    browser: String,
+    since: Moment,
+    last_seen: Moment,
+    is_this_one: bool,
+}
+
+/// `GET /sessions`
+///
+/// Posts `session` (a handle) to [`SIGN_OUT_ONE`](Self::SIGN_OUT_ONE), and nothing but the token
+/// to [`SIGN_OUT_ALL`](Self::SIGN_OUT_ALL).
+#[derive(Template)]
+#[template(path = "sessions.html", whitespace = "minimize")]
+pub(crate) struct SessionsView {
+    layout: Layout,
+    open: Vec<RoleSessionRow>,
+    ended: Vec<RoleSessionRow>,
+    sign_ins: Vec<SignInRow>,
+    sign_in_count: String,
+}
+
+impl SessionsView {
+    /// Where the form of one sign-in session posts.
+    pub(crate) const SIGN_OUT_ONE: &'static str = "/sessions/sign-out";
+    /// Where `sign out everywhere` posts.
+    pub(crate) const SIGN_OUT_ALL: &'static str = "/sessions/sign-out-everywhere";
+
+    /// Sorts what is open from what has ended.
+    pub(crate) fn new(input: SessionsInput<'_>) -> Self {
+        let now = input.now;
+        let (open, ended): (Vec<&RoleSession>, Vec<&RoleSession>) = input
+            .role_sessions
+            .iter()
+            .partition(|session| session.ends_at > now);
+        let rows = |sessions: Vec<&RoleSession>| {
+            sessions
+                .into_iter()
+                .map(|session| role_session_row(session, now))
+                .collect()
+        };
+        Self {
+            layout: input.layout,
+            open: rows(open),
+            ended: rows(ended),
+            sign_in_count: words::counted(input.sign_in_sessions.len(), "browser", "browsers"),
+            sign_ins: input
+                .sign_in_sessions
+                .iter()
+                .map(|session| SignInRow {
+                    handle: session.handle.clone(),
+                    address: session.address.clone(),
+                    browser: session.browser.clone(),
+                    since: Moment::clock(session.signed_in_at, now),
+                    last_seen: Moment::relative(session.last_seen_at, now),
+                    is_this_one: session.is_this_one,
+                })
+                .collect(),
+        }
+    }
+}
+
+fn role_session_row(session: &RoleSession, now: OffsetDateTime) -> RoleSessionRow {
+    RoleSessionRow {
+        arn: session.role.to_string(),
+        account: session.account.clone(),
+        account_id: session.role.account().to_string(),
+        role: session.role.name().to_owned(),
+        delivery: match session.delivery {
+            Delivery::Console => "console",
+            Delivery::Credentials => "credentials",
+        },
+        session_name: session.session_name.clone(),
+        is_read_only: session.is_read_only,
+        started: Moment::clock(session.started_at, now),
+        ends: Moment::relative(session.ends_at, now),
+    }
+}

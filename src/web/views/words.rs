@@ -1,0 +1,55 @@
+//! English sentences that are chosen in Rust; the ones that never vary stand in the templates.
+//!
+//! Plain words, second person, no blame: the fact, then the next step.
+
+use crate::access::{Clipped, Limit};
+
+/// One wording for an unknown user, a wrong password and a locked account.
+pub(crate) const REFUSED: &str =
+    "That user name and password did not work, or the account may be locked.";
+
+/// `1 role`, `2 roles`.
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
+    let digits = grouped(count);
+    format!("{digits} {}", if count == 1 { one } else { many })
+}
+
+/// `10,000`
+pub(crate) fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// What keeps a role session from being longer, as a whole sentence.
+pub(crate) fn limit(clipped: Clipped) -> String {
+    let longest = clipped.longest;
+    match clipped.limit {
+        Limit::Role => format!("This role allows {longest} at most."),
+        Limit::Mapping => format!("Your access to this role allows {longest} at most."),
+        Limit::MappingExpiry => {
+            format!("Your access to this role ends in {longest}, and no session outlives it.")
+        }
+        Limit::RoleChaining => format!(
+            "AWS allows {longest} at most here, because Rolegate's own AWS credentials are temporary."
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_agree_with_their_nouns() {
+        assert_eq!(counted(1, "role", "roles"), "1 role");
+        assert_eq!(counted(0, "role", "roles"), "0 roles");
+        assert_eq!(counted(1_234_567, "role", "roles"), "1,234,567 roles");
+    }
+}

@@ -1,0 +1,200 @@
+//! What every store promises, as one list that each backend runs, and what is SQLite's alone.
+
+mod audit_log;
+mod faults;
+mod people;
+mod sequences;
+mod sessions;
+mod sqlite_file;
+mod tables;
+
+use rolegate::{
+    access::{
+        Account, AccountId, Conditions, GroupKey, GroupKeyForm, Mapping, MappingId, Origin, Role,
+        RoleDefaults, TargetArn,
+    },
+    audit::{Action, Actor, AuditEvent, Outcome},
+    store::{AuditLog, Change, EditContext, PersonStore, PolicyStore, SignInSessions, StoreHealth},
+};
+use time::{OffsetDateTime, macros::datetime};
+
+/// Everything that a backend implements.
+trait Store:
+    PolicyStore + SignInSessions + PersonStore + AuditLog + StoreHealth + Send + Sync + 'static
+{
+}
+
+impl<S> Store for S where
+    S: PolicyStore + SignInSessions + PersonStore + AuditLog + StoreHealth + Send + Sync + 'static
+{
+}
+
+/// A database of its own for one test.
+trait Backend {
+    type Store: Store;
+
+    /// An empty database.
+    async fn empty() -> Self;
+
+    /// Opens it, as often as wanted.
+    async fn open(&self) -> Self::Store;
+
+    /// Runs a statement behind the store's back.
+    async fn tamper(&self, sql: &'static str);
+}
+
+/// Runs the list on a backend: `conformance!(Backend: module::test, …)`.
+macro_rules! conformance {
+    ($backend:ty: $($module:ident::$test:ident,)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                use super::Backend as _;
+                super::$module::$test(&<$backend>::empty().await).await;
+            }
+        )+
+    };
+}
+
+mod sqlite {
+    conformance!(super::sqlite_file::SqliteFile:
+        tables::an_empty_store_has_a_version_and_nothing_else,
+        tables::what_is_put_is_read_back_as_it_was,
+        tables::every_edit_writes_before_and_after_and_raises_the_version_once,
+        tables::a_row_put_as_it_was_changes_nothing,
+        tables::one_refused_change_undoes_the_others,
+        tables::a_mapping_with_the_same_group_and_role_is_replaced_and_keeps_its_id,
+        tables::a_mapping_can_be_moved_but_not_onto_another,
+        tables::a_rule_with_the_same_content_is_replaced_and_keeps_its_id,
+        tables::a_rule_that_cannot_match_is_refused,
+        tables::role_names_are_unique_within_their_account_ignoring_case,
+        tables::roles_stand_without_an_account_and_keep_theirs_from_being_removed,
+        tables::a_role_with_mappings_stays,
+        tables::what_does_not_exist_cannot_be_removed_or_named,
+        tables::edits_at_the_same_time_all_count,
+        audit_log::places_have_no_gap_with_fifty_writers,
+        audit_log::an_intent_needs_the_tables_it_was_decided_on,
+        audit_log::a_refused_intent_leaves_its_neighbours_alone,
+        audit_log::an_end_brings_its_role_session_and_the_recents,
+        audit_log::no_role_session_without_an_announced_intent,
+        audit_log::a_role_session_is_written_once,
+        audit_log::intents_without_an_end_are_closed_as_unknown_once,
+        audit_log::rows_are_found_by_what_they_say,
+        audit_log::pages_follow_each_other,
+        audit_log::an_untouched_chain_holds,
+        audit_log::edited_payloads_are_found,
+        audit_log::edited_columns_are_found,
+        audit_log::removed_rows_are_found,
+        audit_log::reordered_rows_are_found,
+        audit_log::a_cut_tail_is_found,
+        audit_log::an_added_row_is_found,
+        audit_log::unreadable_hashes_are_found,
+        audit_log::a_long_chain_is_verified_to_its_end,
+        audit_log::the_chain_can_be_verified_while_it_grows,
+        sessions::a_session_is_read_back_as_it_was,
+        sessions::sessions_survive_a_restart,
+        sessions::a_session_that_is_saved_again_is_replaced,
+        sessions::touching_moves_only_forward,
+        sessions::ended_sessions_are_gone,
+        sessions::all_sessions_of_a_person_end_together,
+        sessions::the_sweep_takes_what_ended_and_what_was_idle,
+        sessions::only_hashes_are_taken_as_ids,
+        people::favourites_keep_their_order,
+        people::recents_are_twelve_and_the_newest_is_first,
+        people::role_sessions_are_listed_newest_first,
+        people::settings_are_kept_and_replaced,
+        people::people_of_two_connectors_are_apart,
+        people::a_store_that_works_answers_the_probe,
+    );
+}
+
+const NOW: OffsetDateTime = datetime!(2026-11-24 09:00:00.123 UTC);
+
+fn context() -> EditContext {
+    EditContext {
+        actor: Actor::Host { uid: 1000 },
+        at: NOW,
+        reason: Some("quarterly review".to_owned()),
+        request_id: Some("request-1".to_owned()),
+    }
+}
+
+fn arn(text: &str) -> TargetArn {
+    text.parse().expect("a legal ARN")
+}
+
+fn read_only_arn() -> TargetArn {
+    arn("arn:aws:iam::111122223333:role/team/ReadOnly")
+}
+
+fn account(id: &str, name: &str) -> Account {
+    Account {
+        id: id.parse::<AccountId>().expect("a legal account id"),
+        name: name.to_owned(),
+        alias: None,
+        environment: None,
+        description: None,
+        protected: false,
+        role_defaults: RoleDefaults::default(),
+    }
+}
+
+fn role(arn: TargetArn) -> Role {
+    Role {
+        arn,
+        description: None,
+        own: RoleDefaults::default(),
+        session_policy: None,
+        policy_arns: Vec::new(),
+        session_tags: std::collections::BTreeMap::new(),
+        protected: false,
+        disabled: false,
+    }
+}
+
+fn group(name: &str) -> GroupKey {
+    let connector = "corp".parse().expect("a legal connector id");
+    GroupKey::new(&connector, name, GroupKeyForm::Exact).expect("a legal group")
+}
+
+fn mapping(group_name: &str, role: TargetArn) -> Mapping {
+    Mapping {
+        id: MappingId("file:7".to_owned()),
+        group: group(group_name),
+        role,
+        conditions: Conditions::default(),
+        ticket: None,
+        origin: Origin::File { line: 7 },
+    }
+}
+
+fn put_role(arn: TargetArn) -> Change {
+    Change::PutRole(Box::new(role(arn)))
+}
+
+fn ada() -> Actor {
+    Actor::Person {
+        connector: "corp".to_owned(),
+        subject: Some("subject-of-ada".to_owned()),
+        username: Some("ada".to_owned()),
+    }
+}
+
+fn event(outcome: Outcome) -> AuditEvent {
+    AuditEvent::new(NOW, Action::ConsoleOpen, outcome, ada())
+}
+
+fn intent(id: &str) -> AuditEvent {
+    let mut event = event(Outcome::Intent).with("session_name", "ada");
+    event.intent = Some(id.to_owned());
+    event.role = Some(read_only_arn().to_string());
+    event.account = Some("111122223333".to_owned());
+    event
+}
+
+fn end_of(id: &str, outcome: Outcome) -> AuditEvent {
+    AuditEvent {
+        outcome,
+        ..intent(id)
+    }
+}
