@@ -12,12 +12,14 @@
 mod support;
 
 mod architecture;
+mod aws;
 mod configuration;
 mod demo_directory;
 mod ldap;
 mod ldap_active_directory;
 mod ldap_odd_servers;
 mod mapping_file;
+mod paste;
 mod stand_in;
 mod starters;
 mod store;
