@@ -13,13 +13,18 @@ mod support;
 
 mod architecture;
 mod aws;
+mod command_line;
 mod configuration;
 mod demo_directory;
+mod faults;
 mod ldap;
 mod ldap_active_directory;
 mod ldap_odd_servers;
 mod mapping_file;
+mod opening;
 mod paste;
+mod process;
+mod refusals;
 mod stand_in;
 mod starters;
 mod store;

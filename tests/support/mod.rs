@@ -10,9 +10,12 @@
 )]
 #![allow(unreachable_pub, reason = "a module of a test binary has no outside")]
 
+pub mod app;
 pub mod browser;
 pub mod children;
+pub mod cookie_browser;
 pub mod moto;
+pub mod process;
 pub mod samba;
 pub mod slapd;
 pub mod tcp_proxy;

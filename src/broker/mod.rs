@@ -1,0 +1,174 @@
+//! The use-cases: they order the steps of signing in and opening a role, and audit them.
+//!
+//! Never here: HTTP, HTML, SQL, LDAP, wire formats. Every grant goes authorize → durable intent →
+//! STS → sign-in token → outcome → answer; without an intent row there is no call to AWS, and
+//! without an outcome row the credentials are dropped. Entry point: [`Broker`].
+
+mod groups;
+mod links;
+mod open;
+mod person;
+mod policy_cache;
+mod sign_in;
+mod throttle;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use url::Url;
+
+use crate::{
+    access::{ConnectorId, Policy, PolicySettings, PolicyTables},
+    audit::{Action, Actor, AuditEvent, Outcome},
+    aws::{SignIn, Sts},
+    clock::Clock,
+    identity::Connector,
+    store::{AuditLog, PersonStore, PolicyStore, SignInSessions, StoreHealth},
+};
+
+pub use crate::{
+    aws::{SignInUrl, destination::DestinationError},
+    store::{Preferences, RoleSession, SignInSession, StoreError},
+};
+pub use groups::GroupsRefused;
+pub use links::{Links, PastedText};
+pub use open::{IssuedCredentials, OpenOrder, OpenRefused};
+pub use person::PickerState;
+pub use sign_in::{SignInAttempt, SignInRefused};
+
+use policy_cache::PolicyCache;
+use throttle::Throttle;
+
+/// The deadlines and names that the use-cases follow.
+#[derive(Debug, Clone)]
+pub struct BrokerSettings {
+    /// What browsers see.
+    pub public_url: Url,
+    /// A sign-in session unused for so long ends.
+    pub idle_timeout: Duration,
+    /// A sign-in session ends after so long, whatever happens.
+    pub absolute_timeout: Duration,
+    /// Groups older than this are read again before a grant.
+    pub groups_refresh_after: Duration,
+    /// How long old groups serve while the directory is unreachable.
+    pub groups_valid_for: Duration,
+    /// The region that consoles open in where nothing else says.
+    pub default_region: String,
+    /// The console's address where it is not AWS's own.
+    pub console_url: Option<Url>,
+    /// Where people change an expired password, by connector.
+    pub password_change_urls: Vec<(ConnectorId, Url)>,
+    /// What the configuration adds to the table.
+    pub policy: PolicySettings,
+    /// The rows of the mapping file, which stand beside the store's.
+    pub file_tables: PolicyTables,
+}
+
+/// What the use-cases work with.
+#[expect(missing_debug_implementations, reason = "a bundle of trait objects")]
+pub struct Adapters {
+    /// The ways to sign in, in the order people see them.
+    pub connectors: Vec<Connector>,
+    /// The Security Token Service.
+    pub sts: Arc<dyn Sts>,
+    /// The console's federation endpoint.
+    pub sign_in: Arc<dyn SignIn>,
+    /// Accounts, roles, mappings.
+    pub policy: Arc<dyn PolicyStore>,
+    /// Sign-in sessions.
+    pub sessions: Arc<dyn SignInSessions>,
+    /// What belongs to one person.
+    pub people: Arc<dyn PersonStore>,
+    /// The audit log.
+    pub audit: Arc<dyn AuditLog>,
+    /// Whether the store answers.
+    pub health: Arc<dyn StoreHealth>,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The use-cases, shared by every request.
+#[expect(missing_debug_implementations, reason = "a bundle of trait objects")]
+pub struct Broker {
+    adapters: Adapters,
+    settings: BrokerSettings,
+    policy: PolicyCache,
+    throttle: Throttle,
+}
+
+/// From where a request comes.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The client's address, behind trusted proxies.
+    pub address: IpAddr,
+    /// The id on the response and in the log.
+    pub request_id: String,
+    /// The browser, as it names itself; cut to 200 characters.
+    pub user_agent: String,
+    /// What tells browsers with an earlier sign-in apart; the hash of a cookie.
+    pub browser: Option<String>,
+}
+
+impl Broker {
+    /// Joins the adapters.
+    pub fn new(adapters: Adapters, settings: BrokerSettings) -> Self {
+        let policy = PolicyCache::new(settings.policy.clone(), settings.file_tables.clone());
+        Self {
+            adapters,
+            settings,
+            policy,
+            throttle: Throttle::default(),
+        }
+    }
+
+    /// Closes what a crash left open and notes the start; nothing is served before.
+    pub async fn start(&self) -> Result<u64, StoreError> {
+        let now = self.now();
+        let orphans = self.adapters.audit.close_orphans(now).await?;
+        let event = AuditEvent::new(now, Action::ProgramStart, Outcome::Ok, Actor::System)
+            .with("version", env!("CARGO_PKG_VERSION"))
+            .with("orphaned_intents", orphans);
+        self.adapters.audit.append(&event).await?;
+        Ok(orphans)
+    }
+
+    /// What is decided on at this moment: the snapshot, renewed when the table was edited.
+    pub async fn policy(&self) -> Result<Arc<Policy>, StoreError> {
+        self.policy.current(self.adapters.policy.as_ref()).await
+    }
+
+    /// The ways to sign in.
+    pub fn connectors(&self) -> &[Connector] {
+        &self.adapters.connectors
+    }
+
+    /// Whether the store can be read and written.
+    pub async fn is_ready(&self) -> Result<(), StoreError> {
+        self.adapters.health.ping().await
+    }
+
+    /// The deadlines and names in force.
+    pub fn settings(&self) -> &BrokerSettings {
+        &self.settings
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> time::OffsetDateTime {
+        self.adapters.clock.now()
+    }
+
+    fn connector(&self, id: &ConnectorId) -> Option<&Connector> {
+        self.adapters
+            .connectors
+            .iter()
+            .find(|connector| connector.id() == id)
+    }
+
+    /// An event about a person, with what the request tells.
+    fn event(&self, action: Action, outcome: Outcome, actor: Actor, client: &Client) -> AuditEvent {
+        AuditEvent {
+            client_address: Some(client.address),
+            request_id: Some(client.request_id.clone()),
+            ..AuditEvent::new(self.now(), action, outcome, actor)
+        }
+    }
+}

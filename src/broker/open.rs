@@ -1,0 +1,506 @@
+//! Opening a role: from a click to a console session or to credentials.
+
+use std::str::FromStr;
+
+use thiserror::Error;
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use url::Url;
+
+use super::{Broker, Client, groups::GroupsRefused, sign_in::person};
+use crate::{
+    access::{
+        AccountId, Delivery, DurationError, Grant, Identity, NotEntitled, Policy, Request,
+        SessionDuration, TargetArn,
+    },
+    audit::{Action, AuditEvent, Outcome},
+    aws::{
+        ConsoleVisit, Issued, SessionCredentials, SignInUrl, SignInUrlError, StsError,
+        destination::{Console, Destination, DestinationError},
+        partition::partition_of_region,
+    },
+    store::{RoleSession, SignInSession, StoreError},
+};
+
+/// How often a decision is made anew because the table was edited under it.
+const DECISIONS: usize = 3;
+
+/// What a person asks to open, as it came in the form; nothing here is trusted.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOrder {
+    /// The role's ARN, or `account/role`.
+    pub role: String,
+    /// Where in the console: a URL or the name of a service.
+    pub destination: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// `45m`, seconds, or an RFC 3339 end; none asks for the longest allowed.
+    pub duration: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Whether to narrow the session to reading.
+    pub read_only: bool,
+    /// Whether to sign the browser out of AWS on the way.
+    pub sign_out_first: bool,
+}
+
+/// Why a role was not opened.
+#[derive(Debug, Error)]
+pub enum OpenRefused {
+    /// The person may not, or not so.
+    #[error("not entitled: {reason}")]
+    NotEntitled {
+        /// Why.
+        reason: NotEntitled,
+        /// What was asked for, where it was an ARN at all.
+        role: Option<TargetArn>,
+        /// How many groups were looked at.
+        groups: usize,
+    },
+    /// The destination is no console address of the role's partition.
+    #[error("the destination is not acceptable")]
+    Destination(#[source] DestinationError),
+    /// The duration is none.
+    #[error("the duration is not acceptable")]
+    Duration(#[source] DurationError),
+    /// The groups cannot be relied on.
+    #[error("the groups cannot be relied on")]
+    Groups(#[source] GroupsRefused),
+    /// STS issued nothing.
+    #[error("STS issued nothing")]
+    Sts(#[source] StsError),
+    /// The federation endpoint gave no URL.
+    #[error("the federation endpoint gave no sign-in URL")]
+    SignIn(#[source] SignInUrlError),
+    /// Nothing can be recorded, so nothing is issued.
+    #[error("the store is unavailable")]
+    StoreUnavailable(#[from] StoreError),
+}
+
+impl OpenRefused {
+    /// Whether AWS did not answer, or asked for patience: nothing is wrong, and later helps.
+    pub fn is_aws_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Sts(StsError::Throttled | StsError::Unavailable(_))
+                | Self::SignIn(SignInUrlError::Unavailable(_))
+        )
+    }
+}
+
+/// Credentials to show or hand out once.
+#[derive(Debug)]
+pub struct IssuedCredentials {
+    /// The credentials.
+    pub credentials: SessionCredentials,
+    /// The role.
+    pub role: TargetArn,
+    /// The region to work in, where one is known.
+    pub region: Option<String>,
+    /// Whether they are narrowed to reading.
+    pub is_read_only: bool,
+}
+
+/// A decision whose intent is on disk.
+struct Announced {
+    grant: Grant,
+    intent: String,
+    destination: Option<Url>,
+    region: Option<String>,
+}
+
+impl Broker {
+    /// Opens a role in the AWS console.
+    pub async fn open_console(
+        &self,
+        session: &mut SignInSession,
+        order: &OpenOrder,
+        client: &Client,
+    ) -> Result<SignInUrl, OpenRefused> {
+        let (announced, issued) = self
+            .issue(session, order, Delivery::Console, client)
+            .await?;
+        let Announced {
+            grant,
+            intent,
+            destination,
+            region,
+        } = announced;
+        let visit = ConsoleVisit {
+            partition: grant.target().partition(),
+            region,
+            issuer: self.deep_link(grant.target(), destination.as_ref()),
+            destination: destination.unwrap_or_else(|| self.settings.public_url.clone()),
+            session_duration: (!issued.is_chained).then_some(issued.duration),
+            sign_out_first: order.sign_out_first,
+        };
+        let role_session = role_session(&grant, &intent, &issued, self.now());
+        let details = outcome_details(self.outcome(&grant, &intent, Outcome::Ok, client), &issued);
+        match self
+            .adapters
+            .sign_in
+            .sign_in_url(issued.credentials, &visit)
+            .await
+        {
+            Ok(url) => {
+                self.adapters
+                    .audit
+                    .conclude(&details, Some(&role_session))
+                    .await?;
+                count(&grant, "ok");
+                Ok(url)
+            }
+            Err(error) => {
+                tracing::error!(
+                    request.id = client.request_id,
+                    role.arn = %grant.target(),
+                    error = &error as &dyn std::error::Error,
+                    "{}", error.for_operator()
+                );
+                let event = AuditEvent {
+                    outcome: Outcome::Failed,
+                    reason: Some(error.code().to_owned()),
+                    ..details
+                };
+                self.adapters.audit.conclude(&event, None).await?;
+                count(&grant, error.code());
+                Err(OpenRefused::SignIn(error))
+            }
+        }
+    }
+
+    /// Issues credentials for a shell or a tool.
+    pub async fn issue_credentials(
+        &self,
+        session: &mut SignInSession,
+        order: &OpenOrder,
+        client: &Client,
+    ) -> Result<IssuedCredentials, OpenRefused> {
+        let (announced, issued) = self
+            .issue(session, order, Delivery::Credentials, client)
+            .await?;
+        let Announced {
+            grant,
+            intent,
+            region,
+            ..
+        } = announced;
+        let role_session = role_session(&grant, &intent, &issued, self.now());
+        let event = outcome_details(self.outcome(&grant, &intent, Outcome::Ok, client), &issued);
+        self.adapters
+            .audit
+            .conclude(&event, Some(&role_session))
+            .await?;
+        count(&grant, "ok");
+        Ok(IssuedCredentials {
+            credentials: issued.credentials,
+            role: grant.target().clone(),
+            region,
+            is_read_only: grant.is_read_only(),
+        })
+    }
+
+    /// Fresh groups → decision → durable intent → STS. A failure at STS is concluded here.
+    async fn issue(
+        &self,
+        session: &mut SignInSession,
+        order: &OpenOrder,
+        delivery: Delivery,
+        client: &Client,
+    ) -> Result<(Announced, Issued), OpenRefused> {
+        self.freshen(session, client)
+            .await
+            .map_err(OpenRefused::Groups)?;
+        let announced = self
+            .announce(&session.identity, order, delivery, client)
+            .await?;
+        match self.adapters.sts.issue(&announced.grant).await {
+            Ok(issued) => Ok((announced, issued)),
+            Err(error) => {
+                let Announced { grant, intent, .. } = announced;
+                tracing::error!(
+                    request.id = client.request_id,
+                    role.arn = %grant.target(),
+                    error = &error as &dyn std::error::Error,
+                    "{}", error.for_operator()
+                );
+                let mut event = self.outcome(&grant, &intent, Outcome::Failed, client);
+                event.reason = Some(error.code().to_owned());
+                self.adapters.audit.conclude(&event, None).await?;
+                count(&grant, error.code());
+                Err(OpenRefused::Sts(error))
+            }
+        }
+    }
+
+    /// Decides on the newest table and writes the intent in a transaction that holds only if the
+    /// table is still that one.
+    async fn announce(
+        &self,
+        identity: &Identity,
+        order: &OpenOrder,
+        delivery: Delivery,
+        client: &Client,
+    ) -> Result<Announced, OpenRefused> {
+        for _ in 0..DECISIONS {
+            let policy = self.policy().await?;
+            let (grant, destination, region) = match self.decide(&policy, identity, order, delivery)
+            {
+                Ok(decided) => decided,
+                Err(refused) => {
+                    return Err(self
+                        .refuse(identity, order, (refused, delivery), client)
+                        .await?);
+                }
+            };
+            let intent = uuid::Uuid::now_v7().to_string();
+            let event = intent_details(
+                self.outcome(&grant, &intent, Outcome::Intent, client),
+                &grant,
+            );
+            match self
+                .adapters
+                .audit
+                .announce(&event, grant.policy_version())
+                .await
+            {
+                Ok(_) => {
+                    return Ok(Announced {
+                        grant,
+                        intent,
+                        destination,
+                        region,
+                    });
+                }
+                Err(StoreError::PolicyChanged) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::PolicyChanged.into())
+    }
+
+    /// The pure part: what is asked for, and whether it may be.
+    fn decide(
+        &self,
+        policy: &Policy,
+        identity: &Identity,
+        order: &OpenOrder,
+        delivery: Delivery,
+    ) -> Result<(Grant, Option<Url>, Option<String>), OpenRefused> {
+        let groups = identity.groups.len();
+        let target = named_role(policy, &order.role);
+        let Some(target) = target else {
+            return Err(OpenRefused::NotEntitled {
+                reason: NotEntitled::UnknownRole,
+                role: None,
+                groups,
+            });
+        };
+        let source = policy
+            .effective(&target)
+            .map(|role| role.credential_source.clone());
+        let request = Request {
+            delivery,
+            duration: order
+                .duration
+                .as_deref()
+                .map(|text| wanted_duration(text, self.now()))
+                .transpose()
+                .map_err(OpenRefused::Duration)?,
+            read_only: order.read_only,
+            reason: order.reason.clone(),
+            ceiling: source.and_then(|source| self.adapters.sts.ceiling(&source)),
+        };
+        let grant = policy
+            .authorize(identity, &target, &request, self.now())
+            .map_err(|reason| OpenRefused::NotEntitled {
+                reason,
+                role: Some(target.clone()),
+                groups,
+            })?;
+        let (destination, region) = self.destination(&grant, order)?;
+        Ok((grant, destination, region))
+    }
+
+    /// Where the console opens, and the region that is meant.
+    fn destination(
+        &self,
+        grant: &Grant,
+        order: &OpenOrder,
+    ) -> Result<(Option<Url>, Option<String>), OpenRefused> {
+        let partition = grant.target().partition();
+        let default = self.settings.default_region.as_str();
+        let default = (partition_of_region(default) == Some(partition)).then_some(default);
+        let region = order.region.as_deref().or(grant.region()).or(default);
+        if grant.delivery() == Delivery::Credentials {
+            return Ok((None, region.map(str::to_owned)));
+        }
+        let console = Console {
+            partition,
+            region,
+            console_url: self.settings.console_url.as_ref(),
+        };
+        let destination = match order.destination.as_deref() {
+            Some(text) => Destination::parse(text, console),
+            None => Destination::home(console),
+        }
+        .map_err(OpenRefused::Destination)?;
+        let region = destination.region().or_else(|| region.map(str::to_owned));
+        Ok((Some(destination.into_url()), region))
+    }
+
+    /// Records a refusal. The refusal stands even where that fails.
+    async fn refuse(
+        &self,
+        identity: &Identity,
+        order: &OpenOrder,
+        (refused, delivery): (OpenRefused, Delivery),
+        client: &Client,
+    ) -> Result<OpenRefused, OpenRefused> {
+        let (code, role) = match &refused {
+            OpenRefused::NotEntitled { reason, role, .. } => (reason.code(), role.clone()),
+            OpenRefused::Destination(_) => ("destination_refused", order.role.parse().ok()),
+            OpenRefused::Duration(_) => ("duration_invalid", order.role.parse().ok()),
+            _ => ("refused", None),
+        };
+        let mut event = self.event(action(delivery), Outcome::Refused, person(identity), client);
+        event.reason = Some(code.to_owned());
+        event.account = role.as_ref().map(|role| role.account().to_string());
+        event.role = role.map(|role| role.to_string());
+        self.adapters.audit.append(&event).await?;
+        metrics::counter!("rolegate_grants_total", "delivery" => word(delivery), "outcome" => code)
+            .increment(1);
+        Ok(refused)
+    }
+
+    /// A row about a grant: its intent or its end.
+    fn outcome(
+        &self,
+        grant: &Grant,
+        intent: &str,
+        outcome: Outcome,
+        client: &Client,
+    ) -> AuditEvent {
+        let actor = crate::audit::Actor::Person {
+            connector: grant.connector().to_string(),
+            subject: Some(grant.subject().to_owned()),
+            username: Some(grant.username().to_owned()),
+        };
+        AuditEvent {
+            role: Some(grant.target().to_string()),
+            account: Some(grant.target().account().to_string()),
+            intent: Some(intent.to_owned()),
+            ..self.event(action(grant.delivery()), outcome, actor, client)
+        }
+    }
+
+    /// The address that opens a role again: AWS sends people there when their session has ended.
+    pub fn deep_link(&self, target: &TargetArn, destination: Option<&Url>) -> Url {
+        let mut url = self.settings.public_url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty()
+                .extend(["console", target.account().as_str(), target.name()]);
+        }
+        if let Some(destination) = destination {
+            url.query_pairs_mut()
+                .append_pair("destination", destination.as_str());
+        }
+        url
+    }
+}
+
+/// A role by its ARN or as `account/role`; only what the table has.
+fn named_role(policy: &Policy, text: &str) -> Option<TargetArn> {
+    if let Ok(arn) = text.parse::<TargetArn>() {
+        return Some(arn);
+    }
+    let (account, name) = text.split_once('/')?;
+    policy
+        .role_named(&account.parse::<AccountId>().ok()?, name)
+        .cloned()
+}
+
+/// `45m`, seconds, or the moment at which it shall end.
+fn wanted_duration(text: &str, now: OffsetDateTime) -> Result<SessionDuration, DurationError> {
+    match OffsetDateTime::parse(text.trim(), &Rfc3339) {
+        Ok(end) => {
+            let seconds = (end - now).max(Duration::ZERO).whole_seconds();
+            SessionDuration::from_seconds(seconds.unsigned_abs())
+        }
+        Err(_) => SessionDuration::from_str(text),
+    }
+}
+
+fn intent_details(event: AuditEvent, grant: &Grant) -> AuditEvent {
+    let event = event
+        .with("mapping", grant.mapping().0.as_str())
+        .with("policy_version", grant.policy_version())
+        .with("grant_method", grant.method().as_str())
+        .with("session_name", grant.session_name().as_str())
+        .with("duration_seconds", grant.duration().seconds())
+        .with("read_only", grant.is_read_only());
+    let event = match grant.source_identity() {
+        Some(name) => event.with("source_identity", name.as_str()),
+        None => event,
+    };
+    match grant.reason() {
+        Some(reason) => event.with("reason", reason),
+        None => event,
+    }
+}
+
+fn outcome_details(event: AuditEvent, issued: &Issued) -> AuditEvent {
+    event
+        .with("access_key_id", issued.credentials.access_key_id.as_str())
+        .with("assumed_role_arn", issued.assumed_role_arn.as_str())
+        .with("assumed_role_id", issued.assumed_role_id.as_str())
+        .with("aws_request_id", issued.request_id.as_deref())
+        .with("sts_region", issued.region.as_str())
+        .with("duration_seconds", issued.duration.seconds())
+        .with(
+            "expires_at",
+            issued
+                .credentials
+                .expiration
+                .format(&Rfc3339)
+                .unwrap_or_default(),
+        )
+}
+
+fn role_session(grant: &Grant, intent: &str, issued: &Issued, now: OffsetDateTime) -> RoleSession {
+    RoleSession {
+        id: intent.to_owned(),
+        connector: grant.connector().to_string(),
+        subject: grant.subject().to_owned(),
+        role: grant.target().to_string(),
+        delivery: word(grant.delivery()).to_owned(),
+        session_name: grant.session_name().to_string(),
+        access_key_id: issued.credentials.access_key_id.clone(),
+        aws_request_id: issued.request_id.clone(),
+        read_only: grant.is_read_only(),
+        started_at: now,
+        expires_at: issued.credentials.expiration,
+    }
+}
+
+fn action(delivery: Delivery) -> Action {
+    match delivery {
+        Delivery::Console => Action::ConsoleOpen,
+        Delivery::Credentials => Action::CredentialsIssue,
+    }
+}
+
+fn word(delivery: Delivery) -> &'static str {
+    match delivery {
+        Delivery::Console => "console",
+        Delivery::Credentials => "credentials",
+    }
+}
+
+fn count(grant: &Grant, outcome: &'static str) {
+    metrics::counter!(
+        "rolegate_grants_total",
+        "delivery" => word(grant.delivery()),
+        "outcome" => outcome
+    )
+    .increment(1);
+}

@@ -1,0 +1,293 @@
+//! Signing in with a name and a password, and signing out.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use thiserror::Error;
+use url::Url;
+
+use super::{Broker, Client, throttle::Key};
+use crate::{
+    access::{ConnectorId, Identity},
+    audit::{Action, Actor, AuditEvent, Outcome},
+    identity::{Candidate, Connector, PasswordConnector, SignInError},
+    store::{SignInSession, StoreError},
+};
+
+/// How many browsers of a person keep a throttle of their own.
+const KNOWN_BROWSERS: usize = 8;
+/// The setting that holds their hashes.
+const BROWSERS: &str = "browsers";
+
+/// What a person typed.
+#[derive(Debug)]
+pub struct SignInAttempt {
+    /// The connector whose form was filled.
+    pub connector: ConnectorId,
+    /// The name as typed.
+    pub username: String,
+    /// The password as typed, byte for byte.
+    pub password: SecretString,
+}
+
+/// Why nobody was signed in.
+#[derive(Debug, Error)]
+pub enum SignInRefused {
+    /// One wording for an unknown name, a wrong password and a locked account.
+    #[error("the sign-in was refused")]
+    Refused,
+    /// The password was right and must be changed first.
+    #[error("the password must be changed")]
+    PasswordChangeRequired {
+        /// Whether it had expired rather than been reset.
+        is_expired: bool,
+        /// Where to change it, where the configuration says.
+        change_url: Option<Url>,
+    },
+    /// Too many failures.
+    #[error("too many failed sign-ins")]
+    Throttled {
+        /// How long to wait.
+        retry_after: Duration,
+    },
+    /// There is no such connector, or it has no password form.
+    #[error("there is no such connector")]
+    UnknownConnector,
+    /// The directory did not answer, or not in full.
+    #[error("the directory is unavailable")]
+    DirectoryUnavailable(#[source] SignInError),
+    /// Nothing can be recorded, so nobody is signed in.
+    #[error("the store is unavailable")]
+    StoreUnavailable(#[from] StoreError),
+}
+
+impl Broker {
+    /// Checks a name and password, reads the groups and records the sign-in. What is returned is
+    /// ready to be kept as a sign-in session.
+    pub async fn sign_in(
+        &self,
+        attempt: SignInAttempt,
+        client: &Client,
+    ) -> Result<Identity, SignInRefused> {
+        let SignInAttempt {
+            connector,
+            username,
+            password,
+        } = attempt;
+        let Some(Connector::Password(directory)) = self.connector(&connector) else {
+            return Err(SignInRefused::UnknownConnector);
+        };
+        let address = Key::address(client.address);
+        self.throttled(&address, &connector)?;
+        let located = directory.locate(&username).await;
+        let candidate = self.audited(located, &connector, client).await?;
+        let person = self.throttle_key(&connector, &candidate, client).await?;
+        self.throttled(&person, &connector)?;
+        let identity = self
+            .verify(directory.as_ref(), candidate, &password, client)
+            .await?;
+        self.throttle.give_back(&address);
+        self.throttle.give_back(&person);
+        self.remember_browser(&identity, client).await?;
+        Ok(identity)
+    }
+
+    async fn verify(
+        &self,
+        directory: &dyn PasswordConnector,
+        candidate: Candidate,
+        password: &SecretString,
+        client: &Client,
+    ) -> Result<Identity, SignInRefused> {
+        let verified = directory.verify(candidate, password).await;
+        let identity = self.audited(verified, directory.id(), client).await?;
+        let event = self
+            .event(Action::SignIn, Outcome::Ok, person(&identity), client)
+            .with("method", "password")
+            .with("groups", identity.groups.len());
+        self.adapters.audit.append(&event).await?;
+        count(directory.id(), "ok");
+        Ok(identity)
+    }
+
+    fn throttled(&self, key: &Key, connector: &ConnectorId) -> Result<(), SignInRefused> {
+        self.throttle.take(key, self.now()).map_err(|retry_after| {
+            count(connector, "throttled");
+            SignInRefused::Throttled { retry_after }
+        })
+    }
+
+    /// A browser that signed in as this person before counts for itself.
+    async fn throttle_key(
+        &self,
+        connector: &ConnectorId,
+        candidate: &Candidate,
+        client: &Client,
+    ) -> Result<Key, StoreError> {
+        let key = format!("{connector}:{}", candidate.throttle_key);
+        let (Some(browser), Some(entry)) = (&client.browser, &candidate.entry) else {
+            return Ok(Key::person(&key, client.address, None));
+        };
+        let preferences = self
+            .adapters
+            .people
+            .preferences(connector.as_str(), &entry.subject)
+            .await?;
+        let is_known = preferences
+            .settings
+            .get(BROWSERS)
+            .is_some_and(|known| known.split(',').any(|hash| hash == browser));
+        Ok(Key::person(
+            &key,
+            client.address,
+            is_known.then_some(browser.as_str()),
+        ))
+    }
+
+    async fn remember_browser(
+        &self,
+        identity: &Identity,
+        client: &Client,
+    ) -> Result<(), StoreError> {
+        let Some(browser) = &client.browser else {
+            return Ok(());
+        };
+        let (connector, subject) = (identity.connector.as_str(), identity.subject.as_str());
+        let preferences = self.adapters.people.preferences(connector, subject).await?;
+        let known = preferences
+            .settings
+            .get(BROWSERS)
+            .map_or("", String::as_str);
+        if known.split(',').next() == Some(browser) {
+            return Ok(());
+        }
+        let mut browsers = vec![browser.as_str()];
+        browsers.extend(
+            known
+                .split(',')
+                .filter(|hash| !hash.is_empty() && hash != browser),
+        );
+        browsers.truncate(KNOWN_BROWSERS);
+        self.adapters
+            .people
+            .set_setting(connector, subject, BROWSERS, &browsers.join(","))
+            .await
+    }
+
+    /// Passes a success on; records a failure and restates it.
+    async fn audited<T>(
+        &self,
+        result: Result<T, SignInError>,
+        connector: &ConnectorId,
+        client: &Client,
+    ) -> Result<T, SignInRefused> {
+        let error = match result {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let (outcome, reason, subject) = match &error {
+            SignInError::Refused { subject, cause } => {
+                (Outcome::Refused, cause.code(), subject.clone())
+            }
+            SignInError::PasswordChangeRequired {
+                subject,
+                is_expired,
+            } => {
+                let code = if *is_expired {
+                    "password_expired"
+                } else {
+                    "password_must_change"
+                };
+                (Outcome::Refused, code, Some(subject.clone()))
+            }
+            SignInError::GroupsUnavailable { subject, .. } => {
+                (Outcome::Failed, "groups_unavailable", Some(subject.clone()))
+            }
+            SignInError::Unavailable(_) => (Outcome::Failed, "directory_unavailable", None),
+            SignInError::Misconfigured(_) => (Outcome::Failed, "directory_misconfigured", None),
+        };
+        let actor = Actor::Person {
+            connector: connector.to_string(),
+            subject,
+            username: None,
+        };
+        let mut event = self.event(Action::SignIn, outcome, actor, client);
+        event.reason = Some(reason.to_owned());
+        self.adapters.audit.append(&event).await?;
+        count(connector, reason);
+        Err(match error {
+            SignInError::Refused { .. } => SignInRefused::Refused,
+            SignInError::PasswordChangeRequired { is_expired, .. } => {
+                SignInRefused::PasswordChangeRequired {
+                    is_expired,
+                    change_url: self.password_change_url(connector),
+                }
+            }
+            other => SignInRefused::DirectoryUnavailable(other),
+        })
+    }
+
+    fn password_change_url(&self, connector: &ConnectorId) -> Option<Url> {
+        let urls = &self.settings.password_change_urls;
+        urls.iter()
+            .find(|(id, _)| id == connector)
+            .map(|(_, url)| url.clone())
+    }
+
+    /// Ends one sign-in session.
+    pub async fn sign_out(
+        &self,
+        session: &SignInSession,
+        client: &Client,
+    ) -> Result<(), StoreError> {
+        self.adapters.sessions.end_session(&session.id_hash).await?;
+        let event = self.event(
+            Action::SignOut,
+            Outcome::Ok,
+            person(&session.identity),
+            client,
+        );
+        self.adapters.audit.append(&event).await.map(|_| ())
+    }
+
+    /// Ends all of a person's sign-in sessions, for the reason given; says how many there were.
+    pub async fn sign_out_everywhere(
+        &self,
+        identity: &Identity,
+        reason: &str,
+        client: &Client,
+    ) -> Result<u64, StoreError> {
+        let ended = self
+            .adapters
+            .sessions
+            .end_sessions_of(identity.connector.as_str(), &identity.subject)
+            .await?;
+        let event = AuditEvent {
+            reason: Some(reason.to_owned()),
+            ..self.event(Action::SignOut, Outcome::Ok, person(identity), client)
+        };
+        self.adapters
+            .audit
+            .append(&event.with("sessions", ended))
+            .await?;
+        Ok(ended)
+    }
+}
+
+/// The actor that an identity is in audit rows.
+pub(super) fn person(identity: &Identity) -> Actor {
+    Actor::Person {
+        connector: identity.connector.to_string(),
+        subject: Some(identity.subject.clone()),
+        username: Some(identity.username.clone()),
+    }
+}
+
+fn count(connector: &ConnectorId, outcome: &'static str) {
+    metrics::counter!(
+        "rolegate_sign_ins_total",
+        "connector" => connector.to_string(),
+        "outcome" => outcome
+    )
+    .increment(1);
+}

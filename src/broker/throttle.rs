@@ -1,0 +1,169 @@
+//! How often sign-ins may fail.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use time::OffsetDateTime;
+
+/// Failures in a row that one person may have from one place before they must wait.
+const PERSON_BURST: f64 = 6.0;
+/// How often one more try is given back.
+const PERSON_REFILL: Duration = Duration::from_secs(30);
+/// Failures that one address may have over all names.
+const ADDRESS_BURST: f64 = 60.0;
+/// How often an address is given one more.
+const ADDRESS_REFILL: Duration = Duration::from_secs(2);
+/// Above this many buckets the full ones are dropped, so that strangers cannot fill the memory.
+const BUCKETS_BEFORE_SWEEP: usize = 10_000;
+
+/// Token buckets that failures empty: a try takes a token before the password is checked, and a
+/// success gives it back, so that parallel tries cannot outrun the count.
+#[derive(Default)]
+pub(super) struct Throttle {
+    buckets: Mutex<HashMap<Key, Bucket>>,
+}
+
+/// What is counted by. Per person *and* place: a stranger elsewhere cannot lock a colleague out,
+/// and a browser with an earlier success counts for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    /// All tries from an address (IPv6: from its /64).
+    Address(IpAddr),
+    /// Tries for one person from an address.
+    PersonAt(String, IpAddr),
+    /// Tries for one person from a browser that signed in as them before.
+    PersonIn(String, String),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    tokens: f64,
+    at: OffsetDateTime,
+}
+
+impl Key {
+    pub(super) fn address(address: IpAddr) -> Self {
+        Self::Address(place(address))
+    }
+
+    pub(super) fn person(throttle_key: &str, address: IpAddr, browser: Option<&str>) -> Self {
+        match browser {
+            Some(browser) => Self::PersonIn(throttle_key.to_owned(), browser.to_owned()),
+            None => Self::PersonAt(throttle_key.to_owned(), place(address)),
+        }
+    }
+
+    fn limits(&self) -> (f64, Duration) {
+        match self {
+            Self::Address(_) => (ADDRESS_BURST, ADDRESS_REFILL),
+            Self::PersonAt(..) | Self::PersonIn(..) => (PERSON_BURST, PERSON_REFILL),
+        }
+    }
+}
+
+/// One customer holds a whole IPv6 /64, so that is one place.
+fn place(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+impl Throttle {
+    /// Takes one token, or says how long to wait for the next.
+    pub(super) fn take(&self, key: &Key, now: OffsetDateTime) -> Result<(), Duration> {
+        let (burst, refill) = key.limits();
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() > BUCKETS_BEFORE_SWEEP {
+            buckets.retain(|key, bucket| {
+                let (burst, refill) = key.limits();
+                bucket.tokens_at(now, burst, refill) < burst
+            });
+        }
+        let bucket = buckets.entry(key.clone()).or_insert(Bucket {
+            tokens: burst,
+            at: now,
+        });
+        let tokens = bucket.tokens_at(now, burst, refill);
+        if tokens < 1.0 {
+            return Err(refill.mul_f64(1.0 - tokens));
+        }
+        *bucket = Bucket {
+            tokens: tokens - 1.0,
+            at: now,
+        };
+        Ok(())
+    }
+
+    /// Gives a token back after a success.
+    pub(super) fn give_back(&self, key: &Key) {
+        let (burst, _) = key.limits();
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.get_mut(key) {
+            bucket.tokens = (bucket.tokens + 1.0).min(burst);
+        }
+    }
+}
+
+impl Bucket {
+    fn tokens_at(&self, now: OffsetDateTime, burst: f64, refill: Duration) -> f64 {
+        let elapsed = (now - self.at).as_seconds_f64().max(0.0);
+        (self.tokens + elapsed / refill.as_secs_f64()).min(burst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-24 10:00 UTC);
+
+    fn key(browser: Option<&str>) -> Key {
+        Key::person("ada", "192.0.2.1".parse().unwrap(), browser)
+    }
+
+    fn exhaust(throttle: &Throttle, key: &Key) {
+        for _ in 0..6 {
+            throttle.take(key, NOW).unwrap();
+        }
+    }
+
+    #[test]
+    fn six_failures_make_the_seventh_wait_until_time_passes() {
+        let throttle = Throttle::default();
+        exhaust(&throttle, &key(None));
+        assert_eq!(throttle.take(&key(None), NOW).unwrap_err(), PERSON_REFILL);
+        assert!(throttle.take(&key(None), NOW + PERSON_REFILL).is_ok());
+    }
+
+    #[test]
+    fn successes_cost_nothing() {
+        let throttle = Throttle::default();
+        for _ in 0..100 {
+            throttle.take(&key(None), NOW).unwrap();
+            throttle.give_back(&key(None));
+        }
+    }
+
+    #[test]
+    fn a_stranger_cannot_lock_out_a_known_browser_or_another_place() {
+        let throttle = Throttle::default();
+        exhaust(&throttle, &key(None));
+        assert!(throttle.take(&key(Some("known")), NOW).is_ok());
+        let elsewhere = Key::person("ada", "192.0.2.2".parse().unwrap(), None);
+        assert!(throttle.take(&elsewhere, NOW).is_ok());
+    }
+
+    #[test]
+    fn addresses_of_one_network_are_one_place() {
+        let a = Key::address("2001:db8::1".parse().unwrap());
+        assert_eq!(a, Key::address("2001:db8::ffff:1".parse().unwrap()));
+        assert_ne!(a, Key::address("2001:db8:0:1::1".parse().unwrap()));
+    }
+}

@@ -1,0 +1,183 @@
+//! `rolegate account`. Entry point: [`run`].
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use clap::Subcommand;
+
+use super::{
+    Failure,
+    edit::{Edit, EditArguments},
+    import::{self, ExportArguments, ImportArguments, Kind},
+    installation::Installation,
+    output::{self, Format, OutputArguments, Table},
+    progress::note,
+    reference,
+    role::DefaultArguments,
+    row::Row,
+};
+use crate::{
+    access::{Account, AccountId, PolicyTables},
+    store::{Change, PolicyStore},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the accounts
+    List(OutputArguments),
+    /// Add an account, or replace the one with the same id
+    Add(Box<AddArguments>),
+    /// Remove an account that has no roles left
+    Remove(RemoveArguments),
+    /// Add or replace the accounts of a file
+    Import(ImportArguments),
+    /// Write all accounts to standard output
+    Export(ExportArguments),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AddArguments {
+    /// The twelve digits
+    id: AccountId,
+    /// What people call it
+    #[arg(long)]
+    name: String,
+    /// The IAM account alias
+    #[arg(long)]
+    alias: Option<String>,
+    /// production, test, development or a word of your own
+    #[arg(long, value_name = "WORD")]
+    environment: Option<String>,
+    /// A line for people
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Let pattern rules give its roles only where they say `allow_protected`
+    #[arg(long)]
+    protected: bool,
+    #[command(flatten)]
+    defaults: DefaultArguments,
+    #[command(flatten)]
+    edit: EditArguments,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RemoveArguments {
+    /// Its id, name or alias
+    account: String,
+    #[command(flatten)]
+    edit: EditArguments,
+}
+
+pub(super) async fn run(file: Option<&Path>, command: Command) -> Result<(), Failure> {
+    let installation = Installation::load(file)?;
+    let store = installation.open_store().await?;
+    let out = &mut io::stdout().lock();
+    match command {
+        Command::List(arguments) => {
+            let tables = installation.all_tables(store.as_ref()).await?;
+            list(&tables, arguments.output, out)
+        }
+        Command::Add(arguments) => add(&installation, store.as_ref(), *arguments, out).await,
+        Command::Remove(arguments) => remove(store.as_ref(), &arguments, out).await,
+        Command::Import(arguments) => {
+            import::run(
+                &installation,
+                store.as_ref(),
+                Kind::Account,
+                &arguments,
+                out,
+            )
+            .await
+        }
+        Command::Export(arguments) => {
+            import::export(store.tables().await?, Kind::Account, arguments, out)
+        }
+    }
+}
+
+fn list(tables: &PolicyTables, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
+    if format == Format::Json {
+        let rows: Vec<Row> = tables.accounts.iter().map(Row::from).collect();
+        return output::json_array(out, &rows);
+    }
+    let mut table = Table::new(&[
+        "ACCOUNT",
+        "NAME",
+        "ALIAS",
+        "ENVIRONMENT",
+        "ROLES",
+        "PROTECTED",
+    ]);
+    for account in &tables.accounts {
+        let roles = tables
+            .roles
+            .iter()
+            .filter(|role| role.arn.account() == account.id);
+        table.push([
+            account.id.to_string(),
+            account.name.clone(),
+            account.alias.clone().unwrap_or_default(),
+            account.environment.clone().unwrap_or_default(),
+            roles.count().to_string(),
+            if account.protected { "yes" } else { "" }.to_owned(),
+        ]);
+    }
+    if table.is_empty() {
+        note("there are no accounts; add one with `rolegate account add ID --name NAME`");
+        return Ok(());
+    }
+    Ok(table.write(out)?)
+}
+
+async fn add(
+    installation: &Installation,
+    store: &dyn PolicyStore,
+    arguments: AddArguments,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let before = store.tables().await?;
+    let account = Account {
+        id: arguments.id,
+        name: arguments.name,
+        alias: arguments.alias,
+        environment: arguments.environment,
+        description: arguments.description,
+        protected: arguments.protected,
+        role_defaults: arguments.defaults.checked(installation)?,
+    };
+    let row = PolicyTables {
+        accounts: vec![account.clone()],
+        ..PolicyTables::default()
+    };
+    import::judge(&row, installation)?;
+    let edit = Edit {
+        store,
+        before: &before,
+        changes: vec![Change::PutAccount(account)],
+    };
+    edit.make(&arguments.edit, out).await?;
+    Ok(())
+}
+
+async fn remove(
+    store: &dyn PolicyStore,
+    arguments: &RemoveArguments,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let before = store.tables().await?;
+    let id = reference::account_id(&arguments.account, &before)?;
+    if !before.accounts.iter().any(|account| account.id == id) {
+        return Err(Failure::Refused(format!(
+            "there is no account {id}; `rolegate account list` shows what there is"
+        )));
+    }
+    let edit = Edit {
+        store,
+        before: &before,
+        changes: vec![Change::RemoveAccount(id)],
+    };
+    edit.make(&arguments.edit, out).await?;
+    Ok(())
+}

@@ -1,0 +1,278 @@
+//! `rolegate audit`. Entry point: [`run`].
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use clap::Subcommand;
+use time::{
+    Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description,
+};
+
+use super::{
+    Failure,
+    installation::Installation,
+    output::{self, Format, OutputArguments, Table, counted},
+    progress::{Counter, note, while_waiting},
+    reference, row,
+};
+use crate::{
+    access::PolicyTables,
+    audit::{Action, Actor, Outcome},
+    clock::{Clock, SystemClock},
+    store::{AuditFilter, AuditLog, AuditRow, ChainStatus, PolicyStore},
+};
+
+/// How many rows are read at a time.
+const PAGE: u32 = 1_000;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List rows, newest first
+    List(ListArguments),
+    /// Verify the hash chain: 0 only if every row follows from the one before
+    Verify(OutputArguments),
+    /// Write rows to standard output, oldest first, a JSON object to a line
+    Export(ExportArguments),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct FilterArguments {
+    /// By user name, or stable id
+    #[arg(long, value_name = "NAME")]
+    person: Option<String>,
+    /// By account: its id, name or alias
+    #[arg(long)]
+    account: Option<String>,
+    /// By role: its ARN, or ACCOUNT/ROLE
+    #[arg(long)]
+    role: Option<String>,
+    /// By action, such as `sign_in` or `console.open`
+    #[arg(long, value_parser = action)]
+    action: Option<Action>,
+    /// By outcome: intent, ok, refused, failed or unknown
+    #[arg(long, value_parser = outcome)]
+    outcome: Option<Outcome>,
+    /// Not before: 2027-01-31, 2027-01-31T08:00:00Z, or 24h ago as 24h
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<OffsetDateTime>,
+    /// Before, in the same forms
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<OffsetDateTime>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArguments {
+    #[command(flatten)]
+    filter: FilterArguments,
+    /// How many at most
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ExportArguments {
+    #[command(flatten)]
+    filter: FilterArguments,
+    /// How many at most, counted from the oldest
+    #[arg(long)]
+    limit: Option<u64>,
+}
+
+fn action(text: &str) -> Result<Action, String> {
+    named(text, Action::ALL.map(|action| (action.as_str(), action)))
+}
+
+fn outcome(text: &str) -> Result<Outcome, String> {
+    let all = [
+        Outcome::Intent,
+        Outcome::Ok,
+        Outcome::Refused,
+        Outcome::Failed,
+        Outcome::Unknown,
+    ];
+    named(text, all.map(|outcome| (outcome.as_str(), outcome)))
+}
+
+fn named<T: Copy, const N: usize>(text: &str, all: [(&str, T); N]) -> Result<T, String> {
+    let found = all.iter().find(|(name, _)| *name == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+        format!("there are: {}", names.join(", "))
+    })
+}
+
+/// Reads a moment, a day (its beginning in UTC), or how long ago.
+fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
+        return Ok(at);
+    }
+    if let Ok(day) = Date::parse(text, format_description!("[year]-[month]-[day]")) {
+        return Ok(day.midnight().assume_utc());
+    }
+    let ago = humantime::parse_duration(text).ok();
+    ago.and_then(|ago| time::Duration::try_from(ago).ok())
+        .and_then(|ago| SystemClock.now().checked_sub(ago))
+        .ok_or_else(|| "write 2027-01-31, 2027-01-31T08:00:00Z, or 24h for 24 hours ago".to_owned())
+}
+
+impl FilterArguments {
+    fn filter(&self, tables: &PolicyTables) -> Result<AuditFilter, Failure> {
+        let account = self.account.as_deref();
+        let account = account
+            .map(|text| reference::account_id(text, tables))
+            .transpose()?;
+        // The log outlives the table: an ARN need not be in it any more.
+        let role = match self.role.as_deref() {
+            Some(arn) if arn.starts_with("arn:") => Some(arn.to_owned()),
+            Some(text) => Some(reference::role(text, tables)?.to_string()),
+            None => None,
+        };
+        Ok(AuditFilter {
+            person: self.person.clone(),
+            account: account.map(|id| id.to_string()),
+            role,
+            action: self.action,
+            outcome: self.outcome,
+            since: self.since,
+            until: self.until,
+            before: None,
+            limit: PAGE,
+        })
+    }
+}
+
+pub(super) async fn run(file: Option<&Path>, command: Command) -> Result<(), Failure> {
+    let installation = Installation::load(file)?;
+    let store = installation.open_store().await?;
+    let out = &mut io::stdout().lock();
+    match command {
+        Command::List(arguments) => {
+            let mut filter = arguments.filter.filter(&store.tables().await?)?;
+            filter.limit = arguments.limit;
+            let rows = store.audit_rows(&filter).await?;
+            list(&rows, arguments.output.output, out)
+        }
+        Command::Verify(arguments) => verify(store.as_ref(), arguments.output, out).await,
+        Command::Export(arguments) => {
+            let filter = arguments.filter.filter(&store.tables().await?)?;
+            export(store.as_ref(), filter, arguments.limit, out).await
+        }
+    }
+}
+
+fn list(rows: &[AuditRow], format: Format, out: &mut dyn Write) -> Result<(), Failure> {
+    if format == Format::Json {
+        return output::json_array(out, rows);
+    }
+    let header = [
+        "SEQ", "AT", "ACTION", "OUTCOME", "WHO", "FROM", "WHAT", "REASON",
+    ];
+    let mut table = Table::new(&header);
+    for AuditRow { seq, event, .. } in rows {
+        let what = event.role.clone().or_else(|| event.account.clone());
+        table.push([
+            seq.to_string(),
+            row::instant(event.at),
+            event.action.as_str().to_owned(),
+            event.outcome.as_str().to_owned(),
+            who(&event.actor),
+            event
+                .client_address
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
+            what.unwrap_or_default(),
+            event.reason.clone().unwrap_or_default(),
+        ]);
+    }
+    if table.is_empty() {
+        note("no row of the audit log matches");
+        return Ok(());
+    }
+    Ok(table.write(out)?)
+}
+
+fn who(actor: &Actor) -> String {
+    match actor {
+        Actor::Person {
+            connector,
+            subject,
+            username,
+        } => {
+            let name = username.as_deref().or(subject.as_deref()).unwrap_or("?");
+            format!("{connector}:{name}")
+        }
+        Actor::Host { uid } => format!("host:{uid}"),
+        Actor::File { hash } => format!("file:{}", hash.get(..12).unwrap_or(hash)),
+        Actor::System => "rolegate".to_owned(),
+    }
+}
+
+async fn verify(log: &dyn AuditLog, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
+    let status = while_waiting("verifying the audit log", log.verify_chain()).await?;
+    if format == Format::Json {
+        let told = match &status {
+            ChainStatus::Holds { rows, head } => {
+                serde_json::json!({ "holds": true, "rows": rows, "head": head })
+            }
+            ChainStatus::Broken { seq, problem } => {
+                serde_json::json!({ "holds": false, "seq": seq, "problem": problem })
+            }
+        };
+        output::json_line(out, &told)?;
+    }
+    match status {
+        ChainStatus::Holds { rows, head } => {
+            if format == Format::Text {
+                let rows = counted(usize::try_from(rows).unwrap_or(usize::MAX), "row");
+                writeln!(out, "the chain holds: {rows}, head {head}")?;
+            }
+            Ok(())
+        }
+        ChainStatus::Broken { seq, problem } => Err(Failure::Refused(format!(
+            "the audit log was changed: row {seq} is the first that does not hold ({problem})"
+        ))),
+    }
+}
+
+/// Writes the rows oldest first with one page in memory: `seq` has no gaps, so that the page that
+/// ends at any row can be asked for.
+async fn export(
+    log: &dyn AuditLog,
+    filter: AuditFilter,
+    limit: Option<u64>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let newest = AuditFilter {
+        limit: 1,
+        ..AuditFilter::default()
+    };
+    let head = log
+        .audit_rows(&newest)
+        .await?
+        .first()
+        .map_or(0, |row| row.seq);
+    let counter = Counter::new("exporting the audit log");
+    let (mut done, mut left) = (0, limit.unwrap_or(u64::MAX));
+    while done < head && left > 0 {
+        let page = AuditFilter {
+            before: Some(done + i64::from(PAGE) + 1),
+            ..filter.clone()
+        };
+        let mut rows = log.audit_rows(&page).await?;
+        rows.retain(|row| row.seq > done && row.seq <= head);
+        for row in rows.iter().rev() {
+            if left == 0 {
+                break;
+            }
+            output::json_line(out, row)?;
+            left -= 1;
+        }
+        done += i64::from(PAGE);
+        counter.show(done.min(head), head);
+    }
+    Ok(())
+}

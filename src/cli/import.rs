@@ -1,0 +1,359 @@
+//! Import and export of accounts, roles and mappings: one file format for the three commands.
+//!
+//! An import is one transaction: all of it or nothing. Entry points: [`run`], [`export`].
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::ValueEnum;
+use time::{OffsetDateTime, UtcOffset};
+
+use super::{
+    Failure,
+    edit::{Edit, EditArguments, NOTHING_CHANGED},
+    installation::Installation,
+    output,
+    progress::note,
+    role::warn_about,
+    row::Row,
+};
+use crate::{
+    access::{Conditions, ConnectorId, GroupKeyForm, PolicyTables},
+    config::{
+        Findings,
+        mapping_file::{self, MappingFile},
+    },
+    store::{Change, PolicyStore},
+};
+
+/// Which rows of a file a command is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `[[account]]` alone.
+    Account,
+    /// `[[role]]` alone.
+    Role,
+    /// Everything: mappings and rules name roles, and roles have accounts.
+    Mapping,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ImportArguments {
+    /// A TOML file of `[[account]]`, `[[role]]`, `[[mapping]]` and `[[mapping_rule]]`; - is standard
+    /// input
+    file: PathBuf,
+    /// Remove the rows that the file does not have (of the command's own kind alone)
+    #[arg(long)]
+    replace: bool,
+    /// Say what would change and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    edit: EditArguments,
+}
+
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct ExportArguments {
+    /// How to write them: toml can be imported, jsonl is one JSON object to a line
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<ExportFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExportFormat {
+    Toml,
+    Jsonl,
+}
+
+/// Where the rows are read.
+pub(super) enum Source {
+    /// From a file.
+    File(PathBuf),
+    /// From standard input.
+    Input,
+}
+
+impl Source {
+    fn of(path: &Path) -> Self {
+        if path == Path::new("-") {
+            Self::Input
+        } else {
+            Self::File(path.to_owned())
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Input => Path::new("standard input"),
+        }
+    }
+
+    fn text(&self) -> io::Result<String> {
+        match self {
+            Self::File(path) => std::fs::read_to_string(path),
+            Self::Input => {
+                let mut text = String::new();
+                io::stdin().read_to_string(&mut text)?;
+                Ok(text)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path().display())
+    }
+}
+
+/// Reads a file of rows.
+pub(super) fn read(
+    source: &Source,
+    forms: &HashMap<ConnectorId, GroupKeyForm>,
+) -> Result<PolicyTables, ImportError> {
+    let text = source.text().map_err(|error| ImportError::Unreadable {
+        source_name: source.to_string(),
+        error,
+    })?;
+    let rows = MappingFile::parse(&text, source.path(), forms).map_err(ImportError::Findings)?;
+    Ok(rows.into_tables(0))
+}
+
+/// Why a file of rows cannot be used.
+pub(super) enum ImportError {
+    /// It is not there, or not ours to read.
+    Unreadable {
+        source_name: String,
+        error: io::Error,
+    },
+    /// What it says cannot be used.
+    Findings(Findings),
+}
+
+impl ImportError {
+    /// The failure of a command that `closing` says the rest of.
+    pub(super) fn closed_by(self, closing: &'static str) -> Failure {
+        match self {
+            Self::Unreadable { source_name, error } => {
+                Failure::Refused(format!("{source_name} cannot be read: {error}"))
+            }
+            Self::Findings(Findings(findings)) => {
+                let problems = findings.iter().map(ToString::to_string).collect();
+                Failure::Problems(problems, closing)
+            }
+        }
+    }
+}
+
+/// Judges rows that were written as arguments by the rules that rows of a file have.
+///
+/// Every kind of row goes to TOML and back, so that there is one place that knows the limits.
+pub(super) fn judge(tables: &PolicyTables, installation: &Installation) -> Result<(), Failure> {
+    let text = mapping_file::to_toml(tables);
+    let file = Path::new("arguments");
+    let Err(Findings(findings)) = MappingFile::parse(&text, file, &installation.group_forms())
+    else {
+        return Ok(());
+    };
+    let told: Vec<String> = (findings.iter())
+        .map(|finding| {
+            let key = finding.key.rsplit('.').next().unwrap_or_default();
+            format!("{key}: {}", finding.message)
+        })
+        .collect();
+    Err(Failure::Usage(told.join("; ")))
+}
+
+/// Imports the rows of one kind.
+pub(super) async fn run(
+    installation: &Installation,
+    store: &dyn PolicyStore,
+    kind: Kind,
+    arguments: &ImportArguments,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let source = Source::of(&arguments.file);
+    let rows = read(&source, &installation.group_forms())
+        .map_err(|error| error.closed_by(NOTHING_CHANGED))?;
+    let before = store.tables().await?;
+    let mut changes = changes(kind, rows);
+    if changes.is_empty() && arguments.replace {
+        // More likely the wrong file than the wish to lose every row.
+        return Err(Failure::Refused(format!(
+            "{source} has no rows for this command, and --replace would remove all there are; \
+             remove them one by one if that is meant"
+        )));
+    }
+    if changes.is_empty() {
+        note(&format!("{source} has no rows for this command"));
+    }
+    if arguments.replace {
+        changes.extend(removals(kind, &before, &changes));
+    }
+    let edit = Edit {
+        store,
+        before: &before,
+        changes,
+    };
+    if arguments.dry_run {
+        let summary = edit.preview()?;
+        summary.write(out)?;
+        note(&format!(
+            "nothing was changed; without --dry-run: {}",
+            summary.counts()
+        ));
+        return Ok(());
+    }
+    let summary = edit.make(&arguments.edit, out).await?;
+    note(&summary.counts());
+    warn_about_new(&before, installation.all_tables(store).await?, installation);
+    Ok(())
+}
+
+/// Says what of the rows that were not there before gives nothing.
+fn warn_about_new(before: &PolicyTables, after: PolicyTables, installation: &Installation) {
+    let old: BTreeSet<&str> = names(before).collect();
+    let new: Vec<String> = (names(&after).filter(|name| !old.contains(name)))
+        .map(str::to_owned)
+        .collect();
+    let new: Vec<&str> = new.iter().map(String::as_str).collect();
+    warn_about(&new, after, installation);
+}
+
+fn names(tables: &PolicyTables) -> impl Iterator<Item = &str> {
+    let roles = tables.roles.iter().map(|role| role.arn.as_str());
+    let mappings = tables.mappings.iter().map(|mapping| mapping.id.0.as_str());
+    let patterns = tables.rules.iter().map(|rule| rule.id.0.as_str());
+    roles.chain(mappings).chain(patterns)
+}
+
+/// The rows of `kind`, in an order in which each finds what it names.
+pub(super) fn changes(kind: Kind, tables: PolicyTables) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if kind != Kind::Role {
+        changes.extend(tables.accounts.into_iter().map(Change::PutAccount));
+    }
+    if kind != Kind::Account {
+        let roles = tables.roles.into_iter().map(Box::new);
+        changes.extend(roles.map(Change::PutRole));
+    }
+    if kind == Kind::Mapping {
+        for mut mapping in tables.mappings {
+            mapping.conditions = as_kept(mapping.conditions);
+            changes.push(Change::PutMapping(mapping));
+        }
+        for mut rule in tables.rules {
+            rule.conditions = as_kept(rule.conditions);
+            changes.push(Change::PutRule(rule));
+        }
+    }
+    changes
+}
+
+/// The conditions as the store keeps them, so that a row put twice is unchanged.
+pub(super) fn as_kept(conditions: Conditions) -> Conditions {
+    let whole = |at: OffsetDateTime| at.to_offset(UtcOffset::UTC).truncate_to_millisecond();
+    Conditions {
+        expires: conditions.expires.map(whole),
+        ..conditions
+    }
+}
+
+/// Removes what is there and not among the changes; of a mapping file the mappings and rules, for
+/// roles and accounts may be used by more than it tells.
+fn removals(kind: Kind, before: &PolicyTables, changes: &[Change]) -> Vec<Change> {
+    let mut removals = Vec::new();
+    match kind {
+        Kind::Account => {
+            let kept: BTreeSet<&str> = (changes.iter())
+                .filter_map(|change| match change {
+                    Change::PutAccount(account) => Some(account.id.as_str()),
+                    _ => None,
+                })
+                .collect();
+            let gone = before
+                .accounts
+                .iter()
+                .filter(|account| !kept.contains(account.id.as_str()));
+            removals.extend(gone.map(|account| Change::RemoveAccount(account.id.clone())));
+        }
+        Kind::Role => {
+            let kept: BTreeSet<&str> = (changes.iter())
+                .filter_map(|change| match change {
+                    Change::PutRole(role) => Some(role.arn.as_str()),
+                    _ => None,
+                })
+                .collect();
+            let gone = before
+                .roles
+                .iter()
+                .filter(|role| !kept.contains(role.arn.as_str()));
+            removals.extend(gone.map(|role| Change::RemoveRole(role.arn.clone())));
+        }
+        Kind::Mapping => {
+            let kept: BTreeSet<_> = (changes.iter())
+                .filter_map(|change| match change {
+                    Change::PutMapping(mapping) => Some((&mapping.group, &mapping.role)),
+                    _ => None,
+                })
+                .collect();
+            let gone = (before.mappings.iter())
+                .filter(|mapping| !kept.contains(&(&mapping.group, &mapping.role)));
+            removals.extend(gone.map(|mapping| Change::EndMapping(mapping.id.clone())));
+            let kept: BTreeSet<_> = (changes.iter())
+                .filter_map(|change| match change {
+                    Change::PutRule(rule) => {
+                        Some((&rule.connector, &rule.group_pattern, &rule.role))
+                    }
+                    _ => None,
+                })
+                .collect();
+            let gone = (before.rules.iter())
+                .filter(|rule| !kept.contains(&(&rule.connector, &rule.group_pattern, &rule.role)));
+            removals.extend(gone.map(|rule| Change::EndRule(rule.id.clone())));
+        }
+    }
+    removals
+}
+
+/// Writes the rows of one kind: TOML that can be imported again, or JSON lines.
+///
+/// Mappings come with the roles and accounts they need, as TOML unless asked otherwise; accounts
+/// and roles alone as JSON lines unless asked otherwise.
+pub(super) fn export(
+    mut tables: PolicyTables,
+    kind: Kind,
+    arguments: ExportArguments,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let usual = match kind {
+        Kind::Mapping => ExportFormat::Toml,
+        Kind::Account | Kind::Role => ExportFormat::Jsonl,
+    };
+    if arguments.format.unwrap_or(usual) == ExportFormat::Toml {
+        if kind != Kind::Mapping {
+            tables.mappings.clear();
+            tables.rules.clear();
+        }
+        match kind {
+            Kind::Account => tables.roles.clear(),
+            Kind::Role => tables.accounts.clear(),
+            Kind::Mapping => {}
+        }
+        return Ok(out.write_all(mapping_file::to_toml(&tables).as_bytes())?);
+    }
+    let rows: Vec<Row> = match kind {
+        Kind::Account => tables.accounts.iter().map(Row::from).collect(),
+        Kind::Role => tables.roles.iter().map(Row::from).collect(),
+        Kind::Mapping => {
+            let rules = tables.rules.iter().map(Row::from);
+            tables.mappings.iter().map(Row::from).chain(rules).collect()
+        }
+    };
+    rows.iter().try_for_each(|row| output::json_line(out, row))
+}

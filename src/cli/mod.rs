@@ -1,0 +1,102 @@
+//! The command line: one file per command.
+//!
+//! A command reads its arguments, calls what the server calls too, and says what came of it:
+//! results on standard output, everything else on standard error. Never here: decisions, SQL, the
+//! end of the process. Entry points: [`Arguments`], [`run`].
+
+mod account;
+mod audit;
+mod check;
+#[cfg(feature = "demo")]
+mod demo;
+mod edit;
+mod failure;
+mod import;
+mod installation;
+mod mapping;
+mod output;
+mod progress;
+mod reference;
+mod role;
+mod row;
+mod serve;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
+
+pub use failure::Failure;
+
+/// Sign in with your directory, pick a role, land in the AWS console.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rolegate",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 refused or a check failed, 2 wrong usage or \
+                        configuration."
+)]
+pub struct Arguments {
+    /// The configuration [default: config/rolegate.toml]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "ROLEGATE_CONFIG",
+        hide_env_values = true
+    )]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server until SIGTERM or Ctrl-C
+    Serve(serve::Arguments),
+    /// Try everything in one process: a sample directory, a stand-in for AWS, and Rolegate
+    #[cfg(feature = "demo")]
+    Demo(demo::Arguments),
+    /// Look for mistakes in the configuration, the mappings and, on request, the servers
+    Check(check::Arguments),
+    /// List or edit the AWS accounts
+    #[command(subcommand)]
+    Account(account::Command),
+    /// List or edit the roles that can be opened
+    #[command(subcommand)]
+    Role(role::Command),
+    /// List or edit which groups may open which roles
+    #[command(subcommand)]
+    Mapping(mapping::Command),
+    /// Read the audit log, or verify that nobody changed it
+    #[command(subcommand)]
+    Audit(audit::Command),
+}
+
+/// Runs one command to its end.
+///
+/// # Errors
+/// [`Failure`], which knows what to tell and the exit code.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    // An error means that one is installed already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = Runtime::new()
+        .map_err(|error| Failure::Refused(format!("no threads can be started: {error}")))?;
+    let file = arguments.config.as_deref();
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Serve(arguments) => serve::run(file, &arguments).await,
+            #[cfg(feature = "demo")]
+            Command::Demo(arguments) => demo::run(&arguments).await,
+            Command::Check(arguments) => check::run(file, &arguments).await,
+            Command::Account(command) => account::run(file, command).await,
+            Command::Role(command) => role::run(file, command).await,
+            Command::Mapping(command) => mapping::run(file, command).await,
+            Command::Audit(command) => audit::run(file, command).await,
+        }
+    })
+}

@@ -1,0 +1,298 @@
+//! `rolegate role`. Entry point: [`run`].
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::Subcommand;
+
+use super::{
+    Failure,
+    edit::{Edit, EditArguments, warn},
+    import::{self, ExportArguments, ImportArguments, Kind},
+    installation::Installation,
+    output::{self, Format, OutputArguments, Table},
+    progress::note,
+    reference, row,
+    row::Row,
+};
+use crate::{
+    access::{
+        GrantMethod, NameTemplate, Policy, PolicyTables, Role, RoleDefaults, SessionDuration,
+        TargetArn,
+    },
+    app,
+    store::{Change, PolicyStore},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the roles
+    List(ListArguments),
+    /// Add a role, or replace the one with the same ARN
+    Add(Box<AddArguments>),
+    /// Remove a role that no mapping gives any more
+    Remove(RemoveArguments),
+    /// Add or replace the roles of a file
+    Import(ImportArguments),
+    /// Write all roles to standard output
+    Export(ExportArguments),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArguments {
+    /// Only those of this account: its id, name or alias
+    #[arg(long)]
+    account: Option<String>,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+/// What a role says itself, and an account says for its roles.
+#[derive(Debug, clap::Args)]
+pub(super) struct DefaultArguments {
+    /// How credentials are obtained; only assume-role in this version
+    #[arg(long, value_name = "METHOD")]
+    grant_method: Option<GrantMethod>,
+    /// The id of an `[[aws.credential_source]]`
+    #[arg(long, value_name = "ID")]
+    credential_source: Option<String>,
+    /// What the trust policy asks for
+    #[arg(long, value_name = "TEXT")]
+    external_id: Option<String>,
+    /// The longest role session, such as 45m or 4h
+    #[arg(long, value_name = "DURATION")]
+    max_duration: Option<SessionDuration>,
+    /// Where STS is asked and the console opens
+    #[arg(long)]
+    region: Option<String>,
+    /// What CloudTrail shows, such as {username}; the trust policy needs `sts:SetSourceIdentity`
+    #[arg(long, value_name = "TEMPLATE")]
+    source_identity: Option<NameTemplate>,
+}
+
+impl DefaultArguments {
+    /// The settings, once the configuration is known to have what they name.
+    pub(super) fn checked(self, installation: &Installation) -> Result<RoleDefaults, Failure> {
+        let known: Vec<&str> = (installation.config.aws.credential_sources.iter())
+            .map(|source| source.id.as_str())
+            .collect();
+        match &self.credential_source {
+            Some(id) if !known.contains(&id.as_str()) => Err(Failure::Usage(format!(
+                "no credential source `{id}` is configured; there are: {}",
+                known.join(", ")
+            ))),
+            _ => Ok(RoleDefaults {
+                grant_method: self.grant_method,
+                credential_source: self.credential_source,
+                external_id: self.external_id,
+                max_duration: self.max_duration,
+                region: self.region,
+                source_identity: self.source_identity,
+            }),
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AddArguments {
+    /// Its ARN
+    arn: TargetArn,
+    /// A line for people
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    #[command(flatten)]
+    defaults: DefaultArguments,
+    /// A file with a session policy (JSON) that narrows every session
+    #[arg(long, value_name = "FILE")]
+    session_policy: Option<PathBuf>,
+    /// A managed policy that narrows every session; may be there several times
+    #[arg(long = "policy-arn", value_name = "ARN")]
+    policy_arns: Vec<String>,
+    /// A tag of every session; may be there several times; the trust policy needs `sts:TagSession`
+    #[arg(long = "session-tag", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    session_tags: Vec<(String, String)>,
+    /// Let pattern rules give it only where they say `allow_protected`
+    #[arg(long)]
+    protected: bool,
+    /// Keep it in the table, show it to nobody
+    #[arg(long)]
+    disabled: bool,
+    #[command(flatten)]
+    edit: EditArguments,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RemoveArguments {
+    /// Its ARN, or ACCOUNT/ROLE
+    role: String,
+    #[command(flatten)]
+    edit: EditArguments,
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, such as team=payments".to_owned()),
+    }
+}
+
+pub(super) async fn run(file: Option<&Path>, command: Command) -> Result<(), Failure> {
+    let installation = Installation::load(file)?;
+    let store = installation.open_store().await?;
+    let out = &mut io::stdout().lock();
+    match command {
+        Command::List(arguments) => {
+            let tables = installation.all_tables(store.as_ref()).await?;
+            list(&installation, tables, &arguments, out)
+        }
+        Command::Add(arguments) => add(&installation, store.as_ref(), *arguments, out).await,
+        Command::Remove(arguments) => remove(store.as_ref(), &arguments, out).await,
+        Command::Import(arguments) => {
+            import::run(&installation, store.as_ref(), Kind::Role, &arguments, out).await
+        }
+        Command::Export(arguments) => {
+            import::export(store.tables().await?, Kind::Role, arguments, out)
+        }
+    }
+}
+
+fn list(
+    installation: &Installation,
+    mut tables: PolicyTables,
+    arguments: &ListArguments,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    if let Some(account) = &arguments.account {
+        let id = reference::account_id(account, &tables)?;
+        tables.roles.retain(|role| role.arn.account() == id);
+    }
+    if arguments.output.output == Format::Json {
+        let rows: Vec<Row> = tables.roles.iter().map(Row::from).collect();
+        return output::json_array(out, &rows);
+    }
+    let mut table = Table::new(&[
+        "ROLE",
+        "ACCOUNT",
+        "LONGEST",
+        "MAPPINGS",
+        "STATE",
+        "DESCRIPTION",
+    ]);
+    let policy = Policy::new(tables.clone(), app::policy_settings(&installation.config));
+    for role in &tables.roles {
+        let mappings = tables
+            .mappings
+            .iter()
+            .filter(|mapping| mapping.role == role.arn);
+        let account = policy.account(&role.arn.account());
+        let longest = policy
+            .effective(&role.arn)
+            .map(|effective| effective.max_duration);
+        table.push([
+            role.arn.to_string(),
+            account
+                .map(|account| account.name.clone())
+                .unwrap_or_default(),
+            row::duration(longest),
+            mappings.count().to_string(),
+            state(role).to_owned(),
+            role.description.clone().unwrap_or_default(),
+        ]);
+    }
+    if table.is_empty() {
+        note("there are no roles; add one with `rolegate role add ARN`");
+        return Ok(());
+    }
+    Ok(table.write(out)?)
+}
+
+fn state(role: &Role) -> &'static str {
+    match (role.disabled, role.protected) {
+        (true, _) => "disabled",
+        (false, true) => "protected",
+        (false, false) => "",
+    }
+}
+
+async fn add(
+    installation: &Installation,
+    store: &dyn PolicyStore,
+    arguments: AddArguments,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let before = store.tables().await?;
+    let arn = arguments.arn;
+    let role = Role {
+        arn: arn.clone(),
+        description: arguments.description,
+        own: arguments.defaults.checked(installation)?,
+        session_policy: (arguments.session_policy.as_deref())
+            .map(session_policy)
+            .transpose()?,
+        policy_arns: arguments.policy_arns,
+        session_tags: BTreeMap::from_iter(arguments.session_tags),
+        protected: arguments.protected,
+        disabled: arguments.disabled,
+    };
+    let row = PolicyTables {
+        roles: vec![role.clone()],
+        ..PolicyTables::default()
+    };
+    import::judge(&row, installation)?;
+    let edit = Edit {
+        store,
+        before: &before,
+        changes: vec![Change::PutRole(Box::new(role))],
+    };
+    edit.make(&arguments.edit, out).await?;
+    let tables = installation.all_tables(store).await?;
+    let account = arn.account();
+    if !tables.accounts.iter().any(|known| known.id == account) {
+        warn(&format!(
+            "account {account} has no name yet; `rolegate account add {account} --name NAME` \
+             gives it one"
+        ));
+    }
+    warn_about(&[arn.as_str()], tables, installation);
+    Ok(())
+}
+
+/// Says what keeps rows from giving anything.
+pub(super) fn warn_about(rows: &[&str], tables: PolicyTables, installation: &Installation) {
+    let policy = Policy::new(tables, app::policy_settings(&installation.config));
+    for problem in policy.problems() {
+        if rows.contains(&problem.about.as_str()) {
+            warn(&format!("{}: {}", problem.about, problem.message));
+        }
+    }
+}
+
+/// Reads a session policy, which goes to AWS without the blanks between its words.
+fn session_policy(file: &Path) -> Result<String, Failure> {
+    let shown = file.display();
+    let text = fs::read_to_string(file)
+        .map_err(|error| Failure::Usage(format!("{shown} cannot be read: {error}")))?;
+    let policy: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::Usage(format!("{shown} is not JSON: {error}")))?;
+    Ok(policy.to_string())
+}
+
+async fn remove(
+    store: &dyn PolicyStore,
+    arguments: &RemoveArguments,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let before = store.tables().await?;
+    let arn = reference::role(&arguments.role, &before)?;
+    let edit = Edit {
+        store,
+        before: &before,
+        changes: vec![Change::RemoveRole(arn)],
+    };
+    edit.make(&arguments.edit, out).await?;
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! The only table from what went wrong to a status and words for the person.
+//!
+//! What the operator needs goes to the log under the same request id, once, where it happened.
+
+use askama::Template as _;
+use axum::{
+    extract::Request,
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    response::{Html, IntoResponse, Response},
+};
+
+use super::views::{
+    Layout,
+    error::{AskedRole, ErrorView},
+};
+use crate::{
+    access::NotEntitled,
+    broker::{GroupsRefused, OpenOrder, OpenRefused, StoreError},
+};
+
+/// The frame of a page before it is known what stands in it; every request carries one.
+#[derive(Clone)]
+pub(super) struct Frame(pub(super) Layout);
+
+/// A request to repeat where one field more or less makes it possible.
+#[derive(Clone, Copy)]
+pub(super) struct Repeat<'a> {
+    /// Where the form posts.
+    pub(super) action: &'a str,
+    /// What was asked for.
+    pub(super) order: &'a OpenOrder,
+}
+
+/// An error as a page.
+pub(super) struct ErrorPage {
+    view: Box<ErrorView>,
+    retry_after_seconds: Option<u64>,
+}
+
+impl ErrorPage {
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.view.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl IntoResponse for ErrorPage {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let mut response = match self.view.render() {
+            Ok(html) => (status, Html(html)).into_response(),
+            Err(_) => (status, "the page could not be rendered\n").into_response(),
+        };
+        if let Some(seconds) = self.retry_after_seconds {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<ErrorView> for ErrorPage {
+    fn from(view: ErrorView) -> Self {
+        // 503 is about something that heals: clients are told when to look again.
+        let retry_after_seconds = (view.status() == 503).then_some(5);
+        Self {
+            view: Box::new(view),
+            retry_after_seconds,
+        }
+    }
+}
+
+impl<S: Sync> axum::extract::FromRequestParts<S> for Frame {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::of_parts(parts))
+    }
+}
+
+impl Frame {
+    pub(super) fn of(request: &Request) -> Self {
+        Self::of_extensions(request.extensions())
+    }
+
+    pub(super) fn of_parts(parts: &Parts) -> Self {
+        Self::of_extensions(&parts.extensions)
+    }
+
+    fn of_extensions(extensions: &axum::http::Extensions) -> Self {
+        extensions.get::<Self>().cloned().unwrap_or_else(|| {
+            // Only a request that never passed `note_origin` has none.
+            Self(Layout {
+                organisation: String::new(),
+                person: None,
+                csrf_token: String::new(),
+                theme: None,
+                help_url: None,
+                request_id: String::new(),
+            })
+        })
+    }
+
+    /// The page for a bare status.
+    pub(super) fn status(self, status: StatusCode) -> ErrorPage {
+        let Self(layout) = self;
+        match status.as_u16() {
+            404 => ErrorView::not_found(layout),
+            405 => ErrorView::method_not_allowed(layout),
+            413 => ErrorView::too_large(layout),
+            500 => ErrorView::internal(layout),
+            400..=499 => ErrorView::new(
+                layout,
+                status.as_u16(),
+                "That cannot be used",
+                "The request was not in a form that this page takes, so nothing was done.",
+            ),
+            _ => ErrorView::new(
+                layout,
+                503,
+                "This took too long",
+                "Something that Rolegate asked did not answer in time, so nothing was done.",
+            )
+            .step("Try again in a minute."),
+        }
+        .into()
+    }
+
+    pub(super) fn expired_form(self) -> ErrorPage {
+        ErrorView::form_expired(self.0).into()
+    }
+
+    pub(super) fn bad_input(self, message: &str) -> ErrorPage {
+        ErrorView::bad_input(self.0, message).into()
+    }
+
+    pub(super) fn store_unavailable(self, error: &StoreError) -> ErrorPage {
+        tracing::error!(
+            request.id = self.0.request_id,
+            error = error as &dyn std::error::Error,
+            "the store is unavailable"
+        );
+        metrics::counter!("rolegate_store_failures_total").increment(1);
+        ErrorView::store_unavailable(self.0).into()
+    }
+
+    /// Groups that cannot be relied on, outside of opening a role.
+    pub(super) fn groups_refused(self, refused: &GroupsRefused) -> ErrorPage {
+        match refused {
+            GroupsRefused::AccountGone => ErrorView::new(
+                self.0,
+                403,
+                "You were signed out",
+                "The directory says that your account is disabled or no longer there.",
+            )
+            .step("If that is a mistake, tell your helpdesk and quote the request id.")
+            .into(),
+            GroupsRefused::SignInAgain => ErrorView::new(
+                self.0,
+                403,
+                "Please sign in again",
+                "Your groups were read too long ago to go by.",
+            )
+            .into(),
+            GroupsRefused::DirectoryUnavailable(_) => {
+                ErrorView::directory_unavailable(self.0).into()
+            }
+            GroupsRefused::StoreUnavailable(error) => self.store_unavailable(error),
+        }
+    }
+
+    /// A role that was not opened; `asked` is what the person knows it by.
+    pub(super) fn open_refused(
+        self,
+        refused: &OpenRefused,
+        asked: &AskedRole,
+        Repeat { action, order }: Repeat<'_>,
+        now: time::OffsetDateTime,
+    ) -> ErrorPage {
+        let layout = self.0.clone();
+        match refused {
+            OpenRefused::NotEntitled { reason, groups, .. } => match reason {
+                NotEntitled::UnknownRole | NotEntitled::NoMapping => {
+                    ErrorView::not_entitled(layout, asked, *groups)
+                }
+                NotEntitled::Expired { at, .. } => {
+                    ErrorView::access_expired(layout, asked, *at, now)
+                }
+                NotEntitled::EndsTooSoon { at, .. } => {
+                    ErrorView::access_ends_too_soon(layout, asked, *at, now)
+                }
+                NotEntitled::Unenforceable { condition, .. } => {
+                    ErrorView::condition_unenforceable(layout, asked, condition.key())
+                }
+                NotEntitled::MethodUnavailable(method) => {
+                    ErrorView::condition_unenforceable(layout, asked, method.as_str())
+                }
+                NotEntitled::ReasonRequired(_) => {
+                    ErrorView::reason_required(layout, asked, action, fields(order, None))
+                }
+                NotEntitled::TooLong(longest) => {
+                    let seconds = longest.longest.seconds().to_string();
+                    let fields = fields(order, Some(seconds));
+                    ErrorView::too_long(layout, asked, *longest, action, fields)
+                }
+                NotEntitled::ReadOnlyUnavailable => ErrorView::read_only_unavailable(layout, asked),
+            }
+            .into(),
+            OpenRefused::Destination(error) => self.bad_input(&capitalised(&error.to_string())),
+            OpenRefused::Duration(error) => self.bad_input(&capitalised(&error.to_string())),
+            OpenRefused::Groups(refused) => self.groups_refused(refused),
+            _ if refused.is_aws_outage() => ErrorView::aws_unavailable(layout).into(),
+            OpenRefused::Sts(error) => {
+                ErrorView::role_refused(layout, asked, &error.for_person()).into()
+            }
+            OpenRefused::SignIn(_) => ErrorView::sign_in_endpoint_failed(layout, asked).into(),
+            OpenRefused::StoreUnavailable(error) => self.store_unavailable(error),
+        }
+    }
+}
+
+/// The order as hidden form fields, with another duration where one is given.
+fn fields(order: &OpenOrder, duration: Option<String>) -> Vec<(String, String)> {
+    let flag = |is_set: bool| is_set.then(|| "true".to_owned());
+    [
+        ("role", Some(order.role.clone())),
+        ("destination", order.destination.clone()),
+        ("region", order.region.clone()),
+        ("duration", duration.or_else(|| order.duration.clone())),
+        ("reason", order.reason.clone()),
+        ("read_only", flag(order.read_only)),
+        ("sign_out_first", flag(order.sign_out_first)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect()
+}
+
+fn capitalised(sentence: &str) -> String {
+    let mut characters = sentence.chars();
+    characters.next().map_or_else(String::new, |first| {
+        first
+            .to_uppercase()
+            .chain(characters)
+            .chain(['.'])
+            .collect()
+    })
+}

@@ -1,0 +1,138 @@
+//! HTTP: every route on one screen, and the middleware in order with a reason each.
+//!
+//! Never here: decisions. Handlers turn a request into a call of the [`Broker`] and its answer into
+//! a page. Entry point: [`router`].
+
+mod assets;
+mod client_address;
+mod cookies;
+mod csrf;
+mod error;
+mod headers;
+pub mod operations;
+mod pages;
+mod serve;
+mod session;
+mod views;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    http::StatusCode,
+    middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use ipnet::IpNet;
+use regex::Regex;
+use tower_http::{
+    catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::TimeoutLayer,
+};
+
+use crate::broker::Broker;
+pub use serve::{serve, stopped};
+
+/// What the pages need of the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whether browsers come by https; decides cookies and HSTS.
+    pub is_secure: bool,
+    /// `https://host[:port]`, as browsers write it in `Origin`.
+    pub origin: String,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The largest body, in bytes.
+    pub body_limit: usize,
+    /// How long an answer may take.
+    pub request_timeout: Duration,
+    /// Whose pages these are.
+    pub organisation: String,
+    /// A notice on the sign-in page.
+    pub notice: Option<String>,
+    /// Where to ask for help, with `{summary}` and `{request_id}` in it.
+    pub help_url: Option<String>,
+    /// How environments are told from account names.
+    pub environments: Vec<EnvironmentRule>,
+}
+
+/// A rule that gives accounts an environment.
+#[derive(Debug, Clone)]
+pub struct EnvironmentRule {
+    /// The word.
+    pub name: String,
+    /// Which account names or environment labels it is about.
+    pub pattern: Regex,
+    /// The colour's name.
+    pub colour: String,
+}
+
+/// What every handler sees.
+#[derive(Clone)]
+struct App {
+    broker: Arc<Broker>,
+    settings: Arc<Settings>,
+}
+
+/// All pages.
+pub fn router(broker: Arc<Broker>, settings: Settings) -> Router {
+    let app = App {
+        broker,
+        settings: Arc::new(settings),
+    };
+    let request_timeout = app.settings.request_timeout;
+    Router::new()
+        .route("/", get(pages::picker::show))
+        .route("/picker.json", get(pages::picker::json))
+        .route("/refresh", post(pages::picker::refresh))
+        .route("/favourites", post(pages::picker::set_favourite))
+        .route("/role", get(pages::role::show))
+        .route("/console", post(pages::console::open))
+        .route("/console/{account}/{role}", get(pages::console::deep_link))
+        .route("/credentials", post(pages::credentials::issue))
+        .route("/sessions", get(pages::sessions::show))
+        .route("/sessions/sign-out", post(pages::sessions::sign_out_one))
+        .route(
+            "/sessions/sign-out-everywhere",
+            post(pages::sessions::sign_out_everywhere),
+        )
+        .route("/settings", post(pages::sessions::set))
+        .route("/login", get(pages::login::show))
+        .route("/login/{connector}", post(pages::login::sign_in))
+        .route("/logout", post(pages::login::sign_out))
+        .route("/signed-out", get(pages::login::signed_out))
+        .route("/assets/{name}", get(pages::asset))
+        .fallback(not_found)
+        // From the inside out; each layer sees what the ones below it let through.
+        // Sessions: read and set the cookie.
+        .layer(session::layer(&app))
+        // Another site's POST goes no further than this.
+        .layer(from_fn_with_state(app.clone(), headers::same_site))
+        // Bodies are forms of ours, and small.
+        .layer(DefaultBodyLimit::max(app.settings.body_limit))
+        // Nobody waits for ever: directory and STS have deadlines of their own within this one.
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::GATEWAY_TIMEOUT,
+            request_timeout,
+        ))
+        // A panic is a 500 for one request, not the end of the connection.
+        .layer(CatchPanicLayer::new())
+        // Bare refusals become pages.
+        .layer(from_fn(headers::dress_errors))
+        // Pages shrink; tokens on them are masked anew each time.
+        .layer(CompressionLayer::new())
+        // Every answer carries the security headers, errors and redirects included.
+        .layer(from_fn_with_state(app.clone(), headers::secure))
+        // Header names that servers read differently never reach a handler.
+        .layer(from_fn(headers::drop_underscored))
+        // First of all: who asks, under which id; last of all: the log line.
+        .layer(from_fn_with_state(app.clone(), client_address::note_origin))
+        .with_state(app)
+}
+
+async fn not_found(request: Request) -> Response {
+    error::Frame::of(&request)
+        .status(StatusCode::NOT_FOUND)
+        .into_response()
+}

@@ -1,0 +1,277 @@
+//! `POST /console` and the deep link: the one thing Rolegate is for.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, Query, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Deserializer};
+
+use super::{
+    super::{
+        App,
+        csrf::CheckedForm,
+        error::{Frame, Repeat},
+        headers::is_from_elsewhere,
+        session::SignedIn,
+        views::{
+            console::{ConsoleInput, ConsoleView},
+            error::AskedRole,
+            query_string,
+        },
+    },
+    Arrival, in_own_task, layout, login, render, see_other,
+};
+use crate::{
+    access::{NotEntitled, TargetArn},
+    broker::{GroupsRefused, OpenOrder, OpenRefused, SignInSession},
+};
+
+/// The fields of a request to open a role, however it is delivered.
+#[derive(Debug, Deserialize)]
+pub(in crate::web) struct OrderForm {
+    role: String,
+    #[serde(default, deserialize_with = "filled")]
+    destination: Option<String>,
+    #[serde(default, deserialize_with = "filled")]
+    region: Option<String>,
+    #[serde(default, deserialize_with = "filled")]
+    duration: Option<String>,
+    #[serde(default, deserialize_with = "filled")]
+    reason: Option<String>,
+    #[serde(default, deserialize_with = "filled")]
+    read_only: Option<String>,
+    #[serde(default, deserialize_with = "filled")]
+    sign_out_first: Option<String>,
+}
+
+/// An empty field is one that was not filled in.
+fn filled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let text = text.trim();
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+impl From<OrderForm> for OpenOrder {
+    fn from(form: OrderForm) -> Self {
+        let is_set = |field: Option<String>| field.is_some_and(|value| value != "false");
+        Self {
+            role: form.role.trim().to_owned(),
+            destination: form.destination,
+            region: form.region,
+            duration: form.duration,
+            reason: form.reason,
+            read_only: is_set(form.read_only),
+            sign_out_first: is_set(form.sign_out_first),
+        }
+    }
+}
+
+/// `POST /console`: 303 to the federation sign-in URL.
+pub(in crate::web) async fn open(
+    State(app): State<App>,
+    SignedIn(mut session): SignedIn,
+    arrival: Arrival,
+    CheckedForm(form): CheckedForm<OrderForm>,
+) -> Response {
+    let order = OpenOrder::from(form);
+    let who = arrival.client(&app);
+    let broker = Arc::clone(&app.broker);
+    let opened = in_own_task(async move {
+        let opened = broker.open_console(&mut session, &order, &who).await;
+        (opened, order)
+    });
+    let Some((opened, order)) = opened.await else {
+        return arrival
+            .frame
+            .status(StatusCode::INTERNAL_SERVER_ERROR)
+            .into_response();
+    };
+    match opened {
+        Ok(url) => {
+            let mut response = see_other(&url.into_location());
+            // The Location is a bearer secret: nothing may keep it or pass it on.
+            let headers = response.headers_mut();
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            headers.insert(
+                header::REFERRER_POLICY,
+                HeaderValue::from_static("no-referrer"),
+            );
+            response
+        }
+        Err(refused) => refuse(&app, arrival.frame, &refused, "/console", &order).await,
+    }
+}
+
+/// The page for a role that was not opened.
+pub(super) async fn refuse(
+    app: &App,
+    frame: Frame,
+    refused: &OpenRefused,
+    action: &str,
+    order: &OpenOrder,
+) -> Response {
+    if let OpenRefused::Groups(GroupsRefused::SignInAgain) = refused {
+        let next = order
+            .role
+            .parse::<TargetArn>()
+            .map_or("/".to_owned(), |arn| {
+                let mut pairs = vec![("confirm", "1")];
+                pairs.extend(
+                    order
+                        .destination
+                        .as_deref()
+                        .map(|text| ("destination", text)),
+                );
+                query_string(
+                    &format!("/console/{}/{}", arn.account(), arn.name()),
+                    &pairs,
+                )
+            });
+        return login::to_sign_in(&next, true);
+    }
+    let asked = asked_role(app, refused, &order.role).await;
+    frame
+        .open_refused(
+            refused,
+            &asked,
+            Repeat {
+                action: action,
+                order: order,
+            },
+            app.broker.now(),
+        )
+        .into_response()
+}
+
+/// What the person knows the role by. The account's name is told only to those who have, or had,
+/// something to do with the role.
+async fn asked_role(app: &App, refused: &OpenRefused, role: &str) -> AskedRole {
+    let Ok(arn) = role.parse::<TargetArn>() else {
+        let (account, role) = role.split_once('/').unwrap_or(("an account", role));
+        return AskedRole {
+            account: account.to_owned(),
+            role: role.to_owned(),
+        };
+    };
+    let is_stranger = matches!(
+        refused,
+        OpenRefused::NotEntitled {
+            reason: NotEntitled::UnknownRole | NotEntitled::NoMapping,
+            ..
+        }
+    );
+    let policy = if is_stranger {
+        None
+    } else {
+        app.broker.policy().await.ok()
+    };
+    let name = policy.and_then(|policy| Some(policy.account(&arn.account())?.name.clone()));
+    AskedRole {
+        account: name.unwrap_or_else(|| arn.account().to_string()),
+        role: arn.name().to_owned(),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(in crate::web) struct DeepLinkQuery {
+    #[serde(default)]
+    destination: String,
+    #[serde(default)]
+    region: String,
+    /// Set where another site started the way here, so that signing in does not stand in for the
+    /// click.
+    confirm: Option<String>,
+}
+
+/// `GET /console/{account}/{role}`: shows the form; never acts.
+pub(in crate::web) async fn deep_link(
+    State(app): State<App>,
+    Path((account, role)): Path<(String, String)>,
+    Query(query): Query<DeepLinkQuery>,
+    Arrival { frame, headers, .. }: Arrival,
+    signed_in: Result<SignedIn, Response>,
+) -> Response {
+    let came_from_elsewhere = is_from_elsewhere(&headers) || query.confirm.is_some();
+    let signed_in = match signed_in {
+        Ok(signed_in) => signed_in,
+        Err(response) if response.status().is_redirection() => {
+            return login::to_sign_in(&link(&account, &role, &query, came_from_elsewhere), true);
+        }
+        Err(response) => return response,
+    };
+    let policy = match app.broker.policy().await {
+        Ok(policy) => policy,
+        Err(error) => return frame.store_unavailable(&error).into_response(),
+    };
+    let frame = Frame(layout(&frame, &signed_in));
+    let now = app.broker.now();
+    let arn = account
+        .parse()
+        .ok()
+        .and_then(|id| policy.role_named(&id, &role).cloned());
+    let entitlements = policy.entitlements(signed_in.identity(), now);
+    let held = arn.and_then(|arn| entitlements.iter().find(|held| held.role.arn == arn));
+    let Some(entitlement) = held else {
+        return not_held(&app, &frame, &signed_in.0, &format!("{account}/{role}"));
+    };
+    let view = ConsoleView::new(ConsoleInput {
+        layout: frame.0.clone(),
+        role: &entitlement.role.arn,
+        account: entitlement.account,
+        destination: &query.destination,
+        region: &query.region,
+        requires_reason: entitlement.requires_reason(),
+        may_open_at_once: !came_from_elsewhere,
+    });
+    render(&view, &frame)
+}
+
+/// The link's role is not among the person's: the same page whether or not it exists.
+fn not_held(app: &App, frame: &Frame, session: &SignInSession, role: &str) -> Response {
+    let refused = OpenRefused::NotEntitled {
+        reason: NotEntitled::NoMapping,
+        role: None,
+        groups: session.identity.groups.len(),
+    };
+    let (account, name) = role.split_once('/').unwrap_or(("", role));
+    let asked = AskedRole {
+        account: account.to_owned(),
+        role: name.to_owned(),
+    };
+    let order = OpenOrder {
+        role: role.to_owned(),
+        ..OpenOrder::default()
+    };
+    let now = app.broker.now();
+    frame
+        .clone()
+        .open_refused(
+            &refused,
+            &asked,
+            Repeat {
+                action: "/console",
+                order: &order,
+            },
+            now,
+        )
+        .into_response()
+}
+
+fn link(account: &str, role: &str, query: &DeepLinkQuery, confirm: bool) -> String {
+    let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    let (account, role): (String, String) = (encoded(account), encoded(role));
+    let mut pairs = Vec::new();
+    if !query.destination.is_empty() {
+        pairs.push(("destination", query.destination.as_str()));
+    }
+    if !query.region.is_empty() {
+        pairs.push(("region", query.region.as_str()));
+    }
+    if confirm {
+        pairs.push(("confirm", "1"));
+    }
+    query_string(&format!("/console/{account}/{role}"), &pairs)
+}

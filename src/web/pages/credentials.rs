@@ -1,0 +1,67 @@
+//! `POST /credentials`: the same choice as `POST /console`, as credentials shown once.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use secrecy::ExposeSecret as _;
+
+use super::{
+    super::{
+        App,
+        csrf::CheckedForm,
+        session::SignedIn,
+        views::credentials::{CredentialsInput, CredentialsView},
+    },
+    Arrival,
+    console::{OrderForm, refuse},
+    in_own_task, layout, render,
+};
+use crate::broker::OpenOrder;
+
+/// Issues credentials and shows them.
+pub(in crate::web) async fn issue(
+    State(app): State<App>,
+    mut signed_in: SignedIn,
+    arrival: Arrival,
+    CheckedForm(form): CheckedForm<OrderForm>,
+) -> Response {
+    let order = OpenOrder::from(form);
+    let who = arrival.client(&app);
+    let broker = Arc::clone(&app.broker);
+    let issued = in_own_task(async move {
+        let issued = broker
+            .issue_credentials(&mut signed_in.0, &order, &who)
+            .await;
+        (issued, order, signed_in)
+    });
+    let Some((issued, order, signed_in)) = issued.await else {
+        return arrival
+            .frame
+            .status(StatusCode::INTERNAL_SERVER_ERROR)
+            .into_response();
+    };
+    let issued = match issued {
+        Ok(issued) => issued,
+        Err(refused) => return refuse(&app, arrival.frame, &refused, "/credentials", &order).await,
+    };
+    let account_id = issued.role.account().to_string();
+    let account = app.broker.account_name(&issued.role).await;
+    let view = CredentialsView::new(CredentialsInput {
+        layout: layout(&arrival.frame, &signed_in),
+        account: &account,
+        account_id: &account_id,
+        role: issued.role.name(),
+        access_key_id: &issued.credentials.access_key_id,
+        secret_access_key: issued.credentials.secret_access_key.expose_secret(),
+        session_token: issued.credentials.session_token.expose_secret(),
+        region: issued.region.as_deref().unwrap_or_default(),
+        is_read_only: issued.is_read_only,
+        expires: issued.credentials.expiration,
+        now: app.broker.now(),
+    });
+    render(&view, &arrival.frame)
+}

@@ -1,0 +1,196 @@
+//! `/`: the picker.
+
+use axum::{
+    extract::{Query, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+
+use super::{
+    super::{
+        App,
+        csrf::CheckedForm,
+        error::Frame,
+        session::SignedIn,
+        views::picker::{OpenRoleSession, Pasted, PickerInput, PickerView, picker_json},
+    },
+    Arrival, layout, login, render, see_other,
+};
+use crate::{
+    access::{Entitlement, Policy, TargetArn},
+    broker::{PastedText, RoleSession, StoreError},
+};
+
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::web) struct PickerQuery {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    from: Option<String>,
+}
+
+/// `GET /`
+pub(in crate::web) async fn show(
+    State(app): State<App>,
+    signed_in: SignedIn,
+    Query(query): Query<PickerQuery>,
+    frame: Frame,
+) -> Response {
+    match page(&app, &signed_in, &query, &frame).await {
+        Ok(response) => response,
+        Err(error) => frame.store_unavailable(&error).into_response(),
+    }
+}
+
+async fn page(
+    app: &App,
+    signed_in: &SignedIn,
+    query: &PickerQuery,
+    frame: &Frame,
+) -> Result<Response, StoreError> {
+    let identity = signed_in.identity();
+    let state = app.broker.picker(identity).await?;
+    let now = app.broker.now();
+    let entitlements = state.policy.entitlements(identity, now);
+    let open: Vec<OpenRoleSession> = state
+        .open_sessions
+        .iter()
+        .filter(|session| session.delivery == "console")
+        .filter_map(|session| open_session(&state.policy, session))
+        .collect();
+    let pasted = app
+        .broker
+        .read_pasted(&query.q)
+        .map(|found| pasted(found, &entitlements));
+    let view = PickerView::new(PickerInput {
+        layout: layout(frame, signed_in),
+        entitlements: &entitlements,
+        favourites: &state.preferences.favourites,
+        recents: &state.preferences.recents,
+        open: &open,
+        warnings: &[],
+        groups: &identity.groups,
+        groups_read_at: identity.groups_read_at,
+        now,
+        query: &query.q,
+        pasted,
+        from: query
+            .from
+            .as_deref()
+            .and_then(|from| from.parse().ok())
+            .unwrap_or(0),
+    });
+    Ok(render(&view, frame))
+}
+
+fn open_session(policy: &Policy, session: &RoleSession) -> Option<OpenRoleSession> {
+    let role: TargetArn = session.role.parse().ok()?;
+    let account = policy.account(&role.account());
+    Some(OpenRoleSession {
+        account: account.map_or_else(|| role.account().to_string(), |a| a.name.clone()),
+        role,
+        ends_at: session.expires_at,
+    })
+}
+
+/// Ranks the person's roles for what was pasted: the very role, then the account's, by name.
+fn pasted(found: PastedText, entitlements: &[Entitlement<'_>]) -> Pasted {
+    let fits = |held: &&Entitlement<'_>| match (&found.account, &found.alias) {
+        (Some(account), _) => held.role.arn.account() == *account,
+        (None, Some(alias)) => held
+            .account
+            .is_some_and(|a| a.alias.as_ref() == Some(alias)),
+        (None, None) => held.role.arn.partition() == found.partition,
+    };
+    let mut roles: Vec<&TargetArn> = entitlements
+        .iter()
+        .filter(fits)
+        .map(|held| &held.role.arn)
+        .collect();
+    roles.sort_by_key(|arn| found.role.as_ref() != Some(*arn));
+    Pasted {
+        about: found.about,
+        account: found.account,
+        destination: found.destination.map(String::from),
+        region: found.region,
+        roles: roles.into_iter().cloned().collect(),
+    }
+}
+
+/// `GET /picker.json`: every role, compactly, for the filter in the browser.
+pub(in crate::web) async fn json(
+    State(app): State<App>,
+    signed_in: SignedIn,
+    frame: Frame,
+) -> Response {
+    let identity = signed_in.identity();
+    let state = match app.broker.picker(identity).await {
+        Ok(state) => state,
+        Err(error) => return frame.store_unavailable(&error).into_response(),
+    };
+    let now = app.broker.now();
+    let entitlements = state.policy.entitlements(identity, now);
+    match picker_json(&entitlements, &state.preferences.favourites, &[], now) {
+        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(_) => frame
+            .status(StatusCode::INTERNAL_SERVER_ERROR)
+            .into_response(),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(in crate::web) struct RefreshForm {
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /refresh`: reads the person's groups again now.
+pub(in crate::web) async fn refresh(
+    State(app): State<App>,
+    SignedIn(mut session): SignedIn,
+    arrival: Arrival,
+    CheckedForm(form): CheckedForm<RefreshForm>,
+) -> Response {
+    let who = arrival.client(&app);
+    match app.broker.refresh_groups(&mut session, &who).await {
+        Ok(_) => see_other(&login::local_path(&app, &form.next)),
+        Err(refused) => arrival.frame.groups_refused(&refused).into_response(),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(in crate::web) struct FavouriteForm {
+    role: String,
+    #[serde(default)]
+    favourite: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /favourites`: marks a role the person holds, or takes the mark away.
+pub(in crate::web) async fn set_favourite(
+    State(app): State<App>,
+    signed_in: SignedIn,
+    arrival: Arrival,
+    CheckedForm(form): CheckedForm<FavouriteForm>,
+) -> Response {
+    let Ok(role) = form.role.parse::<TargetArn>() else {
+        return arrival
+            .frame
+            .bad_input("That is not a role.")
+            .into_response();
+    };
+    let is_favourite = form.favourite == "1";
+    let identity = signed_in.identity();
+    match app
+        .broker
+        .set_favourite(identity, role.as_str(), is_favourite)
+        .await
+    {
+        // A script asked and does not leave the page.
+        Ok(()) if super::is_script(&arrival.headers) => StatusCode::NO_CONTENT.into_response(),
+        Ok(()) => see_other(&login::local_path(&app, &form.next)),
+        Err(error) => arrival.frame.store_unavailable(&error).into_response(),
+    }
+}

@@ -1,0 +1,191 @@
+//! Sign-in sessions in the browser: tower-sessions' cookie over our own rows.
+//!
+//! tower-sessions makes, rotates and sets the cookie; the row has columns of its own, is found by
+//! the hash of the cookie's id, and none exists before sign-in.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::{
+    extract::FromRequestParts,
+    http::{StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use tower_sessions::{
+    Expiry, Session, SessionManagerLayer, SessionStore,
+    cookie::SameSite,
+    session::{Id, Record},
+    session_store,
+};
+
+use super::{App, client_address::Origin, cookies, error::Frame};
+use crate::{
+    access::Identity,
+    broker::{Broker, SignInSession},
+};
+
+/// The one key in a session record.
+const KEY: &str = "sign_in";
+
+/// What tower-sessions carries to the store when a session is made.
+#[derive(Serialize, Deserialize)]
+struct Carried {
+    identity: Identity,
+    client_address: String,
+    user_agent: String,
+    created_at: OffsetDateTime,
+    expires_at: OffsetDateTime,
+}
+
+/// Rows of ours behind tower-sessions' seam.
+#[derive(Clone)]
+pub(super) struct Rows(Arc<Broker>);
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rows")
+    }
+}
+
+#[async_trait::async_trait]
+impl SessionStore for Rows {
+    async fn create(&self, record: &mut Record) -> session_store::Result<()> {
+        self.save(record).await
+    }
+
+    async fn save(&self, record: &Record) -> session_store::Result<()> {
+        let Some(carried) = record.data.get(KEY) else {
+            // Only sign-in puts anything into a session; an empty one is not worth a row.
+            return Ok(());
+        };
+        let Carried {
+            identity,
+            client_address,
+            user_agent,
+            created_at,
+            expires_at,
+        } = serde_json::from_value(carried.clone())
+            .map_err(|error| session_store::Error::Encode(error.to_string()))?;
+        let session = SignInSession {
+            id_hash: hash(record.id),
+            identity,
+            client_address,
+            user_agent,
+            created_at,
+            last_seen_at: created_at,
+            expires_at,
+        };
+        self.0.save_session(&session).await.map_err(backend)
+    }
+
+    async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
+        let Some(session) = self.0.session(&hash(*id)).await.map_err(backend)? else {
+            return Ok(None);
+        };
+        Ok(Some(Record {
+            id: *id,
+            data: HashMap::new(),
+            expiry_date: session.expires_at,
+        }))
+    }
+
+    async fn delete(&self, id: &Id) -> session_store::Result<()> {
+        self.0.forget_session(&hash(*id)).await.map_err(backend)
+    }
+}
+
+fn backend(error: impl std::error::Error) -> session_store::Error {
+    session_store::Error::Backend(error.to_string())
+}
+
+/// The layer that reads and sets the session cookie.
+pub(super) fn layer(app: &App) -> SessionManagerLayer<Rows> {
+    let is_secure = app.settings.is_secure;
+    SessionManagerLayer::new(Rows(Arc::clone(&app.broker)))
+        .with_name(cookies::wire_name(cookies::SESSION, is_secure))
+        .with_secure(is_secure)
+        .with_http_only(true)
+        .with_same_site(SameSite::Lax)
+        .with_path("/")
+}
+
+/// What the store knows a session by.
+fn hash(id: Id) -> String {
+    hex::encode(digest(&SHA256, &id.0.to_be_bytes()))
+}
+
+/// Makes a session for a person who has just signed in, under a new id; an older one ends.
+pub(super) async fn begin(
+    app: &App,
+    session: &Session,
+    identity: &Identity,
+    origin: &Origin,
+) -> Result<(), session_store::Error> {
+    let now = app.broker.now();
+    let expires_at = now + app.broker.settings().absolute_timeout;
+    if let Some(old) = session.id() {
+        app.broker
+            .forget_session(&hash(old))
+            .await
+            .map_err(backend)?;
+    }
+    session.clear().await;
+    let carried = Carried {
+        identity: identity.clone(),
+        client_address: origin.address.to_string(),
+        user_agent: origin.user_agent.clone(),
+        created_at: now,
+        expires_at,
+    };
+    let into_store_error = |error: tower_sessions::session::Error| backend(error);
+    session
+        .insert(KEY, carried)
+        .await
+        .map_err(into_store_error)?;
+    session.cycle_id().await.map_err(into_store_error)?;
+    session.set_expiry(Some(Expiry::AtDateTime(expires_at)));
+    // Saved here and not by the layer: an answer must never promise a session that is not there.
+    session.save().await.map_err(into_store_error)
+}
+
+/// The signed-in person's session, or the way to the sign-in page.
+#[derive(Debug)]
+pub(super) struct SignedIn(pub(super) SignInSession);
+
+impl SignedIn {
+    pub(super) fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+}
+
+/// The session behind a request's cookie, if it is still good.
+pub(super) async fn current(
+    app: &App,
+    session: &Session,
+) -> Result<Option<SignInSession>, crate::broker::StoreError> {
+    match session.id() {
+        Some(id) => app.broker.session(&hash(id)).await,
+        None => Ok(None),
+    }
+}
+
+impl FromRequestParts<App> for SignedIn {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let frame = Frame::of_parts(parts);
+        let session = Session::from_request_parts(parts, app).await.map_err(|_| {
+            frame
+                .clone()
+                .status(StatusCode::INTERNAL_SERVER_ERROR)
+                .into_response()
+        })?;
+        match current(app, &session).await {
+            Ok(Some(session)) => Ok(Self(session)),
+            Ok(None) => Err(super::pages::login::redirect(parts, session.id().is_some())),
+            Err(error) => Err(frame.store_unavailable(&error).into_response()),
+        }
+    }
+}
