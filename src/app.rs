@@ -47,7 +47,7 @@ pub enum StartError {
         message: String,
     },
     /// The store cannot be opened.
-    #[error("the store {url} cannot be opened")]
+    #[error("the store {url} cannot be used")]
     Store {
         /// Its URL.
         url: String,
@@ -374,8 +374,12 @@ async fn sweep(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Runs the server until SIGTERM or SIGINT.
-pub async fn serve(config: Config, clock: Arc<dyn Clock>) -> Result<(), StartError> {
+/// Runs the server until SIGTERM or SIGINT. Calls `announce` once it can be reached.
+pub async fn serve(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    announce: impl FnOnce(),
+) -> Result<(), StartError> {
     let listener = listen(config.server.listen).await?;
     let operations = listen(config.server.operations_listen).await?;
     let application = Application::new(&config, clock).await?;
@@ -386,6 +390,7 @@ pub async fn serve(config: Config, clock: Arc<dyn Clock>) -> Result<(), StartErr
         listen = %config.server.listen,
         "ready"
     );
+    announce();
     let stopping = async {
         stop_signal().await;
         tracing::info!("stopping");

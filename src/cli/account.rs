@@ -1,6 +1,7 @@
 //! `rolegate account`. Entry point: [`run`].
 
 use std::{
+    collections::HashMap,
     io::{self, Write},
     path::Path,
 };
@@ -110,17 +111,18 @@ fn list(tables: &PolicyTables, format: Format, out: &mut dyn Write) -> Result<()
         "ROLES",
         "PROTECTED",
     ]);
+    let mut roles: HashMap<AccountId, usize> = HashMap::new();
+    for role in &tables.roles {
+        *roles.entry(role.arn.account()).or_default() += 1;
+    }
     for account in &tables.accounts {
-        let roles = tables
-            .roles
-            .iter()
-            .filter(|role| role.arn.account() == account.id);
+        let roles = roles.get(&account.id).copied().unwrap_or_default();
         table.push([
             account.id.to_string(),
             account.name.clone(),
             account.alias.clone().unwrap_or_default(),
             account.environment.clone().unwrap_or_default(),
-            roles.count().to_string(),
+            roles.to_string(),
             if account.protected { "yes" } else { "" }.to_owned(),
         ]);
     }

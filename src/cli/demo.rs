@@ -159,9 +159,10 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let file = Path::new("config/demo.toml");
     let loaded = Config::parse(CONFIGURATION, file, overrides).map_err(Failure::Configuration)?;
     fill_store(&loaded.config).await?;
-    introduce(listen, &mut io::stdout().lock())?;
     telemetry::init(&arguments.logs.log);
-    app::serve(loaded.config, Arc::new(SystemClock))
+    // Where nobody reads there is nobody to introduce it to.
+    let announce = || drop(introduce(listen, &mut io::stdout().lock()));
+    app::serve(loaded.config, Arc::new(SystemClock), announce)
         .await
         .map_err(|error| Failure::Refused(with_causes(&error)))
 }

@@ -44,8 +44,11 @@ impl fmt::Display for Failure {
                 f.write_str(closing)
             }
             Self::Configuration(findings) => {
-                write!(f, "error: {findings}")?;
-                if findings.0.len() > 1 {
+                let lines: Vec<String> = (findings.0.iter())
+                    .map(|finding| format!("{}: {finding}", finding.severity))
+                    .collect();
+                f.write_str(&lines.join("\n"))?;
+                if lines.len() > 1 {
                     f.write_str("\nthe configuration cannot be used until this is mended")?;
                 }
                 Ok(())

@@ -1,7 +1,7 @@
 //! `rolegate role`. Entry point: [`run`].
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -183,11 +183,12 @@ fn list(
         "DESCRIPTION",
     ]);
     let policy = Policy::new(tables.clone(), app::policy_settings(&installation.config));
+    let mut mappings: HashMap<&TargetArn, usize> = HashMap::new();
+    for mapping in &tables.mappings {
+        *mappings.entry(&mapping.role).or_default() += 1;
+    }
     for role in &tables.roles {
-        let mappings = tables
-            .mappings
-            .iter()
-            .filter(|mapping| mapping.role == role.arn);
+        let mappings = mappings.get(&role.arn).copied().unwrap_or_default();
         let account = policy.account(&role.arn.account());
         let longest = policy
             .effective(&role.arn)
@@ -198,7 +199,7 @@ fn list(
                 .map(|account| account.name.clone())
                 .unwrap_or_default(),
             row::duration(longest),
-            mappings.count().to_string(),
+            mappings.to_string(),
             state(role).to_owned(),
             role.description.clone().unwrap_or_default(),
         ]);

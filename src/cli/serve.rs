@@ -31,7 +31,7 @@ pub(super) async fn run(file: Option<&Path>, arguments: &Arguments) -> Result<()
     for warning in &installation.warnings {
         tracing::warn!("{warning}");
     }
-    app::serve(installation.config, Arc::new(SystemClock))
+    app::serve(installation.config, Arc::new(SystemClock), || ())
         .await
         .map_err(|error| Failure::Refused(with_causes(&error)))
 }

@@ -32,7 +32,7 @@ pub use finding::{Finding, Findings, Severity};
 pub use ldap::{Bind, DirectoryKind, GroupStrategy, Ldap, LdapUrl, UserAttributes};
 pub use organisation::{Access, Colour, EnvironmentRule, Organisation};
 use reader::Section;
-pub use server::{Audit, AuditStream, PublicUrl, Server, SignInSession, Store, TlsFiles};
+pub use server::{PublicUrl, Server, SignInSession, Store, TlsFiles};
 
 /// Everything an operator can decide, checked; safe to print with `Debug`.
 #[derive(Clone, Debug)]
@@ -55,9 +55,7 @@ pub struct Config {
     pub aws: Aws,
     /// What holds for roles that do not say.
     pub role_defaults: RoleDefaults,
-    /// Where audit events go besides the store.
-    pub audit: Audit,
-    /// A file of accounts, roles and mappings that is loaded at start and on change.
+    /// A file of accounts, roles and mappings that is loaded at start.
     pub mappings_file: Option<PathBuf>,
 }
 
@@ -131,7 +129,7 @@ impl Config {
     }
 
     fn read(top: &mut Section<'_>) -> Option<Self> {
-        for later in ["trusted_issuer", "issuer", "tokens"] {
+        for later in ["trusted_issuer", "issuer", "tokens", "audit"] {
             top.unavailable(later);
         }
         top.demand(
@@ -153,7 +151,6 @@ impl Config {
             role_defaults: top.table("role_defaults", |section| {
                 RoleDefaults::read(section, source_ids.as_deref())
             }),
-            audit: top.table("audit", Audit::read),
             mappings_file: top.table("mappings", |section| section.readable_file("file")),
             public_url: public_url?,
             connectors,

@@ -226,34 +226,3 @@ impl SignInSession {
         session
     }
 }
-
-/// `[audit]`: where audit events go besides the store.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Audit {
-    /// A copy of every event as JSON lines.
-    pub stream: Option<AuditStream>,
-}
-
-impl Audit {
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
-        section.unavailable("checkpoint_key_file");
-        let stream = section.parsed("stream", |text| match text.split_once(':') {
-            None if text == "stdout" => Ok(AuditStream::Stdout),
-            None if text == "syslog" => {
-                Err("syslog is not available in this version; expected stdout or file:PATH".into())
-            }
-            Some(("file", path)) if !path.trim().is_empty() => Ok(AuditStream::File(path.into())),
-            _ => Err(format!("expected stdout or file:PATH, found {text:?}")),
-        });
-        Self { stream }
-    }
-}
-
-/// Where the copy of the audit events is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AuditStream {
-    /// Standard output.
-    Stdout,
-    /// Appended to this file.
-    File(PathBuf),
-}

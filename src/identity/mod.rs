@@ -1,7 +1,7 @@
 //! Who is this? The ways to sign in.
 //!
 //! Never here: roles, AWS, HTML. A connector answers with an
-//! [`Identity`](crate::access::Identity) or a reason, and a failed group look-up is a refusal,
+//! [`Identity`] or a reason, and a failed group look-up is a refusal,
 //! never an empty list. Entry point: [`PasswordConnector`].
 
 pub mod ldap;

@@ -71,6 +71,7 @@ pub(crate) fn find(path: &str) -> Option<&'static Asset> {
 }
 
 /// Every address with its asset.
+#[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static Asset)> {
     CATALOGUE
         .assets

@@ -1,6 +1,9 @@
 //! Who is at the other end: the client's address behind trusted proxies, and the request id.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts, Request, State},
@@ -109,6 +112,7 @@ fn frame(app: &App, headers: &HeaderMap, request_id: &str) -> Frame {
         theme: cookies::plain(headers, Theme::COOKIE).and_then(Theme::from_cookie),
         help_url: app.settings.help_url.clone(),
         request_id: request_id.to_owned(),
+        environments: Arc::clone(&app.settings.environments),
     })
 }
 

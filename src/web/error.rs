@@ -97,6 +97,7 @@ impl Frame {
                 theme: None,
                 help_url: None,
                 request_id: String::new(),
+                environments: std::sync::Arc::default(),
             })
         })
     }

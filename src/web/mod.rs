@@ -54,7 +54,7 @@ pub struct Settings {
     /// Where to ask for help, with `{summary}` and `{request_id}` in it.
     pub help_url: Option<String>,
     /// How environments are told from account names.
-    pub environments: Vec<EnvironmentRule>,
+    pub environments: Arc<[EnvironmentRule]>,
 }
 
 /// A rule that gives accounts an environment.

@@ -2,11 +2,16 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
+use rolegate::demo::{
+    aws::{Catalogue, StandIn},
+    directory::{Directory, RunningDirectory},
+    sample,
+};
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
@@ -269,7 +274,16 @@ default_region = "eu-west-1"
     assert_eq!(array[2]["about"], "DIR/rolegate.toml:5");
 
     let (code, told) = installation.refused(&["account", "list"]);
-    assert_eq!((code, told.lines().count()), (2, 11), "{told}");
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!((code, lines.len()), (2, 11), "{told}");
+    assert_eq!(
+        lines[0],
+        "error: DIR/rolegate.toml:1: public_ulr: unknown key; did you mean \"public_url\"?"
+    );
+    assert_eq!(
+        lines[10],
+        "the configuration cannot be used until this is mended"
+    );
 }
 
 #[test]
@@ -763,7 +777,7 @@ fn a_store_that_cannot_be_opened_is_told_with_where_to_look() {
     assert_eq!(code, 1);
     assert_eq!(
         told,
-        "error: the store sqlite:///nowhere/at/all/rolegate.db cannot be opened: the store is \
+        "error: the store sqlite:///nowhere/at/all/rolegate.db cannot be used: the store is \
          unavailable: there is no folder /nowhere/at/all: create it; [store] url in \
          DIR/rolegate.toml says where it is\n"
     );
@@ -861,9 +875,11 @@ async fn a_changed_row_of_the_audit_log_is_found() {
     installation.sql(tamper).await;
     let (code, told) = installation.refused(&["audit", "verify"]);
     assert_eq!(code, 1);
-    insta::assert_snapshot!(told, @r#"
-    error: the audit log was changed: row 2 is the first that does not hold (the payload was edited: it does not match its hash)
-    "#);
+    assert_eq!(
+        told,
+        "error: the audit log was changed: row 2 is the first that does not hold (the payload was \
+         edited: it does not match its hash)\n"
+    );
     let ended = installation.run(&["audit", "verify", "--output", "json"]);
     let told: Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!(
@@ -933,4 +949,190 @@ fn the_demo_stays_on_loopback() {
         "{}",
         ended.err
     );
+}
+
+#[test]
+fn rows_of_a_mapping_file_are_listed_and_left_alone() {
+    let installation = Installation::new();
+    let folder = installation.folder.path().display().to_string();
+    let more = format!("\n[mappings]\nfile = \"{folder}/rows.toml\"\n");
+    installation.write("rolegate.toml", &(installation.configuration() + &more));
+    installation.write("rows.toml", ROWS);
+    let rows = installation.json(&["mapping", "list"]);
+    let ids: Vec<&str> = rows.iter().filter_map(|row| row["id"].as_str()).collect();
+    assert_eq!(ids, ["file:19", "file:25"]);
+    let (code, told) = installation.refused(&["mapping", "remove", "file:19"]);
+    assert_eq!(
+        (code, told.as_str()),
+        (
+            1,
+            "error: file:19 is a row of the mapping file: remove it there\n"
+        )
+    );
+
+    installation.write("rows.toml", "[[account]]\nid = \"1\"\n");
+    let (code, told) = installation.refused(&["mapping", "list"]);
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(told, @r#"
+    error: DIR/rows.toml:1: account.1.name: is missing; expected what people call the account
+    error: DIR/rows.toml:2: account.1.id: `1` is not an AWS account id: it has twelve digits, such as 111122223333
+    the mapping file has to be mended first
+    "#);
+}
+
+#[test]
+fn what_gives_nothing_is_written_with_a_warning() {
+    let installation = Installation::new();
+    let role = installation.run(&["role", "add", READ_ONLY]);
+    assert_eq!(role.code, 0);
+    assert_eq!(
+        role.err,
+        "warning: account 111122223333 has no name yet; `rolegate account add 111122223333 \
+         --name NAME` gives it one\n"
+    );
+    let past = ["--expires", "2020-01-31T00:00:00Z"];
+    let mapping = ["mapping", "add", "--group", DEVELOPERS, "--role", READ_ONLY];
+    let mapping = installation.run(&[&mapping[..], &past].concat());
+    assert_eq!(mapping.code, 0);
+    assert_eq!(
+        mapping.err,
+        "warning: its end lies in the past, so it gives nothing\n"
+    );
+    let listed = installation.done(&["mapping", "list"]);
+    assert!(listed.contains("expired 2020-01-31T00:00:00Z"), "{listed}");
+}
+
+#[test]
+fn standard_input_is_a_file_too() {
+    let installation = Installation::new();
+    installation.write("rows.toml", ROWS);
+    let mut command = program();
+    command.env("ROLEGATE_CONFIG", installation.path("rolegate.toml"));
+    let rows = fs::File::open(installation.path("rows.toml")).unwrap();
+    let output = command
+        .args(["mapping", "import", "-"])
+        .stdin(rows)
+        .output()
+        .unwrap();
+    let ended = ended(&output, None);
+    assert_eq!(
+        (ended.code, ended.err.as_str()),
+        (0, "6 added, 0 replaced, 0 removed, 0 unchanged\n")
+    );
+}
+
+/// The sample directory and the stand-in for AWS, with a configuration that names them.
+fn live() -> (Installation, RunningDirectory, StandIn) {
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let directory = Directory::sample().start(any_port).unwrap();
+    let aws = StandIn::start(Catalogue::sample(), any_port).unwrap();
+    let installation = Installation::new();
+    let keys = format!(
+        "AWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\n",
+        sample::BROKER_ACCESS_KEY_ID,
+        sample::BROKER_SECRET_ACCESS_KEY
+    );
+    installation.write("aws.env", &keys);
+    installation.write("password", sample::SERVICE_PASSWORD);
+    let (sts, sign_in) = (aws.url(), aws.federation_url());
+    let folder = installation.folder.path().display().to_string();
+    let configuration = installation
+        .configuration()
+        .replace("ldap://127.0.0.1:3890", &directory.url())
+        .replace("cn=rolegate,dc=example,dc=com", sample::SERVICE_DN)
+        + &format!(
+            "sts_endpoint = \"{sts}\"\nsign_in_endpoint = \"{sign_in}\"\n\n\
+             [[aws.credential_source]]\nid = \"default\"\ntype = \"environment-file\"\n\
+             path = \"{folder}/aws.env\"\n"
+        );
+    installation.write("rolegate.toml", &configuration);
+    installation.write("rows.toml", &sample::mapping_toml());
+    installation.done(&["mapping", "import", "DIR/rows.toml"]);
+    (installation, directory, aws)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_check_speaks_to_every_server() {
+    let (installation, directory, aws) = live();
+    let (ldap, sts, sign_in) = (directory.url(), aws.url(), aws.federation_url());
+    let check = installation.run(&["check", "--live"]);
+    assert_eq!((check.code, check.err.as_str()), (0, ""), "{check:?}");
+    for line in [
+        format!("ok       corp {ldap}: "),
+        format!(
+            "ok       credential source default: is {}\n",
+            sample::BROKER_ARN
+        ),
+        format!("ok       clock: agrees with {sts}\n"),
+        format!("ok       {sign_in}: answers\n"),
+        "ok       sqlite://DIR/rolegate.db: can be written\n".to_owned(),
+    ] {
+        assert!(
+            check.out.contains(&line),
+            "{line:?} is not in {}",
+            check.out
+        );
+    }
+
+    installation.write(
+        "aws.env",
+        "AWS_ACCESS_KEY_ID=AKIAX\nAWS_SECRET_ACCESS_KEY=x\n",
+    );
+    installation.write("password", "wrong");
+    let check = installation.run(&["check", "--live"]);
+    assert_eq!(check.code, 1, "{check:?}");
+    let errors: Vec<&str> = check
+        .out
+        .lines()
+        .filter(|line| line.starts_with("error "))
+        .collect();
+    assert_eq!(errors.len(), 2, "{}", check.out);
+    assert!(errors[0].starts_with("error    corp ldap://"), "{errors:?}");
+    assert!(
+        errors[1].starts_with("error    credential source default: "),
+        "{errors:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_shown_with_groups_and_roles() {
+    let (installation, directory, _aws) = live();
+    let ada = installation.done(&["check", "--user", " ADA"]);
+    assert!(
+        ada.starts_with("user name  ada\nname       Ada Lovelace\n"),
+        "{ada}"
+    );
+    assert!(
+        ada.contains("\n11 groups\n") && ada.contains("\n27 roles\n"),
+        "{ada}"
+    );
+    let nested = "  cn=payments-dev,ou=groups,dc=example,dc=com  (through \
+                  cn=payments-leads,ou=groups,dc=example,dc=com)\n";
+    assert!(ada.contains(nested), "{ada}");
+    let linus = &installation.json(&["check", "--user", "linus"])[0];
+    assert_eq!(linus["username"], "linus");
+    assert_eq!(linus["roles"].as_array().unwrap().len(), 1);
+
+    assert_eq!(
+        installation.refused(&["check", "--user", "nobody"]),
+        (
+            1,
+            "error: nobody is called `nobody` in any connector; user_filter decides what a name \
+             means\n"
+                .to_owned()
+        )
+    );
+    assert_eq!(
+        installation.refused(&["check", "--user", "ada", "--connector", "other"]),
+        (
+            2,
+            "error: no connector `other` is configured; there are: corp\n".to_owned()
+        )
+    );
+    let url = directory.url();
+    drop(directory);
+    let (code, told) = installation.refused(&["check", "--user", "ada"]);
+    assert_eq!(code, 1);
+    let expected = format!("error: corp: the directory is unavailable: no answer from {url}");
+    assert!(told.starts_with(&expected), "{told}");
 }

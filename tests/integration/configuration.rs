@@ -272,7 +272,7 @@ fn the_shipped_example_has_every_key() {
             Some(_) => "aws.credential_source".to_owned(),
             None => section,
         };
-        let later = ["issuer", "tokens", "trusted_issuer", "checkpoint_key_file"];
+        let later = ["issuer", "tokens", "trusted_issuer", "audit"];
         let later = [later.as_slice(), &["saml_provider_arn"]].concat();
         for key in known.split(", ").filter(|key| !later.contains(key)) {
             let path = if section.is_empty() {
@@ -287,8 +287,8 @@ fn the_shipped_example_has_every_key() {
             assert!(is_written, "{path} is not in config/rolegate.toml");
         }
     }
-    // The top, nine sections, one environment, one connector, four credential sources.
-    assert_eq!(seen, 16, "{all}");
+    // The top, eight sections, one environment, one connector, four credential sources.
+    assert_eq!(seen, 15, "{all}");
 }
 
 #[test]
@@ -662,8 +662,7 @@ fn what_later_versions_will_take_is_refused_by_name() {
     insta::assert_snapshot!(findings(&text, &[]), @r#"
     rolegate.toml:16: tokens: is not available in this version; remove it
     rolegate.toml:18: trusted_issuer: is not available in this version; remove it
-    rolegate.toml:21: audit.stream: syslog is not available in this version; expected stdout or file:PATH
-    rolegate.toml:22: audit.checkpoint_key_file: is not available in this version; remove it
+    rolegate.toml:20: audit: is not available in this version; remove it
     rolegate.toml:24: store.url: PostgreSQL is not available in this version; expected sqlite:///PATH
     rolegate.toml:26: role_defaults.grant_method: "federation-token" is not available in this version; expected "assume-role"
     rolegate.toml:29: connector.okta.type: "saml" is not available in this version; expected "ldap"

@@ -13,8 +13,8 @@ use std::{
 use rolegate::{
     audit::Outcome,
     demo::{
-        aws::{Catalogue, StandIn},
-        directory::{Directory, RunningDirectory},
+        aws::{Catalogue, Fault, FederationFault, StandIn, StsFault},
+        directory::{self, Directory, RunningDirectory},
         sample,
     },
     store::{AuditFilter, AuditLog as _, ChainStatus, sql::SqlStore},
@@ -313,81 +313,28 @@ async fn storm(
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_in_logs_audit_metrics_error_pages_or_the_database_at_any_level() {
     let installation = Installation::start();
-    let mut pages = String::new();
-    let mut secrets: Vec<String> = vec![
-        sample::SERVICE_PASSWORD.to_owned(),
-        sample::BROKER_SECRET_ACCESS_KEY.to_owned(),
-        "linus-demo".to_owned(),
-        "planted-wrong-password".to_owned(),
-        "planted-name-that-is-a-password".to_owned(),
-    ];
-    let mut stranger = installation.process.browser();
-    pages += &stranger
-        .sign_in("linus", "planted-wrong-password")
-        .await
-        .body;
-    stranger
-        .sign_in("planted-name-that-is-a-password", "x")
-        .await;
-    let mut browser = installation.process.browser();
-    browser.sign_in("linus", "linus-demo").await;
-    secrets.push(browser.cookies["rolegate"].clone());
-    let answer = browser.open_console(&[("role", SHOP_READER)]).await;
-    assert_eq!(answer.status, 303, "{}", answer.body);
-    let location: url::Url = answer.location().parse().unwrap();
-    let token = location
-        .query_pairs()
-        .find(|(name, _)| name == "SigninToken")
-        .unwrap()
-        .1;
-    secrets.push(token.into_owned());
-    secrets.push(browser.csrf_token.clone());
-    browser.get("/").await;
-    browser.post("/credentials", &[("role", SHOP_READER)]).await;
-    installation
-        .aws
-        .set_fault(rolegate::demo::aws::Fault::Federation(
-            rolegate::demo::aws::FederationFault::BadRequest,
-        ));
-    pages += &browser.open_console(&[("role", SHOP_READER)]).await.body;
-    installation.aws.set_fault(rolegate::demo::aws::Fault::Sts(
-        rolegate::demo::aws::StsFault::AccessDenied,
-    ));
-    pages += &browser.open_console(&[("role", SHOP_READER)]).await.body;
-    installation
-        .directory
-        .set_fault(Some(rolegate::demo::directory::Fault::CloseConnections));
-    pages += &installation
-        .process
-        .browser()
-        .sign_in("linus", "linus-demo")
-        .await
-        .body;
-    for issued in installation.aws.issued() {
-        secrets.extend([issued.secret_access_key, issued.session_token]);
-    }
+    let (secrets, pages) = use_every_secret(&installation).await;
     assert!(
         secrets.iter().all(|secret| secret.len() >= 8),
         "a secret is too short to look for"
     );
-
+    let log = installation.process.log();
     let mut places = vec![
-        ("log", installation.process.log().into_bytes()),
+        ("log", log.clone().into_bytes()),
         (
             "audit log",
             run(&installation.process, &["audit", "export"]).into_bytes(),
         ),
         ("error pages", pages.into_bytes()),
+        ("metrics", installation.process.metrics().await.into_bytes()),
+        (
+            "database",
+            std::fs::read(installation.dir.path().join("rolegate.db")).unwrap(),
+        ),
     ];
-    for name in ["rolegate.db", "rolegate.db-wal"] {
-        let bytes = std::fs::read(installation.dir.path().join(name)).unwrap_or_default();
-        places.push((name, bytes));
-    }
-    assert!(
-        places
-            .iter()
-            .all(|(name, bytes)| *name == "rolegate.db-wal" || bytes.len() > 1_000)
-    );
+    assert!(places.iter().all(|(_, bytes)| bytes.len() > 1_000));
+    let wal = std::fs::read(installation.dir.path().join("rolegate.db-wal"));
+    places.push(("write-ahead log", wal.unwrap_or_default()));
     for (place, bytes) in &places {
         for secret in &secrets {
             let found = bytes
@@ -396,13 +343,67 @@ async fn no_secret_is_in_logs_audit_metrics_error_pages_or_the_database_at_any_l
             assert!(!found, "{secret} is in the {place}");
         }
     }
-    for line in installation.process.log().lines() {
+    for line in log.lines() {
         let parsed: Result<Value, _> = serde_json::from_str(line);
         assert!(
             parsed.is_ok_and(|value| value.is_object()),
             "no JSON object: {line}"
         );
     }
+}
+
+/// Signs in, opens roles and meets every kind of failure. Gives all secrets that were used, and
+/// the error pages that were shown.
+async fn use_every_secret(installation: &Installation) -> (Vec<String>, String) {
+    let process = &installation.process;
+    let mut secrets: Vec<String> = [
+        sample::SERVICE_PASSWORD,
+        sample::BROKER_SECRET_ACCESS_KEY,
+        "linus-demo",
+        "planted-wrong-password",
+        "planted-name-that-is-a-password",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let mut pages = process
+        .browser()
+        .sign_in("linus", "planted-wrong-password")
+        .await
+        .body;
+    process
+        .browser()
+        .sign_in("planted-name-that-is-a-password", "x")
+        .await;
+    let mut browser = process.browser();
+    browser.sign_in("linus", "linus-demo").await;
+    secrets.push(browser.cookies["rolegate"].clone());
+    secrets.push(browser.cookies["rolegate-browser"].clone());
+    let answer = browser.open_console(&[("role", SHOP_READER)]).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    let location: url::Url = answer.location().parse().unwrap();
+    let token = location
+        .query_pairs()
+        .find(|(name, _)| name == "SigninToken")
+        .unwrap()
+        .1;
+    secrets.extend([token.into_owned(), browser.csrf_token.clone()]);
+    browser.post("/credentials", &[("role", SHOP_READER)]).await;
+    for fault in [
+        Fault::Federation(FederationFault::BadRequest),
+        Fault::Sts(StsFault::AccessDenied),
+        Fault::Sts(StsFault::Garbage),
+    ] {
+        installation.aws.set_fault(fault);
+        pages += &browser.open_console(&[("role", SHOP_READER)]).await.body;
+    }
+    installation
+        .directory
+        .set_fault(Some(directory::Fault::CloseConnections));
+    pages += &process.browser().sign_in("linus", "linus-demo").await.body;
+    for issued in installation.aws.issued() {
+        secrets.extend([issued.secret_access_key, issued.session_token]);
+    }
+    (secrets, pages)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -412,9 +413,7 @@ async fn asked_to_stop_it_lets_requests_in_flight_finish() {
     browser.sign_in("linus", "linus-demo").await;
     browser.get("/").await;
     let url = installation.process.url.join("/console").unwrap();
-    installation.aws.set_fault(rolegate::demo::aws::Fault::Sts(
-        rolegate::demo::aws::StsFault::Hang,
-    ));
+    installation.aws.set_fault(Fault::Sts(StsFault::Hang));
     let calls = installation.aws.sts_calls();
     let click = tokio::spawn(async move { browser.try_post(&url, SHOP_READER).await });
     while installation.aws.sts_calls() == calls {

@@ -9,7 +9,7 @@ use url::Url;
 pub fn client() -> Client {
     Client::builder()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(std::time::Duration::from_secs(60))
+        .timeout(std::time::Duration::from_mins(1))
         .no_proxy()
         .build()
         .unwrap()

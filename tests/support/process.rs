@@ -21,6 +21,7 @@ pub struct Process {
     pub config_path: PathBuf,
     log_path: PathBuf,
     address: SocketAddr,
+    operations: SocketAddr,
     server: Option<Server>,
 }
 
@@ -36,6 +37,7 @@ impl Process {
             config_path,
             log_path: dir.join("rolegate.log"),
             address,
+            operations,
             server: None,
         };
         process.start_again();
@@ -85,6 +87,19 @@ impl Process {
         while std::net::TcpStream::connect(self.address).is_ok() {
             std::thread::yield_now();
         }
+    }
+
+    /// Its metrics in text form.
+    pub async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.operations);
+        super::cookie_browser::client()
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
     }
 
     /// All that it wrote to its output streams so far.

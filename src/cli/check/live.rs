@@ -9,8 +9,12 @@ use url::Url;
 
 use super::Lines;
 use crate::{
+    access::Partition,
     app,
-    aws::{Caller, Sts},
+    aws::{
+        Caller, Sts,
+        partition::{partition_of_region, sign_in_host},
+    },
     cli::{failure::with_causes, installation::Installation, progress::while_waiting},
     clock::{Clock, SystemClock},
     identity::Connector,
@@ -91,7 +95,7 @@ async fn caller(sts: &dyn Sts, source: &str, lines: &mut Lines) {
             ),
         ),
         Ok(caller) => lines.ok(about, format!("is {}", caller.arn)),
-        Err(error) => lines.error(about, with_causes(&error)),
+        Err(error) => lines.error(about, error.for_operator()),
     }
 }
 
@@ -167,11 +171,12 @@ fn sts_url(installation: &Installation) -> Option<Url> {
         return aws.sts_endpoint.clone();
     }
     let region = &aws.default_region;
-    let domain = match region.split('-').collect::<Vec<_>>()[..] {
-        ["cn", ..] => "amazonaws.com.cn",
-        ["eusc", ..] => "amazonaws.eu",
-        [_, iso, ..] if iso.starts_with("iso") => return None,
-        _ => "amazonaws.com",
+    // The domains of the partitions that are on the internet (AWS SDK, `partitions.json`).
+    let domain = match partition_of_region(region)? {
+        Partition::Aws | Partition::AwsUsGov => "amazonaws.com",
+        Partition::AwsCn => "amazonaws.com.cn",
+        Partition::AwsEusc => "amazonaws.eu",
+        _ => return None,
     };
     Url::parse(&format!("https://sts.{region}.{domain}/")).ok()
 }
@@ -182,12 +187,6 @@ fn sign_in_url(installation: &Installation) -> Option<Url> {
         return aws.sign_in_endpoint.clone();
     }
     let region = &aws.default_region;
-    let host = match region.split('-').collect::<Vec<_>>()[..] {
-        ["cn", ..] => "signin.amazonaws.cn".to_owned(),
-        ["eusc", ..] => format!("{region}.signin.amazonaws-eusc.eu"),
-        ["us", "gov", ..] => "signin.amazonaws-us-gov.com".to_owned(),
-        [_, iso, ..] if iso.starts_with("iso") => return None,
-        _ => "signin.aws.amazon.com".to_owned(),
-    };
+    let host = sign_in_host(partition_of_region(region)?, Some(region))?;
     Url::parse(&format!("https://{host}/federation")).ok()
 }

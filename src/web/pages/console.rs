@@ -134,15 +134,7 @@ pub(super) async fn refuse(
     }
     let asked = asked_role(app, refused, &order.role).await;
     frame
-        .open_refused(
-            refused,
-            &asked,
-            Repeat {
-                action: action,
-                order: order,
-            },
-            app.broker.now(),
-        )
+        .open_refused(refused, &asked, Repeat { action, order }, app.broker.now())
         .into_response()
 }
 

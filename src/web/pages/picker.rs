@@ -131,7 +131,13 @@ pub(in crate::web) async fn json(
     };
     let now = app.broker.now();
     let entitlements = state.policy.entitlements(identity, now);
-    match picker_json(&entitlements, &state.preferences.favourites, &[], now) {
+    match picker_json(
+        &entitlements,
+        &state.preferences.favourites,
+        &[],
+        &frame.0.environments,
+        now,
+    ) {
         Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
         Err(_) => frame
             .status(StatusCode::INTERNAL_SERVER_ERROR)

@@ -44,18 +44,18 @@ impl ConsoleView {
     pub(crate) fn new(input: ConsoleInput<'_>) -> Self {
         let account_id = input.role.account().to_string();
         Self {
-            layout: input.layout,
             arn: input.role.to_string(),
             role: input.role.name().to_owned(),
             account: input
                 .account
                 .map_or_else(|| account_id.clone(), |account| account.name.clone()),
             account_id,
-            environment: Environment::of(input.account),
+            environment: Environment::of(input.account, &input.layout.environments),
             destination: input.destination.to_owned(),
             region: input.region.to_owned(),
             requires_reason: input.requires_reason,
             auto_submit: input.may_open_at_once && !input.requires_reason,
+            layout: input.layout,
         }
     }
 }

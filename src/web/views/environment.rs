@@ -1,120 +1,77 @@
 //! Which environment an account belongs to, as a word and a colour.
 
-use crate::access::Account;
+use crate::{access::Account, web::EnvironmentRule};
 
-/// The colour family of an environment, never shown without its word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tone {
-    /// Red.
-    Production,
-    /// Amber.
-    Test,
-    /// Green.
-    Development,
-    /// Grey.
-    Other,
-}
-
-impl Tone {
-    /// The name in class names and in the picker's JSON.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Production => "production",
-            Self::Test => "test",
-            Self::Development => "development",
-            Self::Other => "other",
-        }
-    }
-}
-
-/// An environment as the picker shows it.
+/// An environment as the picker shows it: a colour, never without its word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Environment {
-    /// The organisation's word, or ours where the name alone told.
+    /// What the account says, else the rule's word.
     pub(crate) word: String,
-    /// The colour beside it.
-    pub(crate) tone: Tone,
+    /// The rule's colour, as in class names and the picker's JSON.
+    pub(crate) colour: String,
 }
 
 impl Environment {
-    /// What the account says, else what its name suggests.
-    pub(crate) fn of(account: Option<&Account>) -> Self {
-        let Some(account) = account else {
-            return Self {
-                word: String::new(),
-                tone: Tone::Other,
-            };
-        };
-        if let Some(word) = account
-            .environment
-            .as_deref()
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-        {
-            return Self {
-                word: word.to_owned(),
-                tone: tone_of(word),
-            };
-        }
-        let tone = tone_of(&account.name);
-        let word = match tone {
-            Tone::Production => "prod",
-            Tone::Test => "test",
-            Tone::Development => "dev",
-            Tone::Other => "",
-        };
+    /// By the first rule that matches the account's own label, or its name where it has none.
+    pub(crate) fn of(account: Option<&Account>, rules: &[EnvironmentRule]) -> Self {
+        let label = account
+            .and_then(|account| account.environment.as_deref())
+            .map(str::trim);
+        let label = label.filter(|label| !label.is_empty());
+        let text = label
+            .or(account.map(|account| account.name.as_str()))
+            .unwrap_or_default();
+        let rule = rules.iter().find(|rule| rule.pattern.is_match(text));
         Self {
-            word: word.to_owned(),
-            tone,
+            word: label
+                .or(rule.map(|rule| rule.name.as_str()))
+                .unwrap_or_default()
+                .to_owned(),
+            colour: rule.map_or("grey", |rule| rule.colour.as_str()).to_owned(),
         }
-    }
-}
-
-/// Whole words only, so that `Products` and `Latest` are not taken for something else; anything
-/// that is called non-production is not red.
-fn tone_of(name: &str) -> Tone {
-    let name = name.to_lowercase();
-    let words: Vec<&str> = name
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let has = |known: &[&str]| words.iter().any(|word| known.contains(word));
-    if has(&[
-        "nonprod",
-        "nonproduction",
-        "non",
-        "preprod",
-        "test",
-        "testing",
-    ]) || has(&["stage", "staging", "stg", "uat", "qa", "integration", "pre"])
-    {
-        Tone::Test
-    } else if has(&["prod", "prd", "production", "live"]) {
-        Tone::Production
-    } else if has(&["dev", "development", "sandbox", "lab", "playground"]) {
-        Tone::Development
-    } else {
-        Tone::Other
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use regex::Regex;
+
     use super::*;
 
+    fn environment(name: &str, label: Option<&str>) -> (String, String) {
+        let rule = |name: &str, pattern: &str, colour: &str| EnvironmentRule {
+            name: name.to_owned(),
+            pattern: Regex::new(pattern).unwrap(),
+            colour: colour.to_owned(),
+        };
+        let rules = [
+            rule("test", "non-?prod|test", "amber"),
+            rule("production", "prod", "red"),
+        ];
+        let account = Account {
+            id: "111122223333".parse().unwrap(),
+            name: name.to_owned(),
+            alias: None,
+            environment: label.map(str::to_owned),
+            description: None,
+            protected: false,
+            role_defaults: crate::access::RoleDefaults::default(),
+        };
+        let Environment { word, colour } = Environment::of(Some(&account), &rules);
+        (word, colour)
+    }
+
     #[test]
-    fn names_are_taken_word_by_word() {
-        for (name, tone) in [
-            ("Payments production", Tone::Production),
-            ("payments-prod", Tone::Production),
-            ("Products catalogue", Tone::Other),
-            ("payments-non-prod", Tone::Test),
-            ("Latest", Tone::Other),
-            ("QA", Tone::Test),
-            ("sandbox_ada", Tone::Development),
-            ("", Tone::Other),
-        ] {
-            assert_eq!(tone_of(name), tone, "{name}");
-        }
+    fn the_first_rule_that_matches_gives_word_and_colour() {
+        let is = |word: &str, colour: &str| (word.to_owned(), colour.to_owned());
+        assert_eq!(environment("pay-prod", None), is("production", "red"));
+        assert_eq!(environment("pay-nonprod", None), is("test", "amber"));
+        assert_eq!(environment("pay", None), is("", "grey"));
+    }
+
+    #[test]
+    fn an_accounts_own_label_counts_before_its_name() {
+        let (word, colour) = environment("pay-prod", Some("test bench"));
+        assert_eq!((word.as_str(), colour.as_str()), ("test bench", "amber"));
     }
 }

@@ -289,22 +289,6 @@ impl ErrorView {
         .back_to_roles()
     }
 
-    /// 429.
-    pub(crate) fn throttled(layout: Layout, retry_after_s: u64) -> Self {
-        let wait = match retry_after_s {
-            0..=60 => "a minute".to_owned(),
-            _ => format!("{} minutes", retry_after_s.div_ceil(60)),
-        };
-        Self::new(
-            layout,
-            429,
-            "Too many requests",
-            "More was asked in a short time than one person usually does.",
-        )
-        .step(&format!("Wait {wait}, then try again."))
-        .back_to_roles()
-    }
-
     /// 502: AWS refused or garbled what it answers with a sign-in page.
     pub(crate) fn sign_in_endpoint_failed(layout: Layout, asked: &AskedRole) -> Self {
         Self::new(

@@ -1,8 +1,8 @@
 //! What every page shares: whose it is, who is signed in, and whom to ask.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use crate::web::assets;
+use crate::web::{EnvironmentRule, assets};
 
 /// Light or dark, where the person has chosen; otherwise the device decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub(crate) struct Layout {
     pub(crate) help_url: Option<String>,
     /// The id of this request, to quote.
     pub(crate) request_id: String,
+    /// How accounts get their environment.
+    pub(crate) environments: Arc<[EnvironmentRule]>,
 }
 
 impl Layout {
@@ -97,6 +99,7 @@ mod tests {
             theme: None,
             help_url: Some(help_url.to_owned()),
             request_id: "7F3A".to_owned(),
+            environments: Arc::default(),
         }
     }
 

@@ -28,6 +28,22 @@ use crate::{
 
 const NOW: OffsetDateTime = datetime!(2026-11-24 10:42 UTC);
 
+/// Rules as the configuration has them by default, in short.
+fn environments() -> std::sync::Arc<[crate::web::EnvironmentRule]> {
+    [
+        ("production", "prod", "red"),
+        ("test", "test|staging", "amber"),
+        ("development", "dev", "green"),
+    ]
+    .into_iter()
+    .map(|(name, pattern, colour)| crate::web::EnvironmentRule {
+        name: name.to_owned(),
+        pattern: regex::Regex::new(&format!("(?i){pattern}")).unwrap(),
+        colour: colour.to_owned(),
+    })
+    .collect()
+}
+
 fn layout() -> Layout {
     Layout {
         organisation: "Example Corp".to_owned(),
@@ -36,6 +52,7 @@ fn layout() -> Layout {
         theme: None,
         help_url: Some("https://help.example.com/new?text={summary}&ref={request_id}".to_owned()),
         request_id: "7F3A-21C0".to_owned(),
+        environments: environments(),
     }
 }
 
@@ -463,7 +480,6 @@ fn error_pages() -> Vec<(&'static str, String)> {
         ("not-found", ErrorView::not_found(signed_out())),
         ("method", ErrorView::method_not_allowed(layout())),
         ("too-large", ErrorView::too_large(layout())),
-        ("throttled", ErrorView::throttled(layout(), 90)),
         (
             "sign-in-endpoint",
             ErrorView::sign_in_endpoint_failed(layout(), &asked),
@@ -551,7 +567,7 @@ fn pages() -> Vec<(&'static str, String)> {
         ("picker-large", rendered(picker(&many, "", None))),
         (
             "picker.json",
-            picker_json(&many, &favourites(&many), &[], NOW).unwrap(),
+            picker_json(&many, &favourites(&many), &[], &environments(), NOW).unwrap(),
         ),
         ("role", role_page(&roles[0])),
         ("role-reason", role_page(reason)),
@@ -653,7 +669,14 @@ fn the_picker_data_holds_every_role_once() {
     let table = forty_roles();
     let roles = table.entitlements(&identity(), NOW);
     let favourite = roles.iter().find(|e| !e.requires_reason()).unwrap();
-    let text = picker_json(&roles, &[favourite.role.arn.to_string()], &[], NOW).unwrap();
+    let text = picker_json(
+        &roles,
+        &[favourite.role.arn.to_string()],
+        &[],
+        &environments(),
+        NOW,
+    )
+    .unwrap();
     let data: serde_json::Value = serde_json::from_str(&text).unwrap();
     let accounts = data["accounts"].as_array().unwrap();
     let count: usize = accounts

@@ -104,7 +104,7 @@ impl RoleView {
             about: entitlement.role.description.clone().unwrap_or_default(),
             account: entitlement.account_name(),
             account_id: arn.account().to_string(),
-            environment: Environment::of(entitlement.account),
+            environment: Environment::of(entitlement.account, &input.layout.environments),
             is_favourite: input.is_favourite,
             destination: input.destination.to_owned(),
             region: input.region.to_owned(),

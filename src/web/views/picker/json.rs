@@ -6,10 +6,13 @@ use time::OffsetDateTime;
 use super::{by_account, rows::Workshop};
 use crate::{
     access::{Entitlement, TargetArn},
-    web::views::{environment::Environment, search::Query},
+    web::{
+        EnvironmentRule,
+        views::{environment::Environment, search::Query},
+    },
 };
 
-/// `[partition, id, name, alias, description, word, tone, roles]`
+/// `[partition, id, name, alias, description, word, colour, roles]`
 type AccountTuple<'a> = (
     &'static str,
     String,
@@ -17,7 +20,7 @@ type AccountTuple<'a> = (
     &'a str,
     &'a str,
     String,
-    &'static str,
+    String,
     Vec<RoleTuple<'a>>,
 );
 /// `[resource part of the ARN, description, flags, note]`
@@ -36,6 +39,7 @@ pub(crate) fn picker_json(
     entitlements: &[Entitlement<'_>],
     favourites: &[String],
     warnings: &[(TargetArn, String)],
+    environments: &[EnvironmentRule],
     now: OffsetDateTime,
 ) -> Result<String, serde_json::Error> {
     let workshop = Workshop {
@@ -44,6 +48,7 @@ pub(crate) fn picker_json(
         query: Query::default(),
         destination: String::new(),
         region: String::new(),
+        environments,
         now,
     };
     let accounts = by_account(entitlements)
@@ -60,7 +65,7 @@ fn account_tuple<'e>(
     let first = roles.first()?;
     let account = first.account;
     let optional = |text: Option<&'e String>| text.map_or("", String::as_str);
-    let environment = Environment::of(account);
+    let environment = Environment::of(account, workshop.environments);
     Some((
         first.role.arn.partition().as_str(),
         first.role.arn.account().to_string(),
@@ -68,7 +73,7 @@ fn account_tuple<'e>(
         optional(account.and_then(|account| account.alias.as_ref())),
         optional(account.and_then(|account| account.description.as_ref())),
         environment.word,
-        environment.tone.as_str(),
+        environment.colour,
         roles
             .iter()
             .map(|entitlement| {

@@ -152,6 +152,7 @@ impl PickerView {
             query: Query::new(words),
             destination: text(pasted.and_then(|pasted| pasted.destination.as_ref())),
             region: text(pasted.and_then(|pasted| pasted.region.as_ref())),
+            environments: &input.layout.environments,
             now: input.now,
         };
         let mut view = Self::frame(&input, &accounts);

@@ -6,11 +6,14 @@ use time::{Duration, OffsetDateTime};
 
 use crate::{
     access::{Entitlement, TargetArn},
-    web::views::{
-        environment::Environment,
-        query_string,
-        search::{Part, Query},
-        span_in_words, words,
+    web::{
+        EnvironmentRule,
+        views::{
+            environment::Environment,
+            query_string,
+            search::{Part, Query},
+            span_in_words, words,
+        },
     },
 };
 
@@ -106,6 +109,7 @@ pub(super) struct Workshop<'a> {
     pub(super) query: Query,
     pub(super) destination: String,
     pub(super) region: String,
+    pub(super) environments: &'a [EnvironmentRule],
     pub(super) now: OffsetDateTime,
 }
 
@@ -174,7 +178,7 @@ impl Workshop<'_> {
             name_parts: self.query.mark(&name, true),
             alias: optional(account.and_then(|account| account.alias.as_ref())),
             about: optional(account.and_then(|account| account.description.as_ref())),
-            environment: Environment::of(account),
+            environment: Environment::of(account, self.environments),
             chips: roles.map(|entitlement| self.chip(entitlement)).collect(),
             more: None,
             id,
