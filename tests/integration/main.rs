@@ -20,6 +20,7 @@ mod faults;
 mod ldap;
 mod ldap_active_directory;
 mod ldap_odd_servers;
+mod listener;
 mod mapping_file;
 mod opening;
 mod paste;
