@@ -15,6 +15,7 @@ use crate::support::{
 const SHOP_READER: &str = "arn:aws:iam::222233334444:role/ReadOnly";
 const SETTLEMENT: &str = "arn:aws:iam::111122223333:role/partner/Settlement";
 const ADMINISTRATOR: &str = "arn:aws:iam::111122223333:role/Administrator";
+const OPERATOR: &str = "arn:aws:iam::111122225555:role/FromFile";
 const STAGING: &str = "arn:aws:iam::111122224444:role/team/Developer";
 
 #[tokio::test]
@@ -392,4 +393,19 @@ async fn follow(location: &str) -> String {
         }
     }
     panic!("the redirects of the sign-in page never end")
+}
+
+#[tokio::test]
+async fn rows_of_a_mapping_file_stand_beside_those_of_the_store() {
+    let dir = crate::support::temporary_dir("mapping-file");
+    let file = dir.path().join("mappings.toml");
+    let group = group_dn("everyone");
+    let text = format!(
+        "[[role]]\narn = \"{OPERATOR}\"\n[[mapping]]\ngroup = \"corp:{group}\"\nrole = \"{OPERATOR}\"\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let overrides = [("MAPPINGS__FILE", file.to_str().unwrap())];
+    let app = TestApp::start_overriding(&overrides).await;
+    let mut browser = app.signed_in("linus").await;
+    assert_eq!(offered(&browser.get("/").await), [OPERATOR, SHOP_READER]);
 }
