@@ -1,4 +1,119 @@
 //! Rolegate: a self-hosted identity broker and single-sign-on proxy for the AWS console.
+//!
+//! People sign in with their directory account, see the IAM roles that their groups give them, and
+//! open one in the AWS console or take its short-lived credentials. This page is the map for
+//! somebody who reads the source for the first time; its links are checked by `cargo doc`, so it
+//! cannot name what is no longer there.
+//!
+//! # The modules
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`access`] | people, groups, accounts, roles, mappings, and the decision; pure |
+//! | [`identity`] | who is this? Connectors; [`identity::ldap`] is the one there is |
+//! | [`aws`] | STS, the console's federation endpoint, partitions, pasted addresses |
+//! | [`store`] | what is kept, as traits; [`store::sql`] keeps it in SQLite |
+//! | [`audit`] | the form of an event, and the [hash chain](audit::chain) behind it |
+//! | [`broker`] | the use-cases: they order the steps of the modules above, and audit them |
+//! | [`web`] | HTTP: routes, middleware, cookies, pages |
+//! | [`config`] | the TOML file and environment as one typed [`Config`](config::Config) |
+//! | [`app`] | the composition root: the only place that names concrete adapters |
+//! | [`cli`] | the command line, a file for each command |
+//! | [`clock`] | the only reader of wall time |
+//! | [`telemetry`] | log lines and metrics |
+//! | `demo` | feature `demo`: a sample directory and a stand-in for AWS, at wire level |
+//!
+//! # The arrows
+//!
+//! ```text
+//! web → broker → { identity, aws, store → audit } → access
+//! config → access
+//! app, cli → everything
+//! ```
+//!
+//! An arrow is what may be named; what stands further right may be named too, but [`web`] passes
+//! through [`broker`]. All but [`access`], [`config`] and [`telemetry`] may name [`clock`].
+//! [`access`] knows nobody: no I/O, no async, no clock, no HTTP, no SDK. The test
+//! `tests/integration/architecture.rs` reads every `use crate::…` and fails, with file and line,
+//! where an arrow points the wrong way.
+//!
+//! # Signing in
+//!
+//! 1. `POST /login/{connector}` comes through the layers of [`web::router`]: request id, client
+//!    address, security headers, same-site check, sizes and deadlines. The form's CSRF token is
+//!    checked before the handler, in `web/pages/login.rs`, sees a field.
+//! 2. [`Broker::sign_in`](broker::Broker::sign_in) orders the rest. The throttle takes a token for
+//!    the address.
+//! 3. [`PasswordConnector::locate`](identity::PasswordConnector::locate) finds the entry that the
+//!    typed name means. From here on the person is the entry's stable id, never what was typed; the
+//!    throttle takes a token for that person at that place.
+//! 4. [`PasswordConnector::verify`](identity::PasswordConnector::verify) binds with the password,
+//!    for people who do not exist too, and reads the groups. A list that is not known to be whole
+//!    is a refusal. [`LdapConnector`](identity::ldap::LdapConnector) is what speaks here.
+//! 5. The sign-in is written by [`AuditLog::append`](store::AuditLog::append). When it cannot be
+//!    written, nobody is signed in.
+//! 6. The handler saves a [`SignInSession`](store::SignInSession) under a new id, of which the
+//!    store knows the hash alone, and answers 303.
+//!
+//! # Opening a role
+//!
+//! 1. `POST /console`, in `web/pages/console.rs`, turns the form into an
+//!    [`OpenOrder`](broker::OpenOrder). Nothing in it is trusted.
+//! 2. [`Broker::open_console`](broker::Broker::open_console) reads the groups again where they are
+//!    older than `groups_refresh_after`
+//!    ([`PasswordConnector::refresh`](identity::PasswordConnector::refresh)). Somebody who is gone
+//!    is signed out everywhere.
+//! 3. [`Broker::policy`](broker::Broker::policy) compares the snapshot's version with the store's
+//!    and reads the tables again where they were edited.
+//! 4. [`Policy::authorize`](access::Policy::authorize) judges each mapping alone and returns a
+//!    [`Grant`](access::Grant), or a [`NotEntitled`](access::NotEntitled) that says how near it was.
+//! 5. The destination is read against the role's partition
+//!    ([`Destination::parse`](aws::destination::Destination::parse)).
+//! 6. [`AuditLog::announce`](store::AuditLog::announce) writes the intent, in a transaction that
+//!    fails when the tables are no longer those that were decided on.
+//! 7. [`Sts::issue`](aws::Sts::issue) takes the grant and nothing else;
+//!    [`SdkSts`](aws::sts::SdkSts) asks AWS.
+//! 8. [`SignIn::sign_in_url`](aws::SignIn::sign_in_url) consumes the credentials and returns a
+//!    [`SignInUrl`](aws::SignInUrl); [`FederationSignIn`](aws::sign_in::FederationSignIn) asks AWS.
+//! 9. [`AuditLog::conclude`](store::AuditLog::conclude) writes the outcome and the role session.
+//!    When it cannot be written, the URL is dropped.
+//! 10. The handler answers 303 to the URL, with `no-store` and `no-referrer`.
+//!
+//! [`Broker::issue_credentials`](broker::Broker::issue_credentials) is the same without steps 5
+//! and 8. What went wrong becomes a status and words for the person in `web/error.rs` and, for what
+//! AWS refused, in [`StsError::for_person`](aws::StsError::for_person); nowhere else.
+//!
+//! # What is not here
+//!
+//! - There is no way to STS without a [`Grant`](access::Grant), and no way to a grant but
+//!   [`Policy::authorize`](access::Policy::authorize): its fields are private to [`access`].
+//! - There is no call to STS for a person without an intent row on disk, and no credentials that
+//!   leave without an outcome row. After any crash the role sessions issued are at most the intents.
+//! - There is no secret in a `Debug`, a log line, an error or an audit row. Passwords are
+//!   `SecretString`; [`SessionCredentials`](aws::SessionCredentials) cannot be cloned or serialised
+//!   and shows its access key id alone; a [`SignInUrl`](aws::SignInUrl) cannot be displayed.
+//! - There is no group that comes from a form, a header or a cookie.
+//! - There is no LDAP filter or DN with a typed name in it that was not escaped, and no SQL with a
+//!   value formatted into it.
+//! - There is no address that a person chose and a browser follows, but to Rolegate itself or to
+//!   the console of the role's partition.
+//! - There is no decision on a wall time that was not read from [`clock`].
+//! - There is no `unsafe` in this package.
+//!
+//! # Where does a line go?
+//!
+//! 1. It does no I/O and speaks of people, groups, roles: [`access`].
+//! 2. It speaks LDAP: [`identity`].
+//! 3. It speaks AWS: [`aws`].
+//! 4. It orders steps, or audits them: [`broker`].
+//! 5. HTTP, cookies, HTML: [`web`].
+//! 6. It reads a key: [`config`].
+//! 7. It keeps something: [`store`].
+//! 8. It chooses an implementation: [`app`].
+//! 9. It is a command: [`cli`].
+//! 10. It pretends: `demo`, or `tests`.
+//!
+//! Where two fit, the lower number.
 
 pub mod access;
 pub mod app;

@@ -1,7 +1,7 @@
 //! The style sheet, scripts and icon, embedded in the program and named by their content.
 //!
 //! A name changes with every byte, so the answers may be kept for ever (`immutable`). Never here:
-//! anything that differs between people. Entry points: [`url`] for pages, [`find`] for the route.
+//! anything that differs between people. Entry points: [`url()`] for pages, [`find`] for the route.
 
 use std::{borrow::Cow, collections::HashMap, fmt::Write, sync::LazyLock};
 
