@@ -2,7 +2,7 @@
 //!
 //! The only place that names concrete adapters. Entry points: [`serve`], [`Application`].
 
-use std::{collections::HashMap, fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use thiserror::Error;
@@ -38,6 +38,9 @@ pub enum StartError {
         /// What is wrong and what would be right.
         message: String,
     },
+    /// The mapping file has mistakes.
+    #[error("the mapping file has to be mended first\n{0}")]
+    Mappings(config::Findings),
     /// A setting passed the configuration's checks and an adapter cannot use it.
     #[error("{key}: {message}")]
     Setting {
@@ -56,8 +59,10 @@ pub enum StartError {
         source: StoreError,
     },
     /// A listener's address cannot be had.
-    #[error("{address} cannot be listened on")]
+    #[error("{key}: {address} cannot be listened on")]
     Listen {
+        /// The key that names it.
+        key: &'static str,
         /// The address.
         address: String,
         /// Why.
@@ -276,12 +281,8 @@ pub fn file_tables(config: &Config) -> Result<PolicyTables, StartError> {
         path: path.display().to_string(),
         message: "is not UTF-8".to_owned(),
     })?;
-    let rows = MappingFile::parse(&text, path, &group_forms(config)).map_err(|findings| {
-        StartError::File {
-            path: path.display().to_string(),
-            message: findings.to_string(),
-        }
-    })?;
+    let rows =
+        MappingFile::parse(&text, path, &group_forms(config)).map_err(StartError::Mappings)?;
     Ok(rows.into_tables(0))
 }
 
@@ -380,8 +381,8 @@ pub async fn serve(
     clock: Arc<dyn Clock>,
     announce: impl FnOnce(),
 ) -> Result<(), StartError> {
-    let listener = listen(config.server.listen).await?;
-    let operations = listen(config.server.operations_listen).await?;
+    let listener = listen("server.listen", config.server.listen).await?;
+    let operations = listen("server.operations_listen", config.server.operations_listen).await?;
     let application = Application::new(&config, clock).await?;
     let (stopper, stop) = watch::channel(false);
     tracing::info!(
@@ -401,10 +402,11 @@ pub async fn serve(
     Ok(())
 }
 
-async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, StartError> {
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
         .await
         .map_err(|source| StartError::Listen {
+            key,
             address: address.to_string(),
             source,
         })

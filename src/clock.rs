@@ -3,7 +3,7 @@
 //! Everything that compares times takes them as arguments or asks a [`Clock`]; tests hand in a
 //! [`FixedClock`] and move it. Entry point: [`Clock::now`].
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use time::{Duration, OffsetDateTime};
 
@@ -25,6 +25,11 @@ impl Clock for SystemClock {
     fn now(&self) -> OffsetDateTime {
         OffsetDateTime::now_utc()
     }
+}
+
+/// The machine's clock, to hand around.
+pub fn system() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
 }
 
 /// A clock that stands still until it is moved.

@@ -32,7 +32,8 @@ pub(super) fn role(text: &str, tables: &PolicyTables) -> Result<TargetArn, Failu
     match found.as_slice() {
         [role] => Ok(role.arn.clone()),
         [] => Err(Failure::Refused(format!(
-            "no role of the table is called `{text}`; `rolegate role list` shows what there is"
+            "no role of the store is called `{text}`; `rolegate role list` shows what there is, \
+             and rows of a mapping file are edited there"
         ))),
         several => {
             let arns: Vec<&str> = several.iter().map(|role| role.arn.as_str()).collect();

@@ -162,9 +162,6 @@ impl Groups {
         let strategy = section
             .choice("group_strategy", &GroupStrategy::NAMES)
             .unwrap_or(preset.group_strategy);
-        if strategy != GroupStrategy::MemberOf {
-            section.demand("group_base", "the DN below which groups are");
-        }
         let is_in_chain = strategy == GroupStrategy::InChain;
         match preset.kind {
             DirectoryKind::OpenLdap | DirectoryKind::FreeIpa if is_in_chain => {
@@ -180,6 +177,10 @@ impl Groups {
             _ => {}
         }
         let nested = section.boolean("nested_groups");
+        let follows_groups = nested.unwrap_or(preset.nested_groups);
+        if strategy != GroupStrategy::MemberOf || follows_groups {
+            section.demand("group_base", "the DN below which groups are");
+        }
         if is_in_chain && nested == Some(false) {
             let message = "in-chain always finds nested groups; expected true, or \
                            group_strategy = \"search\"";
@@ -195,7 +196,7 @@ impl Groups {
             strategy,
             base: section.parsed("group_base", base),
             filter: filter.unwrap_or_else(|| preset.group_filter(strategy)),
-            nested: nested.unwrap_or(preset.nested_groups),
+            nested: follows_groups,
         }
     }
 }

@@ -150,7 +150,7 @@ pub enum SignInError {
     #[error("the directory is unavailable")]
     Unavailable(#[source] Cause),
     /// A server answered, and the configuration does not fit it.
-    #[error("the directory refused its service account or a search")]
+    #[error("the directory does not fit the configuration")]
     Misconfigured(#[source] Cause),
 }
 

@@ -49,10 +49,7 @@ pub(super) async fn secure(State(app): State<App>, request: Request, next: Next)
         "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     );
     if is_secure {
-        set(
-            header::STRICT_TRANSPORT_SECURITY,
-            "max-age=63072000; includeSubDomains",
-        );
+        set(header::STRICT_TRANSPORT_SECURITY, "max-age=63072000");
     }
     response
 }

@@ -678,8 +678,8 @@ const REFUSALS: [(&[&str], i32, &str); 12] = [
             "Payments/ReadOnly",
         ],
         1,
-        "no role of the table is called `Payments/ReadOnly`; `rolegate role list` shows what \
-             there is",
+        "no role of the store is called `Payments/ReadOnly`; `rolegate role list` shows what \
+             there is, and rows of a mapping file are edited there",
     ),
     (
         &[

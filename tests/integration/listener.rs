@@ -1,6 +1,6 @@
 //! What the listener itself lets in: TLS, HTTP/2, header limits, ambiguous requests.
 
-use std::net::IpAddr;
+use std::{fmt::Write as _, net::IpAddr};
 
 use rolegate::demo::{aws::Catalogue, sample};
 use tokio::{
@@ -187,7 +187,8 @@ async fn roles_of_other_partitions_open_at_home_with_credentials_of_their_own() 
         let section = format!("AWS__CREDENTIAL_SOURCE__{source}__");
         overrides.push((format!("{section}TYPE"), "environment-file".to_owned()));
         overrides.push((format!("{section}PATH"), path.display().to_string()));
-        table += &format!(
+        let _ = write!(
+            table,
             "[[role]]\narn = \"arn:{partition}:iam::{account}:role/ReadOnly\"\n\
              credential_source = \"{}\"\nmax_duration = \"1h\"\n[[mapping]]\n\
              group = \"corp:{}\"\nrole = \"arn:{partition}:iam::{account}:role/ReadOnly\"\n",

@@ -2,7 +2,7 @@
 //!
 //! Nothing is asked that needs a permission at AWS. Entry point: [`check`].
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use url::Url;
@@ -16,7 +16,7 @@ use crate::{
         partition::{partition_of_region, sign_in_host},
     },
     cli::{failure::with_causes, installation::Installation, progress::while_waiting},
-    clock::{Clock, SystemClock},
+    clock,
     identity::Connector,
     store::{StoreHealth, sql::SqlStore},
 };
@@ -46,10 +46,7 @@ pub(super) async fn check(
 }
 
 async fn directories(installation: &Installation, lines: &mut Lines) {
-    let connectors = match app::connectors(
-        &installation.config,
-        &(Arc::new(SystemClock) as Arc<dyn Clock>),
-    ) {
+    let connectors = match app::connectors(&installation.config, &clock::system()) {
         Ok(connectors) => connectors,
         Err(error) => return lines.error("connectors", with_causes(&error)),
     };
@@ -137,7 +134,7 @@ async fn clock(client: &reqwest::Client, url: Url, lines: &mut Lines) {
     let Some(theirs) = date else {
         return lines.warning("clock", format!("was not compared: {url} tells no time"));
     };
-    let skew = (SystemClock.now() - theirs).whole_seconds();
+    let skew = (clock::system().now() - theirs).whole_seconds();
     let size = skew.unsigned_abs();
     let direction = if skew < 0 { "behind" } else { "ahead of" };
     let message = format!("is {size} s {direction} {url}");

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     access::{GroupKey, Policy, PolicyTables},
-    app,
+    app, clock,
     config::{self, Findings, Severity},
     store::{PolicyStore, sql::SqlStore},
 };
@@ -199,6 +199,10 @@ fn configuration(installation: &Installation, lines: &mut Lines) {
             counted(config.aws.credential_sources.len(), "credential source")
         ),
     );
+    // What only the connectors themselves can tell; nothing is connected for it.
+    if let Err(error) = app::connectors(config, &clock::system()) {
+        lines.error(installation.file.display(), with_causes(&error));
+    }
     let forms = installation.group_forms();
     let access = &config.access;
     let lists = [

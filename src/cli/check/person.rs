@@ -2,7 +2,7 @@
 //!
 //! Entry point: [`show`].
 
-use std::{collections::HashMap, io::Write, sync::Arc};
+use std::{collections::HashMap, io::Write};
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use crate::{
         progress::{note, while_waiting},
         row,
     },
-    clock::{Clock, SystemClock},
+    clock,
     identity::{Connector, SignInError},
 };
 
@@ -38,7 +38,7 @@ pub(super) async fn show(
     let store = installation.open_store().await?;
     let tables = installation.all_tables(store.as_ref()).await?;
     let policy = Policy::new(tables, app::policy_settings(&installation.config));
-    let now = SystemClock.now();
+    let now = clock::system().now();
     if format == Format::Json {
         let people: Vec<Value> = people
             .iter()
@@ -60,11 +60,8 @@ async fn look_up(
     username: &str,
     only: Option<&str>,
 ) -> Result<Vec<Identity>, Failure> {
-    let connectors = app::connectors(
-        &installation.config,
-        &(Arc::new(SystemClock) as Arc<dyn Clock>),
-    )
-    .map_err(|error| Failure::Refused(with_causes(&error)))?;
+    let connectors = app::connectors(&installation.config, &clock::system())
+        .map_err(|error| Failure::Refused(with_causes(&error)))?;
     let ids: Vec<String> = connectors
         .iter()
         .map(|connector| connector.id().to_string())
@@ -150,7 +147,7 @@ fn write_person(
         "MAPPING",
         "GROUP",
     ]);
-    let now = SystemClock.now();
+    let now = clock::system().now();
     for role in roles {
         for giver in &role.givers {
             table.push([
