@@ -38,15 +38,20 @@ pub fn init(directives: &str) {
         .try_init();
 }
 
-/// Ours at any level, others at `info` and above; ldap3 at `error` alone, since its warnings print
-/// parts of directory entries.
 fn is_spoken(metadata: &Metadata<'_>) -> bool {
-    let most = match metadata.target().split("::").next() {
-        Some("rolegate") => Level::TRACE,
-        Some("ldap3") => Level::ERROR,
+    *metadata.level() <= most_detailed(metadata.target())
+}
+
+/// Ours at any level, others at `info` and above. At `error` alone: ldap3, whose warnings print
+/// parts of directory entries, and the AWS SDK, whose warnings print whole answers of credential
+/// sources, in which keys can stand; our own lines tell what matters of both.
+fn most_detailed(target: &str) -> Level {
+    match target.split("::").next().unwrap_or_default() {
+        "rolegate" => Level::TRACE,
+        "ldap3" => Level::ERROR,
+        name if name.starts_with("aws_") => Level::ERROR,
         _ => Level::INFO,
-    };
-    *metadata.level() <= most
+    }
 }
 
 /// The metrics of this process.
@@ -81,5 +86,24 @@ impl Metrics {
     pub fn render(&self) -> String {
         self.0.run_upkeep();
         self.0.render()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crates_that_print_answers_are_heard_at_error_alone() {
+        for (target, most) in [
+            ("rolegate::web::serve", Level::TRACE),
+            ("ldap3::conn", Level::ERROR),
+            ("aws_config::meta::credentials::chain", Level::ERROR),
+            ("aws_smithy_runtime::client", Level::ERROR),
+            ("hyper_util::client", Level::INFO),
+            ("rolegated::evil", Level::INFO),
+        ] {
+            assert_eq!(most_detailed(target), most, "{target}");
+        }
     }
 }

@@ -51,7 +51,8 @@ pub struct Policy {
     roles: HashMap<TargetArn, PlacedRole>,
     mappings: HashMap<GroupKey, Vec<Mapping>>,
     rules: Vec<CompiledRule>,
-    by_name: HashMap<(AccountId, String), TargetArn>,
+    /// By account and name in lower case; none where several have the name.
+    by_name: HashMap<(AccountId, String), Option<TargetArn>>,
     problems: Vec<PolicyProblem>,
 }
 
@@ -206,17 +207,16 @@ impl Policy {
         let mut policy = Self {
             version: tables.version,
             settings,
-            accounts: tables
-                .accounts
-                .into_iter()
-                .map(|a| (a.id.clone(), a))
-                .collect(),
+            accounts: HashMap::with_capacity(tables.accounts.len()),
             roles: HashMap::with_capacity(tables.roles.len()),
             mappings: HashMap::new(),
             rules: Vec::new(),
             by_name: HashMap::with_capacity(tables.roles.len()),
             problems: Vec::new(),
         };
+        for account in tables.accounts {
+            policy.place_account(account);
+        }
         for role in tables.roles {
             policy.place_role(role);
         }
@@ -229,7 +229,21 @@ impl Policy {
         policy
     }
 
-    fn place_role(&mut self, role: Role) {
+    fn place_account(&mut self, mut account: Account) {
+        if let Some(twin) = self.accounts.get(&account.id) {
+            account.protected |= twin.protected;
+        }
+        self.accounts.insert(account.id.clone(), account);
+    }
+
+    fn place_role(&mut self, mut role: Role) {
+        let twin = self.roles.get(&role.arn);
+        if twin.is_some_and(|twin| *twin.role != role) {
+            // Which row narrows more, or was disabled, cannot be left to their order.
+            role.disabled = true;
+            let message = "is there twice and not the same, in the store and in a file: end one";
+            self.problem(role.arn.as_str(), message.to_owned());
+        }
         let settings = match self.accounts.get(&role.arn.account()) {
             Some(account) => role.own.or(&account.role_defaults),
             None => role.own.clone(),
@@ -243,11 +257,13 @@ impl Policy {
             self.problem(role.arn.as_str(), message);
         }
         let key = (role.arn.account(), role.arn.name().to_lowercase());
-        if let Some(other) = self.by_name.insert(key, role.arn.clone()) {
-            self.problem(
-                role.arn.as_str(),
-                format!("has the same name in its account as {other}"),
-            );
+        let other = self.by_name.insert(key.clone(), Some(role.arn.clone()));
+        if let Some(other) = other.filter(|other| other.as_ref() != Some(&role.arn)) {
+            // Neither rules nor links may guess which one is meant.
+            self.by_name.insert(key, None);
+            let other = other.map_or_else(|| "others".to_owned(), |arn| arn.to_string());
+            let message = format!("has the same name in its account as {other}");
+            self.problem(role.arn.as_str(), message);
         }
         self.roles.insert(
             role.arn.clone(),
@@ -318,7 +334,9 @@ impl Policy {
 
     /// The role that an account knows under a name (the last part of its path), ignoring case.
     pub fn role_named(&self, account: &AccountId, name: &str) -> Option<&TargetArn> {
-        self.by_name.get(&(account.clone(), name.to_lowercase()))
+        self.by_name
+            .get(&(account.clone(), name.to_lowercase()))?
+            .as_ref()
     }
 
     /// How many accounts and roles there are.
@@ -527,15 +545,19 @@ impl Policy {
     }
 
     /// The role of the table that a rule's filled-in ARN means: by account and name, ignoring case.
+    ///
+    /// A path confines: `role/readonly/{team}` never gives a role outside of `readonly/`, whatever
+    /// a group is called. A bare name finds the role whatever its path.
     fn find_ruled(&self, arn: &str) -> Option<&PlacedRole> {
         let mut parts = arn.splitn(6, ':');
         let partition = parts.nth(1)?;
         let account: AccountId = parts.nth(2)?.parse().ok()?;
-        let name = parts.next()?.rsplit('/').next()?.to_lowercase();
-        let found = self.by_name.get(&(account, name))?;
-        (found.partition().as_str() == partition)
-            .then(|| self.roles.get(found))
-            .flatten()
+        let (_, path) = parts.next()?.split_once('/')?;
+        let name = path.rsplit('/').next()?;
+        let found = self.role_named(&account, name)?;
+        let is_meant = found.partition().as_str() == partition
+            && (path == name || found.as_str().eq_ignore_ascii_case(arn));
+        is_meant.then(|| self.roles.get(found)).flatten()
     }
 }
 

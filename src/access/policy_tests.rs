@@ -392,6 +392,74 @@ fn open_and_broken_rules_give_nothing_and_are_named() {
 }
 
 #[test]
+fn a_path_in_a_rule_confines_it() {
+    let rule = rule(
+        "^aws-readonly-(?<team>.+)$",
+        "arn:aws:iam::111122223333:role/readonly/{team}",
+    );
+    let by_path = MappingRule {
+        group_pattern: "^path-(?<path>.+)$".to_owned(),
+        role: "arn:aws:iam::111122223333:role/{path}".to_owned(),
+        ..rule.clone()
+    };
+    let policy = policy(vec![], vec![rule, by_path]);
+    for (group, is_given) in [
+        ("aws-readonly-admin", false),
+        ("aws-readonly-../team/admin", false),
+        ("path-team/admin", true),
+        ("path-admin", true),
+    ] {
+        let grant = authorize(&policy, &[group], &Request::console());
+        assert_eq!(grant.is_ok(), is_given, "{group}");
+    }
+}
+
+#[test]
+fn a_name_that_two_roles_have_is_nobodys() {
+    let tables = PolicyTables {
+        roles: vec![role(ADMIN), role("arn:aws:iam::111122223333:role/admin")],
+        rules: vec![rule("^aws$", "arn:aws:iam::111122223333:role/admin")],
+        ..Default::default()
+    };
+    let policy = Policy::new(tables, settings());
+    assert_eq!(policy.problems().len(), 1);
+    assert!(policy.entitlements(&person(&["aws"]), NOW).is_empty());
+    let account = "111122223333".parse().unwrap();
+    assert_eq!(policy.role_named(&account, "Admin"), None);
+}
+
+#[test]
+fn a_role_that_is_there_twice_counts_only_where_both_rows_say_the_same() {
+    let narrowed = Role {
+        session_policy: Some("{}".to_owned()),
+        ..role(ADMIN)
+    };
+    for (rows, is_given) in [
+        ([role(ADMIN), role(ADMIN)], true),
+        ([role(ADMIN), narrowed.clone()], false),
+        ([narrowed, role(ADMIN)], false),
+    ] {
+        let tables = PolicyTables {
+            roles: rows.to_vec(),
+            mappings: vec![mapping("m", "admins", ADMIN, Conditions::default())],
+            ..Default::default()
+        };
+        let policy = Policy::new(tables, settings());
+        assert_eq!(policy.problems().is_empty(), is_given);
+        let grant = authorize(&policy, &["admins"], &Request::console());
+        assert_eq!(grant.is_ok(), is_given);
+    }
+}
+
+#[test]
+fn a_pattern_that_leaves_its_group_is_broken() {
+    let rule = rule("^x)|(?:aws-admin$", "arn:aws:iam::111122223333:role/Admin");
+    let policy = policy(vec![], vec![rule]);
+    assert_eq!(policy.problems().len(), 1);
+    assert!(authorize(&policy, &["not-aws-admin"], &Request::console()).is_err());
+}
+
+#[test]
 fn an_alternative_in_a_pattern_is_anchored_too() {
     let rule = rule("^aws-admin|x$", "arn:aws:iam::111122223333:role/Admin");
     let policy = policy(vec![], vec![rule]);

@@ -46,14 +46,9 @@ impl MappingRule {
         }
         // The group keeps `^a|b$` from being open in the middle.
         let inner = &self.group_pattern[1..self.group_pattern.len() - 1];
-        let pattern = RegexBuilder::new(&format!("^(?:{inner})$"))
-            .case_insensitive(true)
-            .size_limit(PATTERN_LIMIT)
-            .build()
-            .map_err(|source| RuleError::Pattern {
-                pattern: self.group_pattern.clone(),
-                source: Box::new(source),
-            })?;
+        // By itself first: `^a)|(?:b$` would close the group and be open.
+        self.built(inner)?;
+        let pattern = self.built(&format!("^(?:{inner})$"))?;
         let known: Vec<&str> = pattern.capture_names().flatten().collect();
         for name in placeholders(&self.role) {
             if !known.contains(&name) {
@@ -67,6 +62,17 @@ impl MappingRule {
             rule: self.clone(),
             pattern,
         })
+    }
+
+    fn built(&self, pattern: &str) -> Result<Regex, RuleError> {
+        RegexBuilder::new(pattern)
+            .case_insensitive(true)
+            .size_limit(PATTERN_LIMIT)
+            .build()
+            .map_err(|source| RuleError::Pattern {
+                pattern: self.group_pattern.clone(),
+                source: Box::new(source),
+            })
     }
 
     /// Checks the rule without keeping anything.

@@ -11,7 +11,7 @@ use super::Identity;
 /// The longest that STS takes for both names (AWS API, AssumeRole).
 const LONGEST: usize = 64;
 /// The hexadecimal digits that tell two names apart once characters had to be replaced.
-const SUFFIX: usize = 8;
+const SUFFIX: usize = 12;
 
 /// A text with `{username}`, `{connector}`, `{email}` and `{subject}` in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

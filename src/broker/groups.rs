@@ -19,7 +19,8 @@ pub enum GroupsRefused {
     /// The directory is unreachable and the last reading is too old to serve.
     #[error("the groups are too old and the directory is unavailable")]
     DirectoryUnavailable(#[source] RefreshError),
-    /// The connector cannot read groups again and the last reading is too old to serve.
+    /// The connector cannot read groups again and the last reading is too old to serve, or the
+    /// sign-in session was ended meanwhile.
     #[error("the groups are too old; a new sign-in is needed")]
     SignInAgain,
     /// Nothing can be recorded.
@@ -54,8 +55,12 @@ impl Broker {
         };
         match directory.refresh(&session.identity).await {
             Ok(identity) => {
+                let sessions = &self.adapters.sessions;
+                if !sessions.renew_session(&session.id_hash, &identity).await? {
+                    // Signed out while the directory was asked: that must not undo it.
+                    return Err(GroupsRefused::SignInAgain);
+                }
                 session.identity = identity;
-                self.adapters.sessions.save_session(session).await?;
                 Ok(false)
             }
             Err(RefreshError::Gone) => Err(self.end_access(session, client).await),

@@ -23,6 +23,10 @@ use crate::{
 
 /// How often a decision is made anew because the table was edited under it.
 const DECISIONS: usize = 3;
+/// The longest reason, in characters: it is kept as long as the audit log is.
+const LONGEST_REASON: usize = 500;
+/// By how much a session may end after its mapping: STS counts from when it answers.
+const CALL_ALLOWANCE: Duration = Duration::minutes(1);
 
 /// What a person asks to open, as it came in the form; nothing here is trusted.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +63,9 @@ pub enum OpenRefused {
     /// The destination is no console address of the role's partition.
     #[error("the destination is not acceptable")]
     Destination(#[source] DestinationError),
+    /// The reason is longer than is kept.
+    #[error("the reason has more than {LONGEST_REASON} characters")]
+    ReasonTooLong,
     /// The duration is none.
     #[error("the duration is not acceptable")]
     Duration(#[source] DurationError),
@@ -214,7 +221,26 @@ impl Broker {
             .announce(&session.identity, order, delivery, client)
             .await?;
         match self.adapters.sts.issue(&announced.grant).await {
-            Ok(issued) => Ok((announced, issued)),
+            Ok(issued) => match outlived(&announced.grant, &issued) {
+                None => Ok((announced, issued)),
+                Some(reason) => {
+                    let Announced { grant, intent, .. } = announced;
+                    let event = self.outcome(&grant, &intent, Outcome::Failed, client);
+                    let event = AuditEvent {
+                        reason: Some("session_outlives_mapping".to_owned()),
+                        ..outcome_details(event, &issued)
+                    };
+                    self.adapters.audit.conclude(&event, None).await?;
+                    count(&grant, "session_outlives_mapping");
+                    let role = Some(grant.target().clone());
+                    let groups = session.identity.groups.len();
+                    Err(OpenRefused::NotEntitled {
+                        reason,
+                        role,
+                        groups,
+                    })
+                }
+            },
             Err(error) => {
                 let Announced { grant, intent, .. } = announced;
                 tracing::error!(
@@ -287,6 +313,10 @@ impl Broker {
         delivery: Delivery,
     ) -> Result<(Grant, Option<Url>, Option<String>), OpenRefused> {
         let groups = identity.groups.len();
+        let reason = order.reason.as_deref().unwrap_or_default();
+        if reason.chars().count() > LONGEST_REASON {
+            return Err(OpenRefused::ReasonTooLong);
+        }
         let target = named_role(policy, &order.role);
         let Some(target) = target else {
             return Err(OpenRefused::NotEntitled {
@@ -330,7 +360,15 @@ impl Broker {
         let partition = grant.target().partition();
         let default = self.settings.default_region.as_str();
         let default = (partition_of_region(default) == Some(partition)).then_some(default);
-        let region = order.region.as_deref().or(grant.region()).or(default);
+        let asked = order.region.as_deref();
+        // What was typed stands in shell commands and in hosts later, and links can fill it in.
+        if let Some(region) = asked.filter(|name| partition_of_region(name) != Some(partition)) {
+            return Err(OpenRefused::Destination(DestinationError::Region {
+                region: region.chars().take(40).collect(),
+                partition,
+            }));
+        }
+        let region = asked.or(grant.region()).or(default);
         if grant.delivery() == Delivery::Credentials {
             return Ok((None, region.map(str::to_owned)));
         }
@@ -360,6 +398,7 @@ impl Broker {
             OpenRefused::NotEntitled { reason, role, .. } => (reason.code(), role.clone()),
             OpenRefused::Destination(_) => ("destination_refused", order.role.parse().ok()),
             OpenRefused::Duration(_) => ("duration_invalid", order.role.parse().ok()),
+            OpenRefused::ReasonTooLong => ("reason_too_long", order.role.parse().ok()),
             _ => ("refused", None),
         };
         let mut event = self.event(action(delivery), Outcome::Refused, person(identity), client);
@@ -406,6 +445,16 @@ impl Broker {
         }
         url
     }
+}
+
+/// Whether what STS issued outlives its mapping by more than a call takes: then our clock is wrong,
+/// and the session must not be handed out.
+fn outlived(grant: &Grant, issued: &Issued) -> Option<NotEntitled> {
+    let at = grant.ends_by()?;
+    (issued.credentials.expiration > at + CALL_ALLOWANCE).then(|| NotEntitled::EndsTooSoon {
+        mapping: grant.mapping().clone(),
+        at,
+    })
 }
 
 /// A role by its ARN or as `account/role`; only what the table has.

@@ -78,17 +78,32 @@ impl Broker {
             return Err(SignInRefused::UnknownConnector);
         };
         let address = Key::address(client.address);
-        self.throttled(&address, &connector)?;
+        // People share addresses: whoever used theirs up must not lock out a browser that signs in
+        // as its own person. Whose it is shows once the entry is found.
+        let browser = client.browser.as_deref();
+        let may_be_known = browser.is_some_and(|browser| self.throttle.has_seen(browser));
+        if !may_be_known {
+            self.throttled(&address, &connector)?;
+        }
         let located = directory.locate(&username).await;
         let candidate = self.audited(located, &connector, client).await?;
         let person = self.throttle_key(&connector, &candidate, client).await?;
+        let is_known = matches!(person, Key::PersonIn(..));
+        if may_be_known && !is_known {
+            self.throttled(&address, &connector)?;
+        }
         self.throttled(&person, &connector)?;
         let identity = self
             .verify(directory.as_ref(), candidate, &password, client)
             .await?;
-        self.throttle.give_back(&address);
+        if !(may_be_known && is_known) {
+            self.throttle.give_back(&address);
+        }
         self.throttle.give_back(&person);
         self.remember_browser(&identity, client).await?;
+        if let Some(browser) = browser {
+            self.throttle.see(browser);
+        }
         Ok(identity)
     }
 
@@ -125,13 +140,15 @@ impl Broker {
         client: &Client,
     ) -> Result<Key, StoreError> {
         let key = format!("{connector}:{}", candidate.throttle_key);
-        let (Some(browser), Some(entry)) = (&client.browser, &candidate.entry) else {
+        let Some(browser) = &client.browser else {
             return Ok(Key::person(&key, client.address, None));
         };
+        // Asked for nobody too: a name that exists must not take longer.
+        let subject = candidate.entry.as_ref().map_or("", |entry| &entry.subject);
         let preferences = self
             .adapters
             .people
-            .preferences(connector.as_str(), &entry.subject)
+            .preferences(connector.as_str(), subject)
             .await?;
         let is_known = preferences
             .settings

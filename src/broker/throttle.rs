@@ -1,12 +1,13 @@
 //! How often sign-ins may fail.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
+use aws_lc_rs::digest::{SHA256, digest};
 use time::OffsetDateTime;
 
 /// Failures in a row that one person may have from one place before they must wait.
@@ -20,11 +21,31 @@ const ADDRESS_REFILL: Duration = Duration::from_secs(2);
 /// Above this many buckets the full ones are dropped, so that strangers cannot fill the memory.
 const BUCKETS_BEFORE_SWEEP: usize = 10_000;
 
+/// So many browsers are remembered at most; beyond, all are forgotten and seen anew.
+const BROWSERS_SEEN: usize = 100_000;
+
 /// Token buckets that failures empty: a try takes a token before the password is checked, and a
 /// success gives it back, so that parallel tries cannot outrun the count.
 #[derive(Default)]
 pub(super) struct Throttle {
-    buckets: Mutex<HashMap<Key, Bucket>>,
+    buckets: Mutex<Buckets>,
+    /// Browsers that somebody signed in with since the start.
+    seen: Mutex<HashSet<Fingerprint>>,
+}
+
+struct Buckets {
+    by_key: HashMap<Key, Bucket>,
+    /// Grows with what a sweep could not drop, so that sweeping stays cheap per try.
+    sweep_above: usize,
+}
+
+impl Default for Buckets {
+    fn default() -> Self {
+        Self {
+            by_key: HashMap::new(),
+            sweep_above: BUCKETS_BEFORE_SWEEP,
+        }
+    }
 }
 
 /// What is counted by. Per person *and* place: a stranger elsewhere cannot lock a colleague out,
@@ -34,9 +55,18 @@ pub(super) enum Key {
     /// All tries from an address (IPv6: from its /64).
     Address(IpAddr),
     /// Tries for one person from an address.
-    PersonAt(String, IpAddr),
+    PersonAt(Fingerprint, IpAddr),
     /// Tries for one person from a browser that signed in as them before.
-    PersonIn(String, String),
+    PersonIn(Fingerprint, Fingerprint),
+}
+
+/// Stands for a text of any length: people type what they like, and it is kept for a while.
+type Fingerprint = [u8; 16];
+
+fn fingerprint(text: &str) -> Fingerprint {
+    let mut short = Fingerprint::default();
+    short.copy_from_slice(&digest(&SHA256, text.as_bytes()).as_ref()[..16]);
+    short
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,9 +81,10 @@ impl Key {
     }
 
     pub(super) fn person(throttle_key: &str, address: IpAddr, browser: Option<&str>) -> Self {
+        let person = fingerprint(throttle_key);
         match browser {
-            Some(browser) => Self::PersonIn(throttle_key.to_owned(), browser.to_owned()),
-            None => Self::PersonAt(throttle_key.to_owned(), place(address)),
+            Some(browser) => Self::PersonIn(person, fingerprint(browser)),
+            None => Self::PersonAt(person, place(address)),
         }
     }
 
@@ -78,13 +109,14 @@ impl Throttle {
     pub(super) fn take(&self, key: &Key, now: OffsetDateTime) -> Result<(), Duration> {
         let (burst, refill) = key.limits();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() > BUCKETS_BEFORE_SWEEP {
-            buckets.retain(|key, bucket| {
+        if buckets.by_key.len() > buckets.sweep_above {
+            buckets.by_key.retain(|key, bucket| {
                 let (burst, refill) = key.limits();
                 bucket.tokens_at(now, burst, refill) < burst
             });
+            buckets.sweep_above = BUCKETS_BEFORE_SWEEP.max(buckets.by_key.len() * 2);
         }
-        let bucket = buckets.entry(key.clone()).or_insert(Bucket {
+        let bucket = buckets.by_key.entry(key.clone()).or_insert(Bucket {
             tokens: burst,
             at: now,
         });
@@ -99,11 +131,26 @@ impl Throttle {
         Ok(())
     }
 
+    /// Notes that somebody signed in with this browser.
+    pub(super) fn see(&self, browser: &str) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= BROWSERS_SEEN {
+            seen.clear();
+        }
+        seen.insert(fingerprint(browser));
+    }
+
+    /// Whether somebody signed in with this browser since the start.
+    pub(super) fn has_seen(&self, browser: &str) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.contains(&fingerprint(browser))
+    }
+
     /// Gives a token back after a success.
     pub(super) fn give_back(&self, key: &Key) {
         let (burst, _) = key.limits();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bucket) = buckets.get_mut(key) {
+        if let Some(bucket) = buckets.by_key.get_mut(key) {
             bucket.tokens = (bucket.tokens + 1.0).min(burst);
         }
     }
@@ -158,6 +205,17 @@ mod tests {
         assert!(throttle.take(&key(Some("known")), NOW).is_ok());
         let elsewhere = Key::person("ada", "192.0.2.2".parse().unwrap(), None);
         assert!(throttle.take(&elsewhere, NOW).is_ok());
+    }
+
+    #[test]
+    fn what_is_typed_is_not_kept() {
+        let long = format!("typed:{}", "x".repeat(60_000));
+        let key = Key::person(&long, "192.0.2.1".parse().unwrap(), Some(&long));
+        assert!(format!("{key:?}").len() < 500);
+        assert_ne!(
+            key,
+            Key::person("x", "192.0.2.1".parse().unwrap(), Some(&long))
+        );
     }
 
     #[test]

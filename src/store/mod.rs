@@ -137,6 +137,10 @@ pub trait SignInSessions: Send + Sync {
     /// Reads a session by the hash of its id.
     async fn session(&self, id_hash: &str) -> Result<Option<SignInSession>, StoreError>;
 
+    /// Writes what was read anew of a session's person; says whether the session was still there.
+    /// One that was ended meanwhile stays ended.
+    async fn renew_session(&self, id_hash: &str, identity: &Identity) -> Result<bool, StoreError>;
+
     /// Notes that a session was used.
     async fn touch_session(&self, id_hash: &str, at: OffsetDateTime) -> Result<(), StoreError>;
 

@@ -208,6 +208,7 @@ impl Frame {
             }
             .into(),
             OpenRefused::Destination(error) => self.bad_input(&capitalised(&error.to_string())),
+            OpenRefused::ReasonTooLong => self.bad_input(&capitalised(&refused.to_string())),
             OpenRefused::Duration(error) => self.bad_input(&capitalised(&error.to_string())),
             OpenRefused::Groups(refused) => self.groups_refused(refused),
             _ if refused.is_aws_outage() => ErrorView::aws_unavailable(layout).into(),

@@ -207,6 +207,10 @@ async fn a_deep_link_from_another_site_waits_for_a_click_even_across_sign_in() {
     stranger.headers = vec![("sec-fetch-site".to_owned(), "cross-site".to_owned())];
     let away = stranger.get(link).await;
     assert!(away.location().contains("confirm"), "{}", away.location());
+    // The sign-in page asked for directly, with the role as the way back.
+    let page = stranger.get(&format!("/login?next={link}")).await;
+    let next = format!("value=\"{link}?confirm=1\"");
+    assert!(page.body.contains(&next), "{}", page.body);
     browser.headers = vec![("sec-fetch-site".to_owned(), "same-origin".to_owned())];
     assert!(!opens_at_once(
         &browser.get(&format!("{link}?confirm=1")).await
@@ -221,6 +225,7 @@ async fn credentials_are_shown_once_in_every_form() {
     let page = browser.post("/credentials", &[("role", SHOP_READER)]).await;
     assert_eq!(page.status, 200, "{}", page.body);
     assert_eq!(page.header("cache-control"), "no-store");
+    assert_eq!(page.header("referrer-policy"), "no-referrer");
     let issued = &app.aws.issued()[0];
     let html = page.body.replace("&#43;", "+").replace("&#x2f;", "/");
     for secret in [
@@ -250,6 +255,9 @@ async fn the_picker_remembers_favourites_recents_and_open_sessions() {
             &[("role", ADMINISTRATOR), ("favourite", "1")],
         )
         .await;
+    let foreign = "arn:aws:iam::999999999999:role/Admin";
+    let fields = [("role", foreign), ("favourite", "1")];
+    assert_eq!(browser.post("/favourites", &fields).await.status, 400);
     let picker = browser.get("/").await;
     for heading in ["Opened", "Favourites", "Recent"] {
         assert!(

@@ -1,6 +1,13 @@
 //! What is refused, with status, page and audit row, and without a call to STS.
 
-use rolegate::demo::sample::{group_dn, person_dn};
+use std::collections::HashMap;
+
+use rolegate::{
+    access::{Conditions, GroupKey, GroupKeyForm, Mapping, MappingId, Origin},
+    clock::Clock as _,
+    demo::sample::{group_dn, person_dn},
+    store::Change,
+};
 use time::Duration;
 
 use crate::support::{app::TestApp, cookie_browser::Answer};
@@ -187,6 +194,25 @@ async fn a_destination_outside_the_console() {
 }
 
 #[tokio::test]
+async fn a_region_that_is_none_of_the_partitions() {
+    let app = TestApp::start().await;
+    let mut browser = app.signed_in("linus").await;
+    browser.get("/").await;
+    // A link can fill the field in, and what is shown is pasted into shells and AWS's files.
+    for region in [
+        "x\" & calc & rem \"",
+        "x\ncredential_process = x",
+        "cn-north-1",
+    ] {
+        for path in ["/credentials", "/console"] {
+            let fields = [("role", SHOP_READER), ("region", region)];
+            let answer = browser.post(path, &fields).await;
+            assert_refused(&app, &answer, 400, "destination_refused").await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_duration_over_the_limit_names_the_limit_and_offers_it() {
     let app = TestApp::start().await;
     let mut browser = app.signed_in("ada").await;
@@ -278,6 +304,31 @@ async fn too_many_failures_make_that_person_wait_there_and_nowhere_else() {
         .headers
         .push(("x-forwarded-for".to_owned(), "198.51.100.7".to_owned()));
     assert_eq!(elsewhere.sign_in("ada", "ada-demo").await.status, 303);
+}
+
+#[tokio::test]
+async fn too_many_failures_from_one_address_keep_no_known_browser_out() {
+    let app = TestApp::start().await;
+    let mut known = app.signed_in("ada").await;
+    known.get("/").await;
+    known.post("/logout", &[]).await;
+    let mut stranger = app.browser();
+    let mut last = stranger.sign_in("nobody-0", "wrong").await;
+    for number in 1..80 {
+        last = stranger.sign_in(&format!("nobody-{number}"), "wrong").await;
+    }
+    assert_eq!(last.status, 429, "{}", last.body);
+    assert_eq!(
+        app.browser().sign_in("grace", "grace-demo").await.status,
+        429,
+        "an unknown browser there waits"
+    );
+    assert_eq!(
+        known.sign_in("grace", "grace-demo").await.status,
+        429,
+        "it is known for ada alone"
+    );
+    assert_eq!(known.sign_in("ada", "ada-demo").await.status, 303);
 }
 
 #[tokio::test]
@@ -466,4 +517,46 @@ async fn large_bodies_doubled_fields_and_wrong_types_are_refused() {
     assert_eq!(browser.post("/console", &doubled).await.status, 400);
     assert_eq!(browser.post("/console", &[]).await.status, 400);
     assert_nothing_issued(&app);
+}
+
+#[tokio::test]
+async fn a_session_that_would_outlive_its_mapping_because_our_clock_is_slow_is_dropped() {
+    let forms = HashMap::from([("corp".parse().unwrap(), GroupKeyForm::DistinguishedName)]);
+    let app = TestApp::start().await;
+    let group = format!("corp:{}", group_dn("everyone"));
+    app.edit(vec![Change::PutMapping(Mapping {
+        id: MappingId("new".to_owned()),
+        group: GroupKey::parse(&group, &forms).unwrap(),
+        role: "arn:aws:iam::111122224444:role/LoadTest".parse().unwrap(),
+        conditions: Conditions {
+            expires: Some(app.clock.now() + Duration::minutes(45)),
+            ..Conditions::default()
+        },
+        ticket: None,
+        origin: Origin::Store,
+    })])
+    .await;
+    app.clock.advance(-Duration::minutes(30));
+    let mut browser = app.signed_in("linus").await;
+    let fields = [("role", "arn:aws:iam::111122224444:role/LoadTest")];
+    let answer = browser.open_console(&fields).await;
+    assert_eq!(answer.status, 403, "{}", answer.body);
+    assert!(app.aws.sign_ins().is_empty());
+    let event = app.last_audit_event().await;
+    assert_eq!(event["reason"], "session_outlives_mapping");
+    assert_eq!(
+        event["details"]["access_key_id"],
+        app.aws.issued()[0].access_key_id
+    );
+}
+
+#[tokio::test]
+async fn a_reason_longer_than_is_kept() {
+    let app = TestApp::start().await;
+    let mut browser = app.signed_in("linus").await;
+    let reason = "x".repeat(501);
+    let answer = browser
+        .open_console(&[("role", SHOP_READER), ("reason", &reason)])
+        .await;
+    assert_refused(&app, &answer, 400, "reason_too_long").await;
 }

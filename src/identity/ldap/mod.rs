@@ -5,6 +5,7 @@
 //! Entry point: [`LdapConnector::new`].
 
 mod bind_outcome;
+mod bind_times;
 mod connection;
 mod direct;
 mod entry;
@@ -31,6 +32,7 @@ pub use template::TemplateError;
 
 use self::{
     bind_outcome::{BindAnswer, BindOutcome},
+    bind_times::BindTimes,
     connection::{Connection, Dialling, SearchRequest},
     direct::DirectSignIn,
     entry::{Entry, stable_id_filter},
@@ -67,6 +69,7 @@ pub struct LdapConnector {
     servers: Servers,
     /// Has the shape of people's DNs and belongs to nobody.
     nobody: String,
+    bind_times: BindTimes,
     knows_matched_values: AtomicBool,
     clock: Arc<dyn Clock>,
 }
@@ -102,6 +105,7 @@ impl LdapConnector {
         );
         Ok(Self {
             nobody: format!("cn=rolegate-nobody,{}", settings.user_base),
+            bind_times: BindTimes::default(),
             templates,
             servers,
             settings,
@@ -278,7 +282,16 @@ impl LdapConnector {
             None => &self.nobody,
         };
         let bind = UserBind { dn, password };
+        let started = Instant::now();
         let answer = self.servers.run(&bind, deadline).await?;
+        if candidate.entry.is_some() {
+            self.bind_times.note(started.elapsed());
+        } else {
+            let lead = self.bind_times.lead(started.elapsed());
+            if !lead.is_zero() {
+                tokio::time::sleep_until((Instant::now() + lead).min(deadline)).await;
+            }
+        }
         let Some(entry) = candidate.entry else {
             // A server that takes no passwords at all says so for nobody too.
             if let Err(error @ SignInError::Misconfigured(_)) = self.judge(answer, None) {

@@ -41,6 +41,17 @@ impl SignInSessions for SqlStore {
             .transpose()
     }
 
+    async fn renew_session(&self, id_hash: &str, identity: &Identity) -> Result<bool, StoreError> {
+        let write = Write::RenewSession {
+            id_hash: id_hash.to_owned(),
+            identity: Box::new(identity.clone()),
+        };
+        self.writer
+            .submit(write)
+            .await
+            .map(|written| written.rows > 0)
+    }
+
     async fn touch_session(&self, id_hash: &str, at: OffsetDateTime) -> Result<(), StoreError> {
         let id_hash = id_hash.to_owned();
         let write = Write::TouchSession { id_hash, at };
@@ -124,6 +135,29 @@ pub(super) async fn save(
         .bind(milliseconds(session.created_at))
         .bind(milliseconds(session.last_seen_at))
         .bind(milliseconds(session.expires_at))
+        .execute(connection)
+        .await?;
+    Ok(Written::rows(done.rows_affected()))
+}
+
+pub(super) async fn renew(
+    connection: &mut Connection,
+    id_hash: &str,
+    identity: &Identity,
+) -> Result<Written, StoreError> {
+    let sql = "UPDATE sign_in_session SET username = $4, display_name = $5, email = $6,
+             entry_dn = $7, group_list = $8, groups_read_ms = $9
+         WHERE id_hash = $1 AND connector = $2 AND subject = $3";
+    let done = sqlx::query(sql)
+        .bind(id_hash)
+        .bind(identity.connector.as_str())
+        .bind(&identity.subject)
+        .bind(&identity.username)
+        .bind(&identity.display_name)
+        .bind(&identity.email)
+        .bind(&identity.entry_dn)
+        .bind(json(&identity.groups)?)
+        .bind(milliseconds(identity.groups_read_at))
         .execute(connection)
         .await?;
     Ok(Written::rows(done.rows_affected()))

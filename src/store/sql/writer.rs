@@ -20,6 +20,7 @@ use super::{
     dialect::{self, Connection, Options, Place},
     person, policy, session,
 };
+use crate::access::Identity;
 use crate::store::{Change, EditContext, RoleSession, SignInSession, StoreError};
 
 /// How many writes share a transaction at most.
@@ -49,6 +50,10 @@ pub(super) enum Write {
         context: Box<EditContext>,
     },
     SaveSession(Box<SignInSession>),
+    RenewSession {
+        id_hash: String,
+        identity: Box<Identity>,
+    },
     TouchSession {
         id_hash: String,
         at: OffsetDateTime,
@@ -288,6 +293,9 @@ async fn perform(connection: &mut Connection, write: &Write) -> Answer {
             .map(Written::rows),
         Write::Apply { changes, context } => policy::apply(connection, changes, context).await,
         Write::SaveSession(session) => session::save(connection, session).await,
+        Write::RenewSession { id_hash, identity } => {
+            session::renew(connection, id_hash, identity).await
+        }
         Write::TouchSession { id_hash, at } => session::touch(connection, id_hash, *at).await,
         Write::EndSession { id_hash } => session::end(connection, id_hash).await,
         Write::EndSessionsOf { connector, subject } => {

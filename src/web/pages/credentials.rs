@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::State,
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use secrecy::ExposeSecret as _;
@@ -63,5 +63,10 @@ pub(in crate::web) async fn issue(
         expires: issued.credentials.expiration,
         now: app.broker.now(),
     });
-    render(&view, &arrival.frame)
+    let mut response = render(&view, &arrival.frame);
+    response.headers_mut().insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    response
 }

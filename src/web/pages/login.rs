@@ -16,6 +16,7 @@ use super::{
         App, cookies,
         csrf::{self, CheckedForm},
         error::{ErrorPage, Frame},
+        headers::is_from_elsewhere,
         session,
         views::{
             Layout,
@@ -60,7 +61,10 @@ pub(in crate::web) async fn show(
     session: Session,
     headers: HeaderMap,
 ) -> Response {
-    let next = local_path(&app, &query.next);
+    let mut next = local_path(&app, &query.next);
+    if is_from_elsewhere(&headers) {
+        next = asking_first(next);
+    }
     match session::current(&app, &session).await {
         Ok(Some(_)) => return see_other(&next),
         Ok(None) => {}
@@ -340,6 +344,18 @@ pub(super) fn local_path(app: &App, next: &str) -> String {
     own_path(&app.broker.settings().public_url, next).unwrap_or_else(|| "/".to_owned())
 }
 
+/// The way back after signing in, where another site wrote it: signing in must not stand in for
+/// the click that opens a role.
+fn asking_first(next: String) -> String {
+    let (path, query) = next.split_once('?').unwrap_or((&next, ""));
+    let asks_already = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "confirm");
+    if asks_already || !path.starts_with("/console/") {
+        return next;
+    }
+    let separator = if next.contains('?') { '&' } else { '?' };
+    format!("{next}{separator}confirm=1")
+}
+
 /// Browsers drop tabs and line ends and read `\` as `/`, so those are refused rather than read;
 /// what is left is resolved as a browser would and must stay at home.
 fn own_path(own: &Url, next: &str) -> Option<String> {
@@ -376,6 +392,18 @@ mod tests {
         let link = "/console/111122223333/Admin?destination=https%3A%2F%2Fconsole.aws.amazon.com";
         assert_eq!(path(link).as_deref(), Some(link));
         assert_eq!(path("/?q=pay").as_deref(), Some("/?q=pay"));
+    }
+
+    #[test]
+    fn a_way_back_that_opens_a_role_asks_first() {
+        let asking = |next: &str| asking_first(next.to_owned());
+        assert_eq!(asking("/?q=pay"), "/?q=pay");
+        assert_eq!(asking("/console/1/R"), "/console/1/R?confirm=1");
+        assert_eq!(
+            asking("/console/1/R?destination=confirm=1"),
+            "/console/1/R?destination=confirm=1&confirm=1"
+        );
+        assert_eq!(asking("/console/1/R?confirm=1"), "/console/1/R?confirm=1");
     }
 
     #[test]

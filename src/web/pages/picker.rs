@@ -189,6 +189,18 @@ pub(in crate::web) async fn set_favourite(
     };
     let is_favourite = form.favourite == "1";
     let identity = signed_in.identity();
+    if is_favourite {
+        let policy = match app.broker.policy().await {
+            Ok(policy) => policy,
+            Err(error) => return arrival.frame.store_unavailable(&error).into_response(),
+        };
+        let held = policy.entitlements(identity, app.broker.now());
+        // What is kept for a person is bounded by what they hold.
+        if !held.iter().any(|entitlement| entitlement.role.arn == role) {
+            let refused = arrival.frame.bad_input("That is not a role of yours.");
+            return refused.into_response();
+        }
+    }
     match app
         .broker
         .set_favourite(identity, role.as_str(), is_favourite)

@@ -112,6 +112,9 @@ fn starts_word(text: &str, at: usize) -> bool {
 /// The letters of `word` in order, from the start of some word of `text` on: the number of letters
 /// between them and their places, counted in characters.
 fn letters_with_gaps(text: &str, word: &str) -> Option<(usize, Vec<usize>)> {
+    if word.len() > text.len() {
+        return None;
+    }
     let letters: Vec<char> = word.chars().collect();
     if letters.len() < 2 {
         return None;

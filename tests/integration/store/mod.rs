@@ -94,6 +94,7 @@ mod sqlite {
         sessions::a_session_is_read_back_as_it_was,
         sessions::sessions_survive_a_restart,
         sessions::a_session_that_is_saved_again_is_replaced,
+        sessions::a_renewed_session_keeps_its_times_and_an_ended_one_stays_ended,
         sessions::touching_moves_only_forward,
         sessions::ended_sessions_are_gone,
         sessions::all_sessions_of_a_person_end_together,

@@ -77,6 +77,30 @@ pub(super) async fn a_session_that_is_saved_again_is_replaced(backend: &impl Bac
     );
 }
 
+pub(super) async fn a_renewed_session_keeps_its_times_and_an_ended_one_stays_ended(
+    backend: &impl Backend,
+) {
+    let store = backend.open().await;
+    let id_hash = session('a').id_hash;
+    let mut read_anew = session('a').identity;
+    read_anew.groups.pop();
+    read_anew.groups_read_at = NOW + Duration::minutes(5);
+    assert!(!store.renew_session(&id_hash, &read_anew).await.unwrap());
+    assert_eq!(store.session(&id_hash).await.unwrap(), None);
+
+    store.save_session(&session('a')).await.unwrap();
+    let later = NOW + Duration::minutes(5);
+    store.touch_session(&id_hash, later).await.unwrap();
+    let mut stranger = read_anew.clone();
+    "somebody-else".clone_into(&mut stranger.subject);
+    assert!(!store.renew_session(&id_hash, &stranger).await.unwrap());
+    assert!(store.renew_session(&id_hash, &read_anew).await.unwrap());
+    let mut expected = session('a');
+    expected.identity = read_anew;
+    expected.last_seen_at = later;
+    assert_eq!(store.session(&id_hash).await.unwrap(), Some(expected));
+}
+
 pub(super) async fn touching_moves_only_forward(backend: &impl Backend) {
     let store = backend.open().await;
     let id_hash = session('a').id_hash;
