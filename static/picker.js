@@ -314,11 +314,14 @@ function start(root) {
   const rowsBox = results.querySelector("[data-rows]");
   const countBox = results.querySelector("[data-count]");
   const sections = root.querySelector("[data-sections]");
+  const opened = root.querySelector(".opened");
   const status = root.querySelector("[data-status]");
   const dialog = document.getElementById("role-dialog");
   const keys = document.getElementById("keys");
   const csrfToken = document.querySelector("#open [name=csrf_token]").value;
   const isSectioned = sections.querySelector("section") !== null;
+  // On touch screens a focus would raise the keyboard.
+  const canType = matchMedia("(hover: hover) and (pointer: fine)").matches;
   let accounts = null;
   let loading = null;
   let saying = 0;
@@ -386,6 +389,7 @@ function start(root) {
     const isFiltered = query.trim() !== "";
     leavePasted();
     sections.hidden = isFiltered;
+    if (opened) opened.hidden = isFiltered;
     results.hidden = !isFiltered && isSectioned;
     clearTimeout(drawing);
     if (results.hidden) {
@@ -454,7 +458,10 @@ function start(root) {
       if (!answer.ok || !card) return location.assign(address);
       dialog.replaceChildren(document.adoptNode(card));
       dialog.setAttribute("aria-label", `Options for ${card.querySelector("h1").textContent}`);
+      card.querySelector(".role-head").append(element("button", { type: "button", class: "small", "data-close": "1" }, "Close"));
       dialog.showModal();
+      // The first control is the favourite; what is typed next is a reason or a service.
+      if (canType) card.querySelector("#reason, #destination").focus();
       card.dispatchEvent(new CustomEvent("rolegate:shown", { bubbles: true }));
       dialog.addEventListener("close", () => chip?.focus(), { once: true });
     } catch {
@@ -611,7 +618,7 @@ function start(root) {
     }
   });
 
-  if (matchMedia("(hover: hover) and (pointer: fine)").matches && !document.querySelector("dialog[open]")) {
+  if (canType && !document.querySelector("dialog[open]")) {
     search.focus();
     search.setSelectionRange(search.value.length, search.value.length);
   }

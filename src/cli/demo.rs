@@ -18,7 +18,6 @@ use super::{
     failure::with_causes,
     import::{self, Kind},
     output::Table,
-    serve::LogArguments,
 };
 use crate::{
     app,
@@ -43,8 +42,15 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     #[arg(value_parser = loopback)]
     listen: SocketAddr,
-    #[command(flatten)]
-    logs: LogArguments,
+    /// What to log: error, warn, info, debug or trace, also by module as in info,rolegate=debug
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "ROLEGATE_LOG",
+        hide_env_values = true,
+        default_value = "warn"
+    )]
+    log: String,
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {
@@ -159,7 +165,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let file = Path::new("config/demo.toml");
     let loaded = Config::parse(CONFIGURATION, file, overrides).map_err(Failure::Configuration)?;
     fill_store(&loaded.config).await?;
-    telemetry::init(&arguments.logs.log);
+    telemetry::init(&arguments.log);
     // Where nobody reads there is nobody to introduce it to.
     let announce = || drop(introduce(listen, &mut io::stdout().lock()));
     app::serve(loaded.config, Arc::new(SystemClock), announce)

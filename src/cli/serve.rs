@@ -7,13 +7,6 @@ use crate::{app, clock::SystemClock, telemetry};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    #[command(flatten)]
-    logs: LogArguments,
-}
-
-/// What is logged.
-#[derive(Debug, clap::Args)]
-pub(super) struct LogArguments {
     /// What to log: error, warn, info, debug or trace, also by module as in info,rolegate=debug
     #[arg(
         long,
@@ -22,12 +15,12 @@ pub(super) struct LogArguments {
         hide_env_values = true,
         default_value = "info"
     )]
-    pub(super) log: String,
+    log: String,
 }
 
 pub(super) async fn run(file: Option<&Path>, arguments: &Arguments) -> Result<(), Failure> {
     let installation = Installation::load(file)?;
-    telemetry::init(&arguments.logs.log);
+    telemetry::init(&arguments.log);
     for warning in &installation.warnings {
         tracing::warn!("{warning}");
     }

@@ -80,21 +80,32 @@ pub(super) async fn note_origin(
         response.headers_mut().insert(REQUEST_ID, id);
     }
     let elapsed = started.elapsed();
-    tracing::info!(
-        request.id = origin.request_id,
-        client.address = %origin.address,
-        http.method = %method,
-        http.route = route,
-        http.status = response.status().as_u16(),
-        duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-        "response"
-    );
+    let status = response.status().as_u16();
+    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    // Assets are fetched once and kept; their lines would hide the others.
+    if route.starts_with("/assets/") {
+        tracing::debug!(
+            request.id = origin.request_id,
+            http.status = status,
+            "asset"
+        );
+    } else {
+        tracing::info!(
+            request.id = origin.request_id,
+            client.address = %origin.address,
+            http.method = %method,
+            http.route = route,
+            http.status = status,
+            duration_ms = elapsed_ms,
+            "response"
+        );
+    }
     metrics::histogram!("rolegate_http_seconds", "route" => route.clone())
         .record(elapsed.as_secs_f64());
     metrics::counter!(
         "rolegate_http_responses_total",
         "route" => route,
-        "status" => response.status().as_u16().to_string()
+        "status" => status.to_string()
     )
     .increment(1);
     response

@@ -15,6 +15,7 @@ use super::views::{
 };
 use crate::{
     access::NotEntitled,
+    aws::destination::DestinationError,
     broker::{GroupsRefused, OpenOrder, OpenRefused, StoreError},
 };
 
@@ -145,11 +146,18 @@ impl Frame {
         ErrorView::store_unavailable(self.0).into()
     }
 
+    pub(super) fn groups_not_read(self) -> ErrorPage {
+        ErrorView::groups_not_read(self.0).into()
+    }
+
     /// Groups that cannot be relied on, outside of opening a role.
     pub(super) fn groups_refused(self, refused: &GroupsRefused) -> ErrorPage {
         match refused {
             GroupsRefused::AccountGone => ErrorView::new(
-                self.0,
+                Layout {
+                    person: None,
+                    ..self.0
+                },
                 403,
                 "You were signed out",
                 "The directory says that your account is disabled or no longer there.",
@@ -162,6 +170,7 @@ impl Frame {
                 "Please sign in again",
                 "Your groups were read too long ago to go by.",
             )
+            .step("Sign out, sign in again, and repeat what you did.")
             .into(),
             GroupsRefused::DirectoryUnavailable(_) => {
                 ErrorView::directory_unavailable(self.0).into()
@@ -207,6 +216,9 @@ impl Frame {
                 NotEntitled::ReadOnlyUnavailable => ErrorView::read_only_unavailable(layout, asked),
             }
             .into(),
+            OpenRefused::Destination(DestinationError::Host { host, right, .. }) => self.bad_input(
+                &format!("{host} is no AWS console for this role: that is at {right}."),
+            ),
             OpenRefused::Destination(error) => self.bad_input(&capitalised(&error.to_string())),
             OpenRefused::ReasonTooLong => self.bad_input(&capitalised(&refused.to_string())),
             OpenRefused::Duration(error) => self.bad_input(&capitalised(&error.to_string())),
@@ -238,7 +250,9 @@ fn fields(order: &OpenOrder, duration: Option<String>) -> Vec<(String, String)> 
     .collect()
 }
 
+/// An error's text as a sentence for people, who are not shown backticks.
 fn capitalised(sentence: &str) -> String {
+    let sentence = sentence.replace('`', "");
     let mut characters = sentence.chars();
     characters.next().map_or_else(String::new, |first| {
         first

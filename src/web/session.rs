@@ -183,7 +183,13 @@ impl FromRequestParts<App> for SignedIn {
                 .into_response()
         })?;
         match current(app, &session).await {
-            Ok(Some(session)) => Ok(Self(session)),
+            Ok(Some(session)) => {
+                // Whatever page answers from here on, a refusal too, shows who is signed in.
+                if let Some(Frame(layout)) = parts.extensions.get_mut() {
+                    layout.person = Some(session.identity.display().to_owned());
+                }
+                Ok(Self(session))
+            }
             Ok(None) => Err(super::pages::login::redirect(parts, session.id().is_some())),
             Err(error) => Err(frame.store_unavailable(&error).into_response()),
         }

@@ -187,6 +187,9 @@ async fn old_groups_serve_for_an_hour_while_the_directory_is_down_and_are_audite
         .unwrap();
     assert_eq!(old.event.reason.as_deref(), Some("directory_unavailable"));
 
+    let refreshed = browser.post("/refresh", &[]).await;
+    assert_calm(&refreshed, 503, &["127.0.0.1"]);
+
     app.clock.advance(time::Duration::minutes(31));
     let issued = app.aws.issued().len();
     let answer = open(&mut browser).await;

@@ -13,6 +13,7 @@ mod support;
 
 mod architecture;
 mod aws;
+mod browser;
 mod command_line;
 mod configuration;
 mod demo_directory;

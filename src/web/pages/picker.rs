@@ -160,7 +160,8 @@ pub(in crate::web) async fn refresh(
 ) -> Response {
     let who = arrival.client(&app);
     match app.broker.refresh_groups(&mut session, &who).await {
-        Ok(_) => see_other(&login::local_path(&app, &form.next)),
+        Ok(false) => see_other(&login::local_path(&app, &form.next)),
+        Ok(true) => arrival.frame.groups_not_read().into_response(),
         Err(refused) => arrival.frame.groups_refused(&refused).into_response(),
     }
 }

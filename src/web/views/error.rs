@@ -186,7 +186,7 @@ impl ErrorView {
             403,
             "This role cannot be opened yet",
             &format!(
-                "{} asks for a check ({key}) that this Rolegate cannot make, so it stays shut.",
+                "{} asks for a check ({key}) that Rolegate cannot make here, so it stays shut.",
                 asked.words()
             ),
         )
@@ -233,7 +233,7 @@ impl ErrorView {
             action: action.to_owned(),
             fields,
             asks_reason: false,
-            button: format!("Open for {} instead", longest.longest),
+            button: format!("Open for {} instead", words::minutes(longest.longest)),
         })
     }
 
@@ -305,7 +305,7 @@ impl ErrorView {
         .back_to_roles()
     }
 
-    /// 502: AWS refused the role, as `sentence` says for people.
+    /// 502: AWS refused the role; `sentence` says why and what to do, for people.
     pub(crate) fn role_refused(layout: Layout, asked: &AskedRole, sentence: &str) -> Self {
         Self::new(
             layout,
@@ -313,7 +313,6 @@ impl ErrorView {
             "AWS refused this role",
             &format!("You asked for {}. {sentence}", asked.words()),
         )
-        .step("This is not something you can mend: tell your helpdesk and quote the request id.")
         .back_to_roles()
     }
 
@@ -340,6 +339,18 @@ impl ErrorView {
         )
         .step("Try again in a minute.")
         .step("If it lasts, tell your helpdesk and quote the request id.")
+        .back_to_roles()
+    }
+
+    /// 503: the groups were to be read again and could not; the old ones still serve.
+    pub(crate) fn groups_not_read(layout: Layout) -> Self {
+        Self::new(
+            layout,
+            503,
+            "The directory does not answer",
+            "Your groups could not be read again. Those from before still hold for now.",
+        )
+        .step("Try again in a minute.")
         .back_to_roles()
     }
 

@@ -1,5 +1,5 @@
 //! Renders every page from sample rows into `target/preview`, with the assets beside them, for
-//! looking at in a browser (`tests/browser/pages_preview.mjs`), and holds them to what is fixed.
+//! looking at without a server, and holds them to what is fixed.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 

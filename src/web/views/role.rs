@@ -112,7 +112,7 @@ impl RoleView {
             services: input.services.to_vec(),
             regions: input.regions.to_vec(),
             durations: durations(longest),
-            longest: longest.to_string(),
+            longest: words::minutes(longest).to_string(),
             longest_s: longest.seconds(),
             limit: words::limit(entitlement.longest),
             is_evening_allowed: is_allowed_until(evening, longest, now),

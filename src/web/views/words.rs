@@ -2,7 +2,7 @@
 //!
 //! Plain words, second person, no blame: the fact, then the next step.
 
-use crate::access::{Clipped, Limit};
+use crate::access::{Clipped, Limit, SessionDuration};
 
 /// One wording for an unknown user, a wrong password and a locked account.
 pub(crate) const REFUSED: &str =
@@ -27,9 +27,15 @@ pub(crate) fn grouped(count: usize) -> String {
     grouped
 }
 
+/// A length in whole minutes, rounded down: what is left of an access is rarely a round number.
+pub(crate) fn minutes(duration: SessionDuration) -> SessionDuration {
+    let seconds = u64::from(duration.seconds());
+    SessionDuration::from_seconds(seconds - seconds % 60).unwrap_or(duration)
+}
+
 /// What keeps a role session from being longer, as a whole sentence.
 pub(crate) fn limit(clipped: Clipped) -> String {
-    let longest = clipped.longest;
+    let longest = minutes(clipped.longest);
     match clipped.limit {
         Limit::Role => format!("This role allows {longest} at most."),
         Limit::Mapping => format!("Your access to this role allows {longest} at most."),
@@ -45,6 +51,13 @@ pub(crate) fn limit(clipped: Clipped) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_are_told_in_whole_minutes() {
+        let words = |seconds| minutes(SessionDuration::from_seconds(seconds).unwrap()).to_string();
+        assert_eq!(words(7_199), "1 h 59 min");
+        assert_eq!(words(900), "15 min");
+    }
 
     #[test]
     fn counts_agree_with_their_nouns() {
