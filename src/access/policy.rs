@@ -9,9 +9,9 @@ use thiserror::Error;
 use time::OffsetDateTime;
 
 use super::{
-    Account, AccountId, Clipped, Conditions, EffectiveRole, Grant, GrantMethod, GroupKey, Identity,
-    Limit, Mapping, MappingId, MappingRule, NameTemplate, Request, Role, RoleDefaults,
-    SessionDuration, TargetArn, Unenforceable, rule::CompiledRule,
+    Account, AccountId, Clipped, Conditions, EffectiveRole, Grant, GrantMethod, Group, GroupKey,
+    Identity, Limit, Mapping, MappingId, MappingRule, NameTemplate, Origin, Request, Role,
+    RoleDefaults, SessionDuration, TargetArn, Unenforceable, rule::CompiledRule,
 };
 
 /// The rows that a [`Policy`] is made of, as one consistent reading of the store.
@@ -27,6 +27,8 @@ pub struct PolicyTables {
     pub mappings: Vec<Mapping>,
     /// The pattern rules.
     pub rules: Vec<MappingRule>,
+    /// The stable id of the group that a mapping means, once somebody of it was seen.
+    pub group_ids: HashMap<MappingId, String>,
 }
 
 /// What the configuration adds to the table.
@@ -49,11 +51,27 @@ pub struct Policy {
     settings: PolicySettings,
     accounts: HashMap<AccountId, Account>,
     roles: HashMap<TargetArn, PlacedRole>,
-    mappings: HashMap<GroupKey, Vec<Mapping>>,
+    mappings: HashMap<GroupKey, Vec<PlacedMapping>>,
     rules: Vec<CompiledRule>,
     /// By account and name in lower case; none where several have the name.
     by_name: HashMap<(AccountId, String), Option<TargetArn>>,
     problems: Vec<PolicyProblem>,
+}
+
+#[derive(Debug)]
+struct PlacedMapping {
+    mapping: Mapping,
+    group_id: Option<String>,
+}
+
+impl PlacedMapping {
+    /// Whether it is about this very group, and not one made again under the same name.
+    fn means(&self, group: &Group) -> bool {
+        let Some(id) = &self.group_id else {
+            return true;
+        };
+        group.stable_id.as_ref() == Some(id)
+    }
 }
 
 #[derive(Debug)]
@@ -130,6 +148,9 @@ pub enum NotEntitled {
     /// None of the person's groups gives it.
     #[error("none of the person's groups gives the role")]
     NoMapping,
+    /// A mapping names the person's group, but was about another one of that name, which is gone.
+    #[error("mapping {0} is about an earlier group of the same name")]
+    GroupRecreated(MappingId),
     /// A mapping gave it until it expired.
     #[error("mapping {mapping} expired at {at}")]
     Expired {
@@ -175,6 +196,7 @@ impl NotEntitled {
         match self {
             Self::UnknownRole => "unknown_role",
             Self::NoMapping => "no_mapping",
+            Self::GroupRecreated(_) => "group_recreated",
             Self::Expired { .. } => "mapping_expired",
             Self::EndsTooSoon { .. } => "mapping_ends_too_soon",
             Self::Unenforceable { .. } => "condition_unenforceable",
@@ -190,13 +212,14 @@ impl NotEntitled {
         match self {
             Self::UnknownRole => 0,
             Self::NoMapping => 1,
-            Self::MethodUnavailable(_) => 2,
-            Self::Unenforceable { .. } => 3,
-            Self::Expired { .. } => 4,
-            Self::EndsTooSoon { .. } => 5,
-            Self::ReadOnlyUnavailable => 6,
-            Self::TooLong(_) => 7,
-            Self::ReasonRequired(_) => 8,
+            Self::GroupRecreated(_) => 2,
+            Self::MethodUnavailable(_) => 3,
+            Self::Unenforceable { .. } => 4,
+            Self::Expired { .. } => 5,
+            Self::EndsTooSoon { .. } => 6,
+            Self::ReadOnlyUnavailable => 7,
+            Self::TooLong(_) => 8,
+            Self::ReasonRequired(_) => 9,
         }
     }
 }
@@ -220,8 +243,10 @@ impl Policy {
         for role in tables.roles {
             policy.place_role(role);
         }
+        let mut group_ids = tables.group_ids;
         for mapping in tables.mappings {
-            policy.place_mapping(mapping);
+            let group_id = group_ids.remove(&mapping.id);
+            policy.place_mapping(mapping, group_id);
         }
         for rule in tables.rules {
             policy.place_rule(&rule);
@@ -274,7 +299,7 @@ impl Policy {
         );
     }
 
-    fn place_mapping(&mut self, mapping: Mapping) {
+    fn place_mapping(&mut self, mapping: Mapping, group_id: Option<String>) {
         if !self.roles.contains_key(&mapping.role) {
             let message = format!("names {}, and there is no such role", mapping.role);
             self.problem(&mapping.id.0, message);
@@ -286,7 +311,7 @@ impl Policy {
         self.mappings
             .entry(mapping.group.clone())
             .or_default()
-            .push(mapping);
+            .push(PlacedMapping { mapping, group_id });
     }
 
     fn place_rule(&mut self, rule: &MappingRule) {
@@ -413,7 +438,10 @@ impl Policy {
             .get(target)
             .filter(|placed| !placed.role.disabled)
             .ok_or(NotEntitled::UnknownRole)?;
-        let mut nearest = NotEntitled::NoMapping;
+        let mut nearest = match self.of_another_group(identity, target) {
+            Some(mapping) => NotEntitled::GroupRecreated(mapping),
+            None => NotEntitled::NoMapping,
+        };
         let mut best: Option<(Giver<'_>, Clipped)> = None;
         self.each_giver(identity, Some(target), |_, giver| {
             match judge(&giver, placed, request, now) {
@@ -478,6 +506,31 @@ impl Policy {
         }
     }
 
+    /// The person's groups whose mappings in the store do not know yet which group they mean, with
+    /// the stable id to note.
+    pub fn unbound_groups(&self, identity: &Identity) -> Vec<(GroupKey, String)> {
+        let is_unbound = |placed: &PlacedMapping| {
+            placed.group_id.is_none() && placed.mapping.origin == Origin::Store
+        };
+        let groups = identity.groups.iter().filter(|group| {
+            self.mappings
+                .get(&group.key)
+                .is_some_and(|rows| rows.iter().any(is_unbound))
+        });
+        groups
+            .filter_map(|group| Some((group.key.clone(), group.stable_id.clone()?)))
+            .collect()
+    }
+
+    /// The mapping that gave `target` to a group of the same name as one of the person's.
+    fn of_another_group(&self, identity: &Identity, target: &TargetArn) -> Option<MappingId> {
+        let mut rows = identity.groups.iter().flat_map(|group| {
+            let rows = self.mappings.get(&group.key).into_iter().flatten();
+            rows.filter(move |placed| placed.mapping.role == *target && !placed.means(group))
+        });
+        rows.next().map(|placed| placed.mapping.id.clone())
+    }
+
     /// Calls `found` with every row that names or matches one of the person's groups.
     fn each_giver<'a>(
         &'a self,
@@ -486,8 +539,10 @@ impl Policy {
         mut found: impl FnMut(&'a TargetArn, Giver<'a>),
     ) {
         for group in &identity.groups {
-            for mapping in self.mappings.get(&group.key).into_iter().flatten() {
-                if only.is_none_or(|target| *target == mapping.role) {
+            for placed in self.mappings.get(&group.key).into_iter().flatten() {
+                let PlacedMapping { mapping, .. } = placed;
+                let is_asked = only.is_none_or(|target| *target == mapping.role);
+                if is_asked && placed.means(group) {
                     found(
                         &mapping.role,
                         Giver {

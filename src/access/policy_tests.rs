@@ -392,6 +392,42 @@ fn open_and_broken_rules_give_nothing_and_are_named() {
 }
 
 #[test]
+fn a_group_made_again_under_the_same_name_does_not_inherit() {
+    let tables = |group_ids| PolicyTables {
+        roles: vec![role(ADMIN)],
+        mappings: vec![mapping("m", "dev", ADMIN, Conditions::default())],
+        group_ids,
+        ..Default::default()
+    };
+    let mut member = person(&["dev"]);
+    member.groups[0].stable_id = Some("first".to_owned());
+    let target = ADMIN.parse().unwrap();
+    let fresh = Policy::new(tables(HashMap::new()), settings());
+    assert_eq!(
+        fresh.unbound_groups(&member),
+        [(key("dev"), "first".to_owned())]
+    );
+    let bound = HashMap::from([(MappingId("m".to_owned()), "first".to_owned())]);
+    let bound = Policy::new(tables(bound), settings());
+    assert!(bound.unbound_groups(&member).is_empty());
+    for policy in [&fresh, &bound] {
+        assert!(
+            policy
+                .authorize(&member, &target, &Request::console(), NOW)
+                .is_ok()
+        );
+    }
+    for other in [Some("second".to_owned()), None] {
+        member.groups[0].stable_id = other;
+        let refused = bound
+            .authorize(&member, &target, &Request::console(), NOW)
+            .unwrap_err();
+        assert_eq!(refused.code(), "group_recreated");
+        assert!(bound.entitlements(&member, NOW).is_empty());
+    }
+}
+
+#[test]
 fn a_path_in_a_rule_confines_it() {
     let rule = rule(
         "^aws-readonly-(?<team>.+)$",

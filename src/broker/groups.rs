@@ -5,9 +5,10 @@ use time::OffsetDateTime;
 
 use super::{Broker, Client, sign_in::person};
 use crate::{
-    audit::{Action, AuditEvent, Outcome},
+    access::Identity,
+    audit::{Action, Actor, AuditEvent, Outcome},
     identity::{Connector, RefreshError},
-    store::{SignInSession, StoreError},
+    store::{Change, EditContext, SignInSession, StoreError},
 };
 
 /// Why a signed-in person's groups cannot be relied on.
@@ -60,12 +61,38 @@ impl Broker {
                     // Signed out while the directory was asked: that must not undo it.
                     return Err(GroupsRefused::SignInAgain);
                 }
+                self.bind_groups(&identity, client).await?;
                 session.identity = identity;
                 Ok(false)
             }
             Err(RefreshError::Gone) => Err(self.end_access(session, client).await),
             Err(error) => self.serve_old_groups(session, client, error).await,
         }
+    }
+
+    /// Notes which groups the mappings mean that nobody of theirs has used before.
+    pub(super) async fn bind_groups(
+        &self,
+        identity: &Identity,
+        client: &Client,
+    ) -> Result<(), StoreError> {
+        let unbound = self.policy().await?.unbound_groups(identity);
+        if unbound.is_empty() {
+            return Ok(());
+        }
+        let bind = |(group, group_id)| Change::BindGroup { group, group_id };
+        let context = EditContext {
+            actor: Actor::System,
+            at: self.now(),
+            reason: Some("first seen".to_owned()),
+            request_id: Some(client.request_id.clone()),
+        };
+        let changes = unbound.into_iter().map(bind).collect();
+        self.adapters
+            .policy
+            .apply(changes, &context)
+            .await
+            .map(|_| ())
     }
 
     async fn end_access(&self, session: &SignInSession, client: &Client) -> GroupsRefused {

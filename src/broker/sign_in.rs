@@ -100,6 +100,7 @@ impl Broker {
             self.throttle.give_back(&address);
         }
         self.throttle.give_back(&person);
+        self.bind_groups(&identity, client).await?;
         self.remember_browser(&identity, client).await?;
         if let Some(browser) = browser {
             self.throttle.see(browser);

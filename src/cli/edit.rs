@@ -197,6 +197,8 @@ impl Index {
             Change::RemoveRole(arn) => self.removed("role", arn.as_str()),
             Change::EndMapping(id) => self.removed("mapping id", &id.0),
             Change::EndRule(id) => self.removed("rule id", &id.0),
+            // Made by sign-ins alone.
+            Change::BindGroup { group, .. } => Effect::Unchanged(group.to_string()),
         }
     }
 
@@ -263,7 +265,7 @@ fn problems(before: &PolicyTables, changes: &[Change]) -> Vec<String> {
                 problems.extend(problem.map(|error| format!("{}: {error}", rule.id)));
             }
             Change::RemoveAccount(id) => removed_accounts.push(id.to_string()),
-            Change::PutAccount(_) | Change::EndRule(_) => {}
+            Change::PutAccount(_) | Change::EndRule(_) | Change::BindGroup { .. } => {}
         }
     }
     let mut orphans: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

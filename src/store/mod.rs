@@ -15,8 +15,8 @@ use time::OffsetDateTime;
 
 use crate::{
     access::{
-        Account, AccountId, Identity, Mapping, MappingId, MappingRule, PolicyTables, Role,
-        TargetArn,
+        Account, AccountId, GroupKey, Identity, Mapping, MappingId, MappingRule, PolicyTables,
+        Role, TargetArn,
     },
     audit::{Action, Actor, AuditEvent, Outcome},
 };
@@ -62,6 +62,14 @@ pub enum Change {
     PutMapping(Mapping),
     /// Ends a mapping.
     EndMapping(MappingId),
+    /// Notes which group the mappings of `group` mean, where they do not know yet: a group that is
+    /// made again under the same name has another id and does not inherit.
+    BindGroup {
+        /// The group as mappings compare it.
+        group: GroupKey,
+        /// The directory's own stable id of it.
+        group_id: String,
+    },
     /// Adds a rule, or replaces the one with the same connector, pattern and role, which keeps its
     /// id, or the one with the same id. An id that is no UUID becomes one.
     PutRule(MappingRule),

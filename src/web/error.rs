@@ -190,9 +190,9 @@ impl Frame {
         let layout = self.0.clone();
         match refused {
             OpenRefused::NotEntitled { reason, groups, .. } => match reason {
-                NotEntitled::UnknownRole | NotEntitled::NoMapping => {
-                    ErrorView::not_entitled(layout, asked, *groups)
-                }
+                NotEntitled::UnknownRole
+                | NotEntitled::NoMapping
+                | NotEntitled::GroupRecreated(_) => ErrorView::not_entitled(layout, asked, *groups),
                 NotEntitled::Expired { at, .. } => {
                     ErrorView::access_expired(layout, asked, *at, now)
                 }

@@ -390,6 +390,7 @@ fn tables() -> impl Strategy<Value = PolicyTables> {
             roles,
             mappings,
             rules,
+            ..PolicyTables::default()
         }
     })
 }

@@ -1,8 +1,12 @@
 //! The main job: sign in with the directory, pick a role, land in the console.
 
-use rolegate::demo::{
-    aws::SignInOutcome,
-    sample::{EXTERNAL_ID, group_dn, person_dn},
+use rolegate::{
+    demo::{
+        aws::SignInOutcome,
+        directory::Entry,
+        sample::{EXTERNAL_ID, group_dn, person_dn},
+    },
+    store::{Change, PolicyStore as _},
 };
 use serde_json::Value;
 use url::Url;
@@ -416,4 +420,42 @@ async fn rows_of_a_mapping_file_stand_beside_those_of_the_store() {
     let app = TestApp::start_overriding(&overrides).await;
     let mut browser = app.signed_in("linus").await;
     assert_eq!(offered(&browser.get("/").await), [OPERATOR, SHOP_READER]);
+}
+
+#[tokio::test]
+async fn a_group_made_again_under_the_same_name_gives_nothing_until_it_is_mapped_again() {
+    let app = TestApp::start().await;
+    let mut browser = app.signed_in("linus").await;
+    assert_eq!(
+        browser.open_console(&[("role", SHOP_READER)]).await.status,
+        303
+    );
+
+    let group = group_dn("webshop-readers");
+    let again = Entry::new(&group)
+        .with("objectClass", ["groupOfNames"])
+        .with("cn", ["webshop-readers"])
+        .with("entryUUID", ["5ce6bb1e-7d0e-4a5b-9d5f-0123456789ab"])
+        .with("member", [person_dn("linus").as_str()]);
+    app.directory.remove_entry(&group);
+    app.directory.add_entry(again);
+    browser.get("/").await;
+    browser.post("/refresh", &[]).await;
+    assert!(offered(&browser.get("/").await).is_empty());
+    let answer = browser.open_console(&[("role", SHOP_READER)]).await;
+    assert_eq!(answer.status, 403);
+    assert_eq!(app.last_audit_event().await["reason"], "group_recreated");
+
+    let tables = app.store.tables().await.unwrap();
+    let row = tables
+        .mappings
+        .into_iter()
+        .find(|row| row.role.as_str() == SHOP_READER)
+        .unwrap();
+    let changes = vec![Change::EndMapping(row.id.clone()), Change::PutMapping(row)];
+    app.edit(changes).await;
+    assert_eq!(
+        browser.open_console(&[("role", SHOP_READER)]).await.status,
+        303
+    );
 }

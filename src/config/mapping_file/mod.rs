@@ -62,6 +62,7 @@ impl MappingFile {
             roles: self.roles,
             mappings: self.mappings,
             rules: self.rules,
+            ..PolicyTables::default()
         }
     }
 }

@@ -144,7 +144,7 @@ fn policy(accounts: Vec<Account>, roles: Vec<Role>, mappings: Vec<Mapping>) -> P
         accounts,
         roles,
         mappings,
-        rules: Vec::new(),
+        ..PolicyTables::default()
     };
     let settings = PolicySettings {
         role_defaults: RoleDefaults::default(),

@@ -43,6 +43,8 @@ CREATE TABLE mapping (
     require_reason BIGINT NOT NULL,
     require_approval_by TEXT,
     ticket TEXT,
+    -- The directory's stable id of the group, from when somebody of it was first seen.
+    group_id TEXT,
     UNIQUE (group_key, role)
 );
 CREATE INDEX mapping_by_role ON mapping (role);

@@ -1,5 +1,7 @@
 //! Explicit mappings; a group and a role come together once.
 
+use std::collections::{BTreeMap, HashMap};
+
 use sqlx::FromRow;
 
 use super::{
@@ -21,6 +23,37 @@ pub(super) async fn all(connection: &mut Connection) -> Result<Vec<Mapping>, Sto
         .fetch_all(connection)
         .await?;
     rows.into_iter().map(MappingRow::mapping).collect()
+}
+
+/// Which group each mapping means, where that is known.
+pub(super) async fn group_ids(
+    connection: &mut Connection,
+) -> Result<HashMap<MappingId, String>, StoreError> {
+    let sql = "SELECT id, group_id FROM mapping WHERE group_id IS NOT NULL";
+    let rows: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(connection).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, group)| (MappingId(id), group))
+        .collect())
+}
+
+/// Notes which group the mappings of `group` mean, where they do not know yet.
+pub(super) async fn bind(
+    connection: &mut Connection,
+    group: &GroupKey,
+    group_id: &str,
+) -> Result<Option<Edit>, StoreError> {
+    let sql = "UPDATE mapping SET group_id = $2 WHERE group_key = $1 AND group_id IS NULL";
+    let done = sqlx::query(sql)
+        .bind(group.as_str())
+        .bind(group_id)
+        .execute(connection)
+        .await?;
+    if done.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let after = BTreeMap::from([("group", group.as_str()), ("group_id", group_id)]);
+    Edit::between(Action::MappingChange, None, Some(&after))
 }
 
 async fn by_id(connection: &mut Connection, id: &MappingId) -> Result<Option<Mapping>, StoreError> {
@@ -89,7 +122,9 @@ async fn write(connection: &mut Connection, mapping: &Mapping) -> Result<(), Sto
              max_duration_seconds = excluded.max_duration_seconds,
              read_only = excluded.read_only, require_mfa = excluded.require_mfa,
              require_reason = excluded.require_reason,
-             require_approval_by = excluded.require_approval_by, ticket = excluded.ticket";
+             require_approval_by = excluded.require_approval_by, ticket = excluded.ticket,
+             group_id = CASE WHEN mapping.group_key = excluded.group_key
+                 THEN mapping.group_id ELSE NULL END";
     let conditions = ConditionColumns::of(&mapping.conditions);
     sqlx::query(sql)
         .bind(&mapping.id.0)

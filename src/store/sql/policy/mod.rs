@@ -40,6 +40,7 @@ impl PolicyStore for SqlStore {
             roles: role::all(&mut transaction).await?,
             mappings: mapping::all(&mut transaction).await?,
             rules: rule::all(&mut transaction).await?,
+            group_ids: mapping::group_ids(&mut transaction).await?,
         })
     }
 
@@ -97,6 +98,7 @@ async fn make(connection: &mut Connection, change: &Change) -> Result<Option<Edi
         Change::PutRole(role) => role::put(connection, role).await,
         Change::RemoveRole(arn) => role::remove(connection, arn).await.map(Some),
         Change::PutMapping(mapping) => mapping::put(connection, mapping).await,
+        Change::BindGroup { group, group_id } => mapping::bind(connection, group, group_id).await,
         Change::EndMapping(id) => mapping::end(connection, id).await.map(Some),
         Change::PutRule(rule) => rule::put(connection, rule).await,
         Change::EndRule(id) => rule::end(connection, id).await.map(Some),
