@@ -1,6 +1,6 @@
 //! AWS partitions, account ids and the ARNs that name what can be opened.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Borrow, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -83,6 +83,12 @@ impl AccountId {
     }
 }
 
+impl Borrow<str> for AccountId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for AccountId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -134,6 +140,7 @@ pub enum TargetKind {
 #[serde(try_from = "String", into = "String")]
 pub struct TargetArn {
     text: String,
+    account_at: usize,
     name_at: usize,
 }
 
@@ -155,7 +162,12 @@ impl TargetArn {
 
     /// The account it belongs to.
     pub fn account(&self) -> AccountId {
-        AccountId(self.text.split(':').nth(4).unwrap_or_default().to_owned())
+        AccountId(self.account_digits().to_owned())
+    }
+
+    /// The account's twelve digits.
+    pub fn account_digits(&self) -> &str {
+        &self.text[self.account_at..self.account_at + 12]
     }
 
     /// What it names.
@@ -224,6 +236,7 @@ impl FromStr for TargetArn {
         }
         Ok(Self {
             text: text.to_owned(),
+            account_at: text.len() - resource.len() - ":".len() - account.len(),
             name_at: text.len() - name.len(),
         })
     }

@@ -27,7 +27,7 @@ use crate::{
 
 pub use crate::{
     aws::{SignInUrl, destination::DestinationError},
-    store::{Preferences, RoleSession, SignInSession, StoreError},
+    store::{OpenRole, Preferences, RoleSession, SignInSession, StoreError},
 };
 pub use groups::GroupsRefused;
 pub use links::{Links, PastedText};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Broker, Client};
 use crate::{
     access::{Identity, Policy},
-    store::{Preferences, RoleSession, SignInSession, StoreError},
+    store::{OpenRole, Preferences, RoleSession, SignInSession, StoreError},
 };
 
 /// How many role sessions a page shows.
@@ -19,7 +19,7 @@ pub struct PickerState {
     /// Favourites, recents, settings.
     pub preferences: Preferences,
     /// The person's role sessions that have not ended, newest first.
-    pub open_sessions: Vec<RoleSession>,
+    pub open: Vec<OpenRole>,
 }
 
 impl Broker {
@@ -27,20 +27,12 @@ impl Broker {
     pub async fn picker(&self, identity: &Identity) -> Result<PickerState, StoreError> {
         let (connector, subject) = (identity.connector.as_str(), identity.subject.as_str());
         let people = &self.adapters.people;
-        let (policy, preferences, sessions) = tokio::try_join!(
-            self.policy(),
-            people.preferences(connector, subject),
-            people.role_sessions(connector, subject, ROLE_SESSIONS),
-        )?;
-        let now = self.now();
-        let open_sessions = sessions
-            .into_iter()
-            .filter(|session| session.expires_at > now)
-            .collect();
+        let state = people.person_state(connector, subject, self.now()).await?;
+        let tables = self.adapters.policy.as_ref();
         Ok(PickerState {
-            policy,
-            preferences,
-            open_sessions,
+            policy: self.policy.at(state.policy_version, tables).await?,
+            preferences: state.preferences,
+            open: state.open,
         })
     }
 

@@ -28,6 +28,15 @@ impl PolicyCache {
 
     pub(super) async fn current(&self, store: &dyn PolicyStore) -> Result<Arc<Policy>, StoreError> {
         let version = store.policy_version().await?;
+        self.at(version, store).await
+    }
+
+    /// The same for whoever has read the version just now.
+    pub(super) async fn at(
+        &self,
+        version: i64,
+        store: &dyn PolicyStore,
+    ) -> Result<Arc<Policy>, StoreError> {
         if let Some(policy) = self.latest.read().await.as_ref()
             && policy.version() == version
         {

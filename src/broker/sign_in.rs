@@ -10,7 +10,7 @@ use super::{Broker, Client, throttle::Key};
 use crate::{
     access::{ConnectorId, Identity},
     audit::{Action, Actor, AuditEvent, Outcome},
-    identity::{Candidate, Connector, PasswordConnector, SignInError},
+    identity::{Candidate, Connector, SignInError},
     store::{SignInSession, StoreError},
 };
 
@@ -62,13 +62,17 @@ pub enum SignInRefused {
 }
 
 impl Broker {
-    /// Checks a name and password, reads the groups and records the sign-in. What is returned is
-    /// ready to be kept as a sign-in session.
-    pub async fn sign_in(
+    /// Checks a name and password, reads the groups, records the sign-in and lets `keep` make a
+    /// sign-in session of it.
+    ///
+    /// Record and session are written at the same time, so that they share a commit: what `keep`
+    /// made must reach nobody where this fails.
+    pub async fn sign_in<T, K: Future<Output = T>>(
         &self,
         attempt: SignInAttempt,
         client: &Client,
-    ) -> Result<Identity, SignInRefused> {
+        keep: impl FnOnce(Identity) -> K,
+    ) -> Result<T, SignInRefused> {
         let SignInAttempt {
             connector,
             username,
@@ -87,43 +91,42 @@ impl Broker {
         }
         let located = directory.locate(&username).await;
         let candidate = self.audited(located, &connector, client).await?;
-        let person = self.throttle_key(&connector, &candidate, client).await?;
+        let known = self.known_browsers(&connector, &candidate, client).await?;
+        let person = throttle_key(&connector, &candidate, client, &known);
         let is_known = matches!(person, Key::PersonIn(..));
         if may_be_known && !is_known {
             self.throttled(&address, &connector)?;
         }
         self.throttled(&person, &connector)?;
-        let identity = self
-            .verify(directory.as_ref(), candidate, &password, client)
-            .await?;
+        let verified = directory.verify(candidate, &password).await;
+        let identity = self.audited(verified, &connector, client).await?;
+        let (recorded, bound, remembered, kept) = tokio::join!(
+            self.record(&identity, client),
+            self.bind_groups(&identity, client),
+            self.remember_browser(&identity, client, &known),
+            keep(identity.clone()),
+        );
+        recorded?;
+        bound?;
+        remembered?;
         if !(may_be_known && is_known) {
             self.throttle.give_back(&address);
         }
         self.throttle.give_back(&person);
-        self.bind_groups(&identity, client).await?;
-        self.remember_browser(&identity, client).await?;
         if let Some(browser) = browser {
             self.throttle.see(browser);
         }
-        Ok(identity)
+        Ok(kept)
     }
 
-    async fn verify(
-        &self,
-        directory: &dyn PasswordConnector,
-        candidate: Candidate,
-        password: &SecretString,
-        client: &Client,
-    ) -> Result<Identity, SignInRefused> {
-        let verified = directory.verify(candidate, password).await;
-        let identity = self.audited(verified, directory.id(), client).await?;
+    async fn record(&self, identity: &Identity, client: &Client) -> Result<(), StoreError> {
         let event = self
-            .event(Action::SignIn, Outcome::Ok, person(&identity), client)
+            .event(Action::SignIn, Outcome::Ok, person(identity), client)
             .with("method", "password")
             .with("groups", identity.groups.len());
         self.adapters.audit.append(&event).await?;
-        count(directory.id(), "ok");
-        Ok(identity)
+        count(&identity.connector, "ok");
+        Ok(())
     }
 
     fn throttled(&self, key: &Key, connector: &ConnectorId) -> Result<(), SignInRefused> {
@@ -133,49 +136,32 @@ impl Broker {
         })
     }
 
-    /// A browser that signed in as this person before counts for itself.
-    async fn throttle_key(
+    /// The hashes of the browsers that signed in as this person, the latest first, with commas.
+    async fn known_browsers(
         &self,
         connector: &ConnectorId,
         candidate: &Candidate,
         client: &Client,
-    ) -> Result<Key, StoreError> {
-        let key = format!("{connector}:{}", candidate.throttle_key);
-        let Some(browser) = &client.browser else {
-            return Ok(Key::person(&key, client.address, None));
-        };
+    ) -> Result<String, StoreError> {
+        if client.browser.is_none() {
+            return Ok(String::new());
+        }
         // Asked for nobody too: a name that exists must not take longer.
         let subject = candidate.entry.as_ref().map_or("", |entry| &entry.subject);
-        let preferences = self
-            .adapters
-            .people
-            .preferences(connector.as_str(), subject)
-            .await?;
-        let is_known = preferences
-            .settings
-            .get(BROWSERS)
-            .is_some_and(|known| known.split(',').any(|hash| hash == browser));
-        Ok(Key::person(
-            &key,
-            client.address,
-            is_known.then_some(browser.as_str()),
-        ))
+        let people = &self.adapters.people;
+        let preferences = people.preferences(connector.as_str(), subject).await;
+        Ok(preferences?.settings.remove(BROWSERS).unwrap_or_default())
     }
 
     async fn remember_browser(
         &self,
         identity: &Identity,
         client: &Client,
+        known: &str,
     ) -> Result<(), StoreError> {
         let Some(browser) = &client.browser else {
             return Ok(());
         };
-        let (connector, subject) = (identity.connector.as_str(), identity.subject.as_str());
-        let preferences = self.adapters.people.preferences(connector, subject).await?;
-        let known = preferences
-            .settings
-            .get(BROWSERS)
-            .map_or("", String::as_str);
         if known.split(',').next() == Some(browser) {
             return Ok(());
         }
@@ -186,6 +172,7 @@ impl Broker {
                 .filter(|hash| !hash.is_empty() && hash != browser),
         );
         browsers.truncate(KNOWN_BROWSERS);
+        let (connector, subject) = (identity.connector.as_str(), identity.subject.as_str());
         self.adapters
             .people
             .set_setting(connector, subject, BROWSERS, &browsers.join(","))
@@ -290,6 +277,21 @@ impl Broker {
             .await?;
         Ok(ended)
     }
+}
+
+/// A browser that signed in as this person before counts for itself.
+fn throttle_key(
+    connector: &ConnectorId,
+    candidate: &Candidate,
+    client: &Client,
+    known: &str,
+) -> Key {
+    let browser = client
+        .browser
+        .as_deref()
+        .filter(|browser| known.split(',').any(|hash| hash == *browser));
+    let key = format!("{connector}:{}", candidate.throttle_key);
+    Key::person(&key, client.address, browser)
 }
 
 /// The actor that an identity is in audit rows.

@@ -211,9 +211,39 @@ pub struct Preferences {
     pub settings: BTreeMap<String, String>,
 }
 
+/// A role session that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenRole {
+    /// The role's ARN.
+    pub role: String,
+    /// `console` or `credentials`.
+    pub delivery: String,
+    /// When it ends.
+    pub ends_at: OffsetDateTime,
+}
+
+/// What the picker shows of a person beside their roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PersonState {
+    /// What they set.
+    pub preferences: Preferences,
+    /// Their role sessions that have not ended, newest first, at most 100.
+    pub open: Vec<OpenRole>,
+    /// The version of the tables at the same moment.
+    pub policy_version: i64,
+}
+
 /// What belongs to one person.
 #[async_trait]
 pub trait PersonStore: Send + Sync {
+    /// All that the picker needs, in one reading.
+    async fn person_state(
+        &self,
+        connector: &str,
+        subject: &str,
+        at: OffsetDateTime,
+    ) -> Result<PersonState, StoreError>;
+
     /// A person's role sessions, newest first, at most `limit`.
     async fn role_sessions(
         &self,

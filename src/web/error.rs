@@ -15,8 +15,7 @@ use super::views::{
 };
 use crate::{
     access::NotEntitled,
-    aws::destination::DestinationError,
-    broker::{GroupsRefused, OpenOrder, OpenRefused, StoreError},
+    broker::{DestinationError, GroupsRefused, OpenOrder, OpenRefused, StoreError},
 };
 
 /// The frame of a page before it is known what stands in it; every request carries one.

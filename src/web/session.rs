@@ -52,10 +52,6 @@ impl fmt::Debug for Rows {
 #[async_trait::async_trait]
 impl SessionStore for Rows {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
-        self.save(record).await
-    }
-
-    async fn save(&self, record: &Record) -> session_store::Result<()> {
         let Some(carried) = record.data.get(KEY) else {
             // Only sign-in puts anything into a session; an empty one is not worth a row.
             return Ok(());
@@ -78,6 +74,12 @@ impl SessionStore for Rows {
             expires_at,
         };
         self.0.save_session(&session).await.map_err(backend)
+    }
+
+    /// Nothing to write: what is in a record was written when it was made, and the layer saves it
+    /// once more when it sets the cookie.
+    async fn save(&self, _: &Record) -> session_store::Result<()> {
+        Ok(())
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
@@ -120,20 +122,15 @@ fn hash(id: Id) -> String {
 pub(super) async fn begin(
     app: &App,
     session: &Session,
-    identity: &Identity,
+    identity: Identity,
     origin: &Origin,
 ) -> Result<(), session_store::Error> {
     let now = app.broker.now();
     let expires_at = now + app.broker.settings().absolute_timeout;
-    if let Some(old) = session.id() {
-        app.broker
-            .forget_session(&hash(old))
-            .await
-            .map_err(backend)?;
-    }
+    let is_replaced = session.id().is_some();
     session.clear().await;
     let carried = Carried {
-        identity: identity.clone(),
+        identity,
         client_address: origin.address.to_string(),
         user_agent: origin.user_agent.clone(),
         created_at: now,
@@ -144,7 +141,10 @@ pub(super) async fn begin(
         .insert(KEY, carried)
         .await
         .map_err(into_store_error)?;
-    session.cycle_id().await.map_err(into_store_error)?;
+    if is_replaced {
+        // Ends the older one too. Without one, the id is new as it is.
+        session.cycle_id().await.map_err(into_store_error)?;
+    }
     session.set_expiry(Some(Expiry::AtDateTime(expires_at)));
     // Saved here and not by the layer: an answer must never promise a session that is not there.
     session.save().await.map_err(into_store_error)

@@ -47,7 +47,7 @@ impl SqlStore {
         let options = dialect::options(url)?;
         let mut connection = dialect::connect(&options).await?;
         dialect::migrate(&mut connection).await?;
-        let place = Place::of(&options).await?;
+        let place = Place::of(&options)?;
         Ok(Self {
             readers: dialect::readers(&options),
             writer: Writer::start(connection, place, options),

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use sqlx::FromRow;
+use time::OffsetDateTime;
 
 use super::{
     SqlStore,
@@ -9,7 +10,7 @@ use super::{
     dialect::Connection,
     writer::{Write, Written},
 };
-use crate::store::{PersonStore, Preferences, RoleSession, StoreError};
+use crate::store::{OpenRole, PersonState, PersonStore, Preferences, RoleSession, StoreError};
 
 /// How many recents are kept.
 const RECENTS: i64 = 12;
@@ -37,33 +38,18 @@ impl PersonStore for SqlStore {
     }
 
     async fn preferences(&self, connector: &str, subject: &str) -> Result<Preferences, StoreError> {
-        let mut reader = self.reader().await?;
-        let favourites = "SELECT role FROM favourite WHERE connector = $1 AND subject = $2
-             ORDER BY place";
-        let favourites = sqlx::query_scalar(favourites)
-            .bind(connector)
-            .bind(subject)
-            .fetch_all(&mut *reader)
-            .await?;
-        let recents = "SELECT role FROM recent_role WHERE connector = $1 AND subject = $2
-             ORDER BY opened_seq DESC LIMIT $3";
-        let recents = sqlx::query_scalar(recents)
-            .bind(connector)
-            .bind(subject)
-            .bind(RECENTS)
-            .fetch_all(&mut *reader)
-            .await?;
-        let settings = "SELECT name, value FROM setting WHERE connector = $1 AND subject = $2";
-        let settings: Vec<(String, String)> = sqlx::query_as(settings)
-            .bind(connector)
-            .bind(subject)
-            .fetch_all(&mut *reader)
-            .await?;
-        Ok(Preferences {
-            favourites,
-            recents,
-            settings: settings.into_iter().collect(),
-        })
+        // No session is open for ever.
+        let state = self.state((connector, subject), i64::MAX).await?;
+        Ok(state.preferences)
+    }
+
+    async fn person_state(
+        &self,
+        connector: &str,
+        subject: &str,
+        at: OffsetDateTime,
+    ) -> Result<PersonState, StoreError> {
+        self.state((connector, subject), milliseconds(at)).await
     }
 
     async fn set_favourite(
@@ -96,6 +82,61 @@ impl PersonStore for SqlStore {
             value: value.to_owned(),
         };
         self.writer.submit(write).await.map(|_| ())
+    }
+}
+
+/// One statement for all of it: every page asks, and each statement costs a walk to SQLite's thread
+/// and back. Columns: kind, name, value, place in its list, number.
+const STATE: &str = "SELECT 'favourite' AS kind, role AS name, NULL AS value, place, 0 AS number
+         FROM favourite WHERE connector = $1 AND subject = $2
+     UNION ALL
+     SELECT 'recent', role, NULL, -opened_seq, 0
+         FROM recent_role WHERE connector = $1 AND subject = $2
+     UNION ALL
+     SELECT 'setting', name, value, 0, 0
+         FROM setting WHERE connector = $1 AND subject = $2
+     UNION ALL
+     SELECT * FROM (
+         SELECT 'open' AS kind, role, delivery, -started_ms, expires_ms FROM role_session
+         WHERE connector = $1 AND subject = $2 AND expires_ms > $3
+         ORDER BY started_ms DESC, id DESC LIMIT 100) AS latest
+     UNION ALL
+     SELECT 'version', '', NULL, 0, version FROM policy_head WHERE id = 1
+     ORDER BY 4";
+
+type StateRow = (String, String, Option<String>, i64, i64);
+
+impl SqlStore {
+    async fn state(
+        &self,
+        (connector, subject): Person<'_>,
+        open_after_ms: i64,
+    ) -> Result<PersonState, StoreError> {
+        let rows: Vec<StateRow> = sqlx::query_as(STATE)
+            .bind(connector)
+            .bind(subject)
+            .bind(open_after_ms)
+            .fetch_all(&mut *self.reader().await?)
+            .await?;
+        let mut state = PersonState::default();
+        let preferences = &mut state.preferences;
+        for (kind, name, value, _, number) in rows {
+            let value = value.unwrap_or_default();
+            match kind.as_str() {
+                "favourite" => preferences.favourites.push(name),
+                "recent" => preferences.recents.push(name),
+                "open" => state.open.push(OpenRole {
+                    role: name,
+                    delivery: value,
+                    ends_at: instant(number)?,
+                }),
+                "version" => state.policy_version = number,
+                _ => {
+                    preferences.settings.insert(name, value);
+                }
+            }
+        }
+        Ok(state)
     }
 }
 

@@ -194,6 +194,13 @@ impl Worker {
         let mut messages = Vec::with_capacity(BATCH);
         let mut is_stopping = false;
         while !is_stopping && waiting.recv_many(&mut messages, BATCH).await > 0 {
+            // What comes at the same moment, such as the rest of a sign-in, shares the commit.
+            tokio::task::yield_now().await;
+            while messages.len() < BATCH
+                && let Ok(message) = waiting.try_recv()
+            {
+                messages.push(message);
+            }
             let mut batch: Vec<Waiting> = Vec::with_capacity(messages.len());
             for message in messages.drain(..) {
                 match message {
@@ -229,7 +236,7 @@ impl Worker {
 
     /// Makes all writes that break no rule, in one transaction.
     async fn write(&mut self, batch: &[Waiting]) -> Result<Vec<Answer>, StoreError> {
-        self.place.check(&self.options).await?;
+        self.place.check(&self.options)?;
         // Taken out, so that a connection that failed is not used again.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,

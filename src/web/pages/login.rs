@@ -129,16 +129,15 @@ pub(in crate::web) async fn sign_in(
     let browser = cookies::find(&headers, cookies::BROWSER, app.settings.is_secure)
         .map_or_else(cookies::random, str::to_owned);
     let who = origin.client(Some(browser_hash(&browser)));
-    match app.broker.sign_in(attempt, &who).await {
-        Ok(identity) => match session::begin(&app, &session, &identity, &origin).await {
-            Ok(()) => signed_in(&app, &next, &browser, &connector),
-            Err(error) => {
-                tracing::error!(error = %error, "a sign-in session could not be kept");
-                frame
-                    .status(StatusCode::SERVICE_UNAVAILABLE)
-                    .into_response()
-            }
-        },
+    let keep = |identity| session::begin(&app, &session, identity, &origin);
+    match app.broker.sign_in(attempt, &who, keep).await {
+        Ok(Ok(())) => signed_in(&app, &next, &browser, &connector),
+        Ok(Err(error)) => {
+            tracing::error!(error = %error, "a sign-in session could not be kept");
+            frame
+                .status(StatusCode::SERVICE_UNAVAILABLE)
+                .into_response()
+        }
         Err(refused) => refuse(&app, frame, &headers, refused, page),
     }
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     access::{Entitlement, Policy, TargetArn},
-    broker::{PastedText, RoleSession, StoreError},
+    broker::{OpenRole, PastedText, StoreError},
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -54,7 +54,7 @@ async fn page(
     let now = app.broker.now();
     let entitlements = state.policy.entitlements(identity, now);
     let open: Vec<OpenRoleSession> = state
-        .open_sessions
+        .open
         .iter()
         .filter(|session| session.delivery == "console")
         .filter_map(|session| open_session(&state.policy, session))
@@ -84,13 +84,13 @@ async fn page(
     Ok(render(&view, frame))
 }
 
-fn open_session(policy: &Policy, session: &RoleSession) -> Option<OpenRoleSession> {
+fn open_session(policy: &Policy, session: &OpenRole) -> Option<OpenRoleSession> {
     let role: TargetArn = session.role.parse().ok()?;
     let account = policy.account(&role.account());
     Some(OpenRoleSession {
         account: account.map_or_else(|| role.account().to_string(), |a| a.name.clone()),
         role,
-        ends_at: session.expires_at,
+        ends_at: session.ends_at,
     })
 }
 

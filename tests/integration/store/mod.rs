@@ -103,6 +103,7 @@ mod sqlite {
         people::favourites_keep_their_order,
         people::recents_are_twelve_and_the_newest_is_first,
         people::role_sessions_are_listed_newest_first,
+        people::one_reading_tells_what_a_person_set_and_what_is_still_open,
         people::settings_are_kept_and_replaced,
         people::people_of_two_connectors_are_apart,
         people::a_store_that_works_answers_the_probe,

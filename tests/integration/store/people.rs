@@ -3,7 +3,7 @@
 use rolegate::{
     audit::Outcome,
     store::{
-        AuditLog as _, PersonStore as _, PolicyStore as _, Preferences, RoleSession,
+        AuditLog as _, OpenRole, PersonStore as _, PolicyStore as _, Preferences, RoleSession,
         StoreHealth as _,
     },
 };
@@ -71,6 +71,28 @@ pub(super) async fn role_sessions_are_listed_newest_first(backend: &impl Backend
     let listed = store.role_sessions("corp", ADA, 10).await.unwrap();
     assert_eq!(listed, [second.clone(), first]);
     assert_eq!(store.role_sessions("corp", ADA, 1).await.unwrap(), [second]);
+}
+
+pub(super) async fn one_reading_tells_what_a_person_set_and_what_is_still_open(
+    backend: &impl Backend,
+) {
+    let store = backend.open().await;
+    store.set_favourite("corp", ADA, "a", true).await.unwrap();
+    let session = open_role(&store, "i-1", "role-1").await;
+    let state = store.person_state("corp", ADA, NOW).await.unwrap();
+    let preferences = store.preferences("corp", ADA).await.unwrap();
+    assert_eq!(state.preferences, preferences);
+    assert_eq!(preferences.recents, ["role-1"]);
+    assert_eq!(state.policy_version, store.policy_version().await.unwrap());
+    let open = OpenRole {
+        role: session.role,
+        delivery: session.delivery,
+        ends_at: session.expires_at,
+    };
+    assert_eq!(state.open, [open]);
+    let end = session.expires_at;
+    let state = store.person_state("corp", ADA, end).await.unwrap();
+    assert_eq!(state.open, []);
 }
 
 pub(super) async fn settings_are_kept_and_replaced(backend: &impl Backend) {

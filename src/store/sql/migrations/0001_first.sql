@@ -149,9 +149,10 @@ CREATE TABLE audit_event (
 CREATE INDEX audit_event_by_time ON audit_event (at_ms);
 CREATE INDEX audit_event_by_subject ON audit_event (subject, seq);
 CREATE INDEX audit_event_by_username ON audit_event (username, seq);
-CREATE INDEX audit_event_by_role ON audit_event (role, seq);
-CREATE INDEX audit_event_by_account ON audit_event (account, seq);
-CREATE INDEX audit_event_by_intent ON audit_event (intent);
+-- Most rows are about no role.
+CREATE INDEX audit_event_by_role ON audit_event (role, seq) WHERE role IS NOT NULL;
+CREATE INDEX audit_event_by_account ON audit_event (account, seq) WHERE account IS NOT NULL;
+CREATE INDEX audit_event_by_intent ON audit_event (intent) WHERE intent IS NOT NULL;
 
 CREATE TABLE audit_head (
     id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),

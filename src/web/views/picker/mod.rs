@@ -283,7 +283,7 @@ fn result_words(roles: usize, accounts: usize) -> String {
 /// Cuts the ordered list where the account changes.
 fn by_account<'e>(entitlements: &'e [Entitlement<'e>]) -> Vec<&'e [Entitlement<'e>]> {
     entitlements
-        .chunk_by(|one, other| one.role.arn.account() == other.role.arn.account())
+        .chunk_by(|one, other| one.role.arn.account_digits() == other.role.arn.account_digits())
         .collect()
 }
 
