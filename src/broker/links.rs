@@ -4,7 +4,7 @@ use url::Url;
 
 use super::Broker;
 use crate::{
-    access::{AccountId, Partition, TargetArn},
+    access::{Partition, TargetArn},
     aws::{partition, paste::Pasted},
 };
 
@@ -21,25 +21,6 @@ pub struct Links {
     pub regions: Vec<String>,
 }
 
-/// What a pasted ARN or console address means.
-#[derive(Debug)]
-pub struct PastedText {
-    /// What it is, in words.
-    pub about: String,
-    /// Whose it is, where it says.
-    pub account: Option<AccountId>,
-    /// The account's alias, where that is all it says.
-    pub alias: Option<String>,
-    /// The partition it belongs to.
-    pub partition: Partition,
-    /// The region it names.
-    pub region: Option<String>,
-    /// Where in the console it leads.
-    pub destination: Option<Url>,
-    /// The role it names.
-    pub role: Option<TargetArn>,
-}
-
 impl Broker {
     /// The addresses of a role; `account` is the name that AWS's page shall show.
     pub fn links(&self, role: &TargetArn, account: Option<&str>) -> Links {
@@ -52,18 +33,12 @@ impl Broker {
         }
     }
 
-    /// What a text means if it is an ARN or a console address; None when it is neither.
-    pub fn read_pasted(&self, text: &str) -> Option<PastedText> {
+    /// What a text means if it is an ARN or a console address, and in a few words; None when it is
+    /// neither.
+    pub fn read_pasted(&self, text: &str) -> Option<(Pasted, String)> {
         let pasted = Pasted::parse(text)?;
-        Some(PastedText {
-            about: about(text, &pasted),
-            account: pasted.account,
-            alias: pasted.alias,
-            partition: pasted.partition,
-            region: pasted.region,
-            destination: pasted.destination,
-            role: pasted.role,
-        })
+        let about = about(text, &pasted);
+        Some((pasted, about))
     }
 
     /// What people call a role's account: its name in the table, else its id.

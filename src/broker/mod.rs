@@ -26,11 +26,11 @@ use crate::{
 };
 
 pub use crate::{
-    aws::{SignInUrl, destination::DestinationError},
+    aws::{SignInUrl, destination::DestinationError, paste::Pasted as PastedText},
     store::{OpenRole, Preferences, RoleSession, SignInSession, StoreError},
 };
 pub use groups::GroupsRefused;
-pub use links::{Links, PastedText};
+pub use links::Links;
 pub use open::{IssuedCredentials, OpenOrder, OpenRefused};
 pub use person::PickerState;
 pub use sign_in::{SignInAttempt, SignInRefused};

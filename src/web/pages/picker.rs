@@ -95,7 +95,7 @@ fn open_session(policy: &Policy, session: &OpenRole) -> Option<OpenRoleSession> 
 }
 
 /// Ranks the person's roles for what was pasted: the very role, then the account's, by name.
-fn pasted(found: PastedText, entitlements: &[Entitlement<'_>]) -> Pasted {
+fn pasted((found, about): (PastedText, String), entitlements: &[Entitlement<'_>]) -> Pasted {
     let fits = |held: &&Entitlement<'_>| match (&found.account, &found.alias) {
         (Some(account), _) => held.role.arn.account() == *account,
         (None, Some(alias)) => held
@@ -110,7 +110,7 @@ fn pasted(found: PastedText, entitlements: &[Entitlement<'_>]) -> Pasted {
         .collect();
     roles.sort_by_key(|arn| found.role.as_ref() != Some(*arn));
     Pasted {
-        about: found.about,
+        about,
         account: found.account,
         destination: found.destination.map(String::from),
         region: found.region,
