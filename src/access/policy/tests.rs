@@ -1,8 +1,15 @@
+//! The decision, row by row and by properties.
+
+use std::collections::{BTreeMap, HashMap};
+
 use proptest::prelude::*;
-use time::{Duration, macros::datetime};
+use time::{Duration, OffsetDateTime, macros::datetime};
 
 use super::*;
-use crate::access::{AuthenticationMethod, ConnectorId, Delivery, Group, GroupKeyForm, Origin};
+use crate::access::{
+    AuthenticationMethod, Clipped, Conditions, ConnectorId, Delivery, Grant, Group, GroupKeyForm,
+    Identity, Limit, Origin, Request, SessionDuration,
+};
 
 const NOW: OffsetDateTime = datetime!(2026-11-24 10:00 UTC);
 const ADMIN: &str = "arn:aws:iam::111122223333:role/team/Admin";

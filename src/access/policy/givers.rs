@@ -1,0 +1,131 @@
+//! Which rows of the table speak about a person.
+
+use super::{Giver, PlacedMapping, PlacedRole, Policy};
+use crate::access::{
+    AccountId, Group, GroupKey, Identity, MappingId, Origin, TargetArn, rule::CompiledRule,
+};
+
+impl PlacedMapping {
+    /// Whether it is about this very group, and not one made again under the same name.
+    pub(super) fn means(&self, group: &Group) -> bool {
+        let Some(id) = &self.group_id else {
+            return true;
+        };
+        group.stable_id.as_ref() == Some(id)
+    }
+}
+
+impl Policy {
+    /// The person's groups whose mappings in the store do not know yet which group they mean, with
+    /// the stable id to note.
+    pub fn unbound_groups(&self, identity: &Identity) -> Vec<(GroupKey, String)> {
+        let is_unbound = |placed: &PlacedMapping| {
+            placed.group_id.is_none() && placed.mapping.origin == Origin::Store
+        };
+        let groups = identity.groups.iter().filter(|group| {
+            self.mappings
+                .get(&group.key)
+                .is_some_and(|rows| rows.iter().any(is_unbound))
+        });
+        groups
+            .filter_map(|group| Some((group.key.clone(), group.stable_id.clone()?)))
+            .collect()
+    }
+
+    /// The mapping that gave `target` to a group of the same name as one of the person's.
+    pub(super) fn of_another_group(
+        &self,
+        identity: &Identity,
+        target: &TargetArn,
+    ) -> Option<MappingId> {
+        let mut rows = identity.groups.iter().flat_map(|group| {
+            let rows = self.mappings.get(&group.key).into_iter().flatten();
+            rows.filter(move |placed| placed.mapping.role == *target && !placed.means(group))
+        });
+        rows.next().map(|placed| placed.mapping.id.clone())
+    }
+
+    /// Calls `found` with every row that names or matches one of the person's groups.
+    pub(super) fn each_giver<'a>(
+        &'a self,
+        identity: &Identity,
+        only: Option<&TargetArn>,
+        mut found: impl FnMut(&'a TargetArn, Giver<'a>),
+    ) {
+        for group in &identity.groups {
+            for placed in self.mappings.get(&group.key).into_iter().flatten() {
+                let PlacedMapping { mapping, .. } = placed;
+                let is_asked = only.is_none_or(|target| *target == mapping.role);
+                if is_asked && placed.means(group) {
+                    found(
+                        &mapping.role,
+                        Giver {
+                            mapping: &mapping.id,
+                            group: mapping.group.clone(),
+                            conditions: &mapping.conditions,
+                            is_rule: false,
+                        },
+                    );
+                }
+            }
+        }
+        for compiled in &self.rules {
+            self.each_rule_giver(compiled, identity, only, &mut found);
+        }
+    }
+
+    fn each_rule_giver<'a>(
+        &'a self,
+        compiled: &'a CompiledRule,
+        identity: &Identity,
+        only: Option<&TargetArn>,
+        found: &mut impl FnMut(&'a TargetArn, Giver<'a>),
+    ) {
+        let CompiledRule { rule, .. } = compiled;
+        for group in &identity.groups {
+            if group.key.connector() != rule.connector.as_str() {
+                continue;
+            }
+            let Some(role) = compiled
+                .role_for(&group.name)
+                .and_then(|arn| self.find_ruled(&arn))
+            else {
+                continue;
+            };
+            let PlacedRole { role: row, .. } = role;
+            let is_protected = row.protected
+                || self
+                    .accounts
+                    .get(row.arn.account_digits())
+                    .is_some_and(|account| account.protected);
+            if (is_protected && !rule.allow_protected) || only.is_some_and(|t| *t != row.arn) {
+                continue;
+            }
+            found(
+                &row.arn,
+                Giver {
+                    mapping: &rule.id,
+                    group: group.key.clone(),
+                    conditions: &rule.conditions,
+                    is_rule: true,
+                },
+            );
+        }
+    }
+
+    /// The role of the table that a rule's filled-in ARN means: by account and name, ignoring case.
+    ///
+    /// A path confines: `role/readonly/{team}` never gives a role outside of `readonly/`, whatever
+    /// a group is called. A bare name finds the role whatever its path.
+    fn find_ruled(&self, arn: &str) -> Option<&PlacedRole> {
+        let mut parts = arn.splitn(6, ':');
+        let partition = parts.nth(1)?;
+        let account: AccountId = parts.nth(2)?.parse().ok()?;
+        let (_, path) = parts.next()?.split_once('/')?;
+        let name = path.rsplit('/').next()?;
+        let found = self.role_named(&account, name)?;
+        let is_meant = found.partition().as_str() == partition
+            && (path == name || found.as_str().eq_ignore_ascii_case(arn));
+        is_meant.then(|| self.roles.get(found)).flatten()
+    }
+}

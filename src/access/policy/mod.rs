@@ -1,0 +1,124 @@
+//! The decision: which roles a person may open now, and under which grant.
+
+mod decision;
+mod givers;
+mod not_entitled;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    Account, AccountId, EffectiveRole, GroupKey, Mapping, MappingId, MappingRule, NameTemplate,
+    Role, RoleDefaults, TargetArn, rule::CompiledRule,
+};
+pub use decision::{Entitlement, Giver};
+pub use not_entitled::NotEntitled;
+
+/// The rows that a [`Policy`] is made of, as one consistent reading of the store.
+#[derive(Debug, Clone, Default)]
+pub struct PolicyTables {
+    /// The number that every edit raises.
+    pub version: i64,
+    /// The accounts.
+    pub accounts: Vec<Account>,
+    /// The roles.
+    pub roles: Vec<Role>,
+    /// The explicit mappings.
+    pub mappings: Vec<Mapping>,
+    /// The pattern rules.
+    pub rules: Vec<MappingRule>,
+    /// The stable id of the group that a mapping means, once somebody of it was seen.
+    pub group_ids: HashMap<MappingId, String>,
+}
+
+/// What the configuration adds to the table.
+#[derive(Debug, Clone)]
+pub struct PolicySettings {
+    /// For roles and accounts that do not say.
+    pub role_defaults: RoleDefaults,
+    /// How people are called in RoleSessionName.
+    pub session_name: NameTemplate,
+    /// How people are called in SourceIdentity, where it is sent at all.
+    pub source_identity: Option<NameTemplate>,
+}
+
+/// An indexed, immutable snapshot of the table.
+///
+/// The cost of one person's entitlements grows with their groups, not with the table.
+#[derive(Debug)]
+pub struct Policy {
+    version: i64,
+    settings: PolicySettings,
+    accounts: HashMap<AccountId, Account>,
+    roles: HashMap<TargetArn, PlacedRole>,
+    mappings: HashMap<GroupKey, Vec<PlacedMapping>>,
+    rules: Vec<CompiledRule>,
+    /// By account and name in lower case; none where several have the name.
+    by_name: HashMap<(AccountId, String), Option<TargetArn>>,
+    problems: Vec<PolicyProblem>,
+}
+
+#[derive(Debug)]
+struct PlacedMapping {
+    mapping: Mapping,
+    group_id: Option<String>,
+}
+
+#[derive(Debug)]
+struct PlacedRole {
+    role: Arc<Role>,
+    effective: EffectiveRole,
+    /// Its place among all roles by account name, then role name; sorting a person's roles by
+    /// names anew for each page is what costs most with thousands of them.
+    place: usize,
+}
+
+/// Something in the table that gives nothing until it is mended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyProblem {
+    /// The row: an ARN or a mapping's id.
+    pub about: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl Policy {
+    /// The version of the table that this is a snapshot of.
+    pub fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// What in the table gives nothing until it is mended.
+    pub fn problems(&self) -> &[PolicyProblem] {
+        &self.problems
+    }
+
+    /// A role of the table, whoever may open it.
+    pub fn role(&self, arn: &TargetArn) -> Option<&Role> {
+        self.roles.get(arn).map(|placed| placed.role.as_ref())
+    }
+
+    /// A role's settings with the gaps filled.
+    pub fn effective(&self, arn: &TargetArn) -> Option<&EffectiveRole> {
+        self.roles.get(arn).map(|placed| &placed.effective)
+    }
+
+    /// An account of the table.
+    pub fn account(&self, id: &AccountId) -> Option<&Account> {
+        self.accounts.get(id)
+    }
+
+    /// The role that an account knows under a name (the last part of its path), ignoring case.
+    pub fn role_named(&self, account: &AccountId, name: &str) -> Option<&TargetArn> {
+        self.by_name
+            .get(&(account.clone(), name.to_lowercase()))?
+            .as_ref()
+    }
+
+    /// How many accounts and roles there are.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.accounts.len(), self.roles.len())
+    }
+}

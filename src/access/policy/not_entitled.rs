@@ -1,0 +1,93 @@
+//! Why a person may not open a role.
+
+use thiserror::Error;
+use time::OffsetDateTime;
+
+use crate::access::{Clipped, GrantMethod, MappingId, Unenforceable};
+
+/// Why a person may not open a role as asked.
+///
+/// `UnknownRole` and `NoMapping` are told apart here and in the audit, never to the person.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotEntitled {
+    /// The table has no such role, or it is disabled.
+    #[error("the role is not in the table")]
+    UnknownRole,
+    /// None of the person's groups gives it.
+    #[error("none of the person's groups gives the role")]
+    NoMapping,
+    /// A mapping names the person's group, but was about another one of that name, which is gone.
+    #[error("mapping {0} is about an earlier group of the same name")]
+    GroupRecreated(MappingId),
+    /// A mapping gave it until it expired.
+    #[error("mapping {mapping} expired at {at}")]
+    Expired {
+        /// The mapping.
+        mapping: MappingId,
+        /// When.
+        at: OffsetDateTime,
+    },
+    /// A mapping gives it for less than the 15 minutes that AWS needs.
+    #[error("mapping {mapping} ends at {at}, in less than 15 minutes")]
+    EndsTooSoon {
+        /// The mapping.
+        mapping: MappingId,
+        /// When.
+        at: OffsetDateTime,
+    },
+    /// A mapping gives it under a condition that this version cannot enforce.
+    #[error("mapping {mapping} asks for {}, which this version cannot enforce", condition.key())]
+    Unenforceable {
+        /// The mapping.
+        mapping: MappingId,
+        /// The condition.
+        condition: Unenforceable,
+    },
+    /// The role's grant method is not there in this version.
+    #[error("the grant method {0} is not available")]
+    MethodUnavailable(GrantMethod),
+    /// A reason must be given.
+    #[error("mapping {0} asks for a reason")]
+    ReasonRequired(MappingId),
+    /// Longer than allowed.
+    #[error("at most {} is allowed", .0.longest)]
+    TooLong(Clipped),
+    /// Read-only was asked for, by person or mapping, and the role narrows sessions by policies
+    /// of its own: session policies are united by AWS, so both together would widen access.
+    #[error("read-only cannot be joined with the role's own session policies")]
+    ReadOnlyUnavailable,
+}
+
+impl NotEntitled {
+    /// A stable code for audit rows and JSON.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownRole => "unknown_role",
+            Self::NoMapping => "no_mapping",
+            Self::GroupRecreated(_) => "group_recreated",
+            Self::Expired { .. } => "mapping_expired",
+            Self::EndsTooSoon { .. } => "mapping_ends_too_soon",
+            Self::Unenforceable { .. } => "condition_unenforceable",
+            Self::MethodUnavailable(_) => "grant_method_unavailable",
+            Self::ReasonRequired(_) => "reason_required",
+            Self::TooLong(_) => "duration_too_long",
+            Self::ReadOnlyUnavailable => "read_only_unavailable",
+        }
+    }
+
+    /// How near this miss is; the nearest is the one worth telling.
+    pub(super) fn nearness(&self) -> u8 {
+        match self {
+            Self::UnknownRole => 0,
+            Self::NoMapping => 1,
+            Self::GroupRecreated(_) => 2,
+            Self::MethodUnavailable(_) => 3,
+            Self::Unenforceable { .. } => 4,
+            Self::Expired { .. } => 5,
+            Self::EndsTooSoon { .. } => 6,
+            Self::ReadOnlyUnavailable => 7,
+            Self::TooLong(_) => 8,
+            Self::ReasonRequired(_) => 9,
+        }
+    }
+}

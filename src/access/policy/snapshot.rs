@@ -1,0 +1,135 @@
+//! Making the snapshot: rows are indexed, and those that cannot be used are named.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{PlacedMapping, PlacedRole, Policy, PolicyProblem, PolicySettings, PolicyTables};
+use crate::access::{Account, EffectiveRole, Mapping, MappingRule, Role};
+
+impl Policy {
+    /// Indexes the table. Broken rows become [`problems`](Self::problems) and give nothing.
+    pub fn new(tables: PolicyTables, settings: PolicySettings) -> Self {
+        let mut policy = Self {
+            version: tables.version,
+            settings,
+            accounts: HashMap::with_capacity(tables.accounts.len()),
+            roles: HashMap::with_capacity(tables.roles.len()),
+            mappings: HashMap::new(),
+            rules: Vec::new(),
+            by_name: HashMap::with_capacity(tables.roles.len()),
+            problems: Vec::new(),
+        };
+        for account in tables.accounts {
+            policy.place_account(account);
+        }
+        for role in tables.roles {
+            policy.place_role(role);
+        }
+        policy.order_roles();
+        let mut group_ids = tables.group_ids;
+        for mapping in tables.mappings {
+            let group_id = group_ids.remove(&mapping.id);
+            policy.place_mapping(mapping, group_id);
+        }
+        for rule in tables.rules {
+            policy.place_rule(&rule);
+        }
+        policy
+    }
+
+    fn place_account(&mut self, mut account: Account) {
+        if let Some(twin) = self.accounts.get(&account.id) {
+            account.protected |= twin.protected;
+        }
+        self.accounts.insert(account.id.clone(), account);
+    }
+
+    fn place_role(&mut self, mut role: Role) {
+        let twin = self.roles.get(&role.arn);
+        if twin.is_some_and(|twin| *twin.role != role) {
+            // Which row narrows more, or was disabled, cannot be left to their order.
+            role.disabled = true;
+            let message = "is there twice and not the same, in the store and in a file: end one";
+            self.problem(role.arn.as_str(), message.to_owned());
+        }
+        let settings = match self.accounts.get(role.arn.account_digits()) {
+            Some(account) => role.own.or(&account.role_defaults),
+            None => role.own.clone(),
+        };
+        let effective = EffectiveRole::from(settings.or(&self.settings.role_defaults));
+        if !effective.grant_method.is_available() {
+            let message = format!(
+                "grant method {} is not in this version",
+                effective.grant_method
+            );
+            self.problem(role.arn.as_str(), message);
+        }
+        let key = (role.arn.account(), role.arn.name().to_lowercase());
+        let other = self.by_name.insert(key.clone(), Some(role.arn.clone()));
+        if let Some(other) = other.filter(|other| other.as_ref() != Some(&role.arn)) {
+            // Neither rules nor links may guess which one is meant.
+            self.by_name.insert(key, None);
+            let other = other.map_or_else(|| "others".to_owned(), |arn| arn.to_string());
+            let message = format!("has the same name in its account as {other}");
+            self.problem(role.arn.as_str(), message);
+        }
+        self.roles.insert(
+            role.arn.clone(),
+            PlacedRole {
+                role: Arc::new(role),
+                effective,
+                place: 0,
+            },
+        );
+    }
+
+    fn order_roles(&mut self) {
+        let accounts = &self.accounts;
+        let mut roles: Vec<&mut PlacedRole> = self.roles.values_mut().collect();
+        roles.sort_by_cached_key(|placed| {
+            let arn = &placed.role.arn;
+            let account = arn.account();
+            let name = accounts.get(&account).map(|account| account.name.as_str());
+            (
+                name.unwrap_or(account.as_str()).to_lowercase(),
+                account,
+                arn.name().to_lowercase(),
+            )
+        });
+        for (place, role) in roles.into_iter().enumerate() {
+            role.place = place;
+        }
+    }
+
+    fn place_mapping(&mut self, mapping: Mapping, group_id: Option<String>) {
+        if !self.roles.contains_key(&mapping.role) {
+            let message = format!("names {}, and there is no such role", mapping.role);
+            self.problem(&mapping.id.0, message);
+        }
+        if let Some(condition) = mapping.conditions.unenforceable() {
+            let message = format!("{} cannot be enforced by this version", condition.key());
+            self.problem(&mapping.id.0, message);
+        }
+        self.mappings
+            .entry(mapping.group.clone())
+            .or_default()
+            .push(PlacedMapping { mapping, group_id });
+    }
+
+    fn place_rule(&mut self, rule: &MappingRule) {
+        if let Some(condition) = rule.conditions.unenforceable() {
+            let message = format!("{} cannot be enforced by this version", condition.key());
+            self.problem(&rule.id.0, message);
+        }
+        match rule.compile() {
+            Ok(compiled) => self.rules.push(compiled),
+            Err(error) => self.problem(&rule.id.0, error.to_string()),
+        }
+    }
+
+    fn problem(&mut self, about: &str, message: String) {
+        self.problems.push(PolicyProblem {
+            about: about.to_owned(),
+            message,
+        });
+    }
+}
