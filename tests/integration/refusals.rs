@@ -343,7 +343,7 @@ async fn sessions_end_when_idle_and_when_too_old() {
     let away = idle.get("/").await;
     assert_eq!(
         (away.status, away.location()),
-        (303, "/login?expired=1"),
+        (303, "/login?next=%2F&expired=1"),
         "twelve hours are over"
     );
 

@@ -324,18 +324,11 @@ pub(in crate::web) fn redirect(parts: &Parts, had_session: bool) -> Response {
 /// 303 to the sign-in page, coming back to `next`.
 pub(in crate::web) fn to_sign_in(next: &str, is_expired: bool) -> Response {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    if next != "/" {
-        query.append_pair("next", next);
-    }
+    query.append_pair("next", next);
     if is_expired {
         query.append_pair("expired", "1");
     }
-    let query = query.finish();
-    see_other(&if query.is_empty() {
-        "/login".to_owned()
-    } else {
-        format!("/login?{query}")
-    })
+    see_other(&format!("/login?{}", query.finish()))
 }
 
 /// `next` as a path of ours; anything else becomes the picker.
