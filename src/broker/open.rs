@@ -163,13 +163,7 @@ impl Broker {
                     error = &error as &dyn std::error::Error,
                     "{}", error.for_operator()
                 );
-                let event = AuditEvent {
-                    outcome: Outcome::Failed,
-                    reason: Some(error.code().to_owned()),
-                    ..details
-                };
-                self.adapters.audit.conclude(&event, None).await?;
-                count(&grant, error.code());
+                self.conclude_failed(&grant, details, error.code()).await?;
                 Err(OpenRefused::SignIn(error))
             }
         }
@@ -220,42 +214,49 @@ impl Broker {
         let announced = self
             .announce(&session.identity, order, delivery, client)
             .await?;
-        match self.adapters.sts.issue(&announced.grant).await {
-            Ok(issued) => match outlived(&announced.grant, &issued) {
-                None => Ok((announced, issued)),
-                Some(reason) => {
-                    let Announced { grant, intent, .. } = announced;
-                    let event = self.outcome(&grant, &intent, Outcome::Failed, client);
-                    let event = AuditEvent {
-                        reason: Some("session_outlives_mapping".to_owned()),
-                        ..outcome_details(event, &issued)
-                    };
-                    self.adapters.audit.conclude(&event, None).await?;
-                    count(&grant, "session_outlives_mapping");
-                    let role = Some(grant.target().clone());
-                    let groups = session.identity.groups.len();
-                    Err(OpenRefused::NotEntitled {
-                        reason,
-                        role,
-                        groups,
-                    })
-                }
-            },
+        let Announced { grant, intent, .. } = &announced;
+        let event = self.outcome(grant, intent, Outcome::Failed, client);
+        let issued = match self.adapters.sts.issue(grant).await {
+            Ok(issued) => issued,
             Err(error) => {
-                let Announced { grant, intent, .. } = announced;
                 tracing::error!(
                     request.id = client.request_id,
                     role.arn = %grant.target(),
                     error = &error as &dyn std::error::Error,
                     "{}", error.for_operator()
                 );
-                let mut event = self.outcome(&grant, &intent, Outcome::Failed, client);
-                event.reason = Some(error.code().to_owned());
-                self.adapters.audit.conclude(&event, None).await?;
-                count(&grant, error.code());
-                Err(OpenRefused::Sts(error))
+                self.conclude_failed(grant, event, error.code()).await?;
+                return Err(OpenRefused::Sts(error));
             }
+        };
+        if let Some(reason) = outlived(grant, &issued) {
+            let event = outcome_details(event, &issued);
+            self.conclude_failed(grant, event, "session_outlives_mapping")
+                .await?;
+            return Err(OpenRefused::NotEntitled {
+                reason,
+                role: Some(grant.target().clone()),
+                groups: session.identity.groups.len(),
+            });
         }
+        Ok((announced, issued))
+    }
+
+    /// Writes and counts the end of a grant that failed; `event` tells what is known of it.
+    async fn conclude_failed(
+        &self,
+        grant: &Grant,
+        event: AuditEvent,
+        code: &'static str,
+    ) -> Result<(), StoreError> {
+        let event = AuditEvent {
+            outcome: Outcome::Failed,
+            reason: Some(code.to_owned()),
+            ..event
+        };
+        self.adapters.audit.conclude(&event, None).await?;
+        count(grant, code);
+        Ok(())
     }
 
     /// Decides on the newest table and writes the intent in a transaction that holds only if the
