@@ -90,7 +90,9 @@ impl Broker {
             self.throttled(&address, &connector)?;
         }
         let located = directory.locate(&username).await;
-        let candidate = self.audited(located, &connector, client).await?;
+        let located = self.audited(located, &connector, client).await;
+        let taken = if may_be_known { &[][..] } else { &[&address] };
+        let candidate = self.unless_outage(located, taken)?;
         let known = self.known_browsers(&connector, &candidate, client).await?;
         let person = throttle_key(&connector, &candidate, client, &known);
         let is_known = matches!(person, Key::PersonIn(..));
@@ -98,8 +100,14 @@ impl Broker {
             self.throttled(&address, &connector)?;
         }
         self.throttled(&person, &connector)?;
+        let taken = if is_known && may_be_known {
+            &[&person][..]
+        } else {
+            &[&address, &person]
+        };
         let verified = directory.verify(candidate, &password).await;
-        let identity = self.audited(verified, &connector, client).await?;
+        let verified = self.audited(verified, &connector, client).await;
+        let identity = self.unless_outage(verified, taken)?;
         let (recorded, bound, remembered, kept) = tokio::join!(
             self.record(&identity, client),
             self.bind_groups(&identity, client),
@@ -109,10 +117,7 @@ impl Broker {
         recorded?;
         bound?;
         remembered?;
-        if !(may_be_known && is_known) {
-            self.throttle.give_back(&address);
-        }
-        self.throttle.give_back(&person);
+        self.give_back(taken);
         if let Some(browser) = browser {
             self.throttle.see(browser);
         }
@@ -134,6 +139,24 @@ impl Broker {
             count(connector, "throttled");
             SignInRefused::Throttled { retry_after }
         })
+    }
+
+    fn give_back(&self, keys: &[&Key]) {
+        for key in keys {
+            self.throttle.give_back(key);
+        }
+    }
+
+    /// Passes the result on; tries that a dead directory did not answer cost nobody a token.
+    fn unless_outage<T>(
+        &self,
+        result: Result<T, SignInRefused>,
+        taken: &[&Key],
+    ) -> Result<T, SignInRefused> {
+        if matches!(result, Err(SignInRefused::DirectoryUnavailable(_))) {
+            self.give_back(taken);
+        }
+        result
     }
 
     /// The hashes of the browsers that signed in as this person, the latest first, with commas.

@@ -168,6 +168,21 @@ async fn a_directory_that_hangs_closes_or_answers_in_part_signs_nobody_in_and_he
 }
 
 #[tokio::test]
+async fn tries_that_a_dead_directory_did_not_answer_make_nobody_wait() {
+    let app = TestApp::start_overriding(&HASTY).await;
+    app.directory
+        .set_fault(Some(directory::Fault::CloseConnections));
+    // One more than an address may fail in a row.
+    for _ in 0..61 {
+        let answer = app.browser().sign_in("linus", "linus-demo").await;
+        assert_eq!(answer.status, 503, "{}", answer.body);
+    }
+    app.directory.set_fault(None);
+    let healed = app.browser().sign_in("linus", "linus-demo").await;
+    assert_eq!(healed.status, 303, "{}", healed.body);
+}
+
+#[tokio::test]
 async fn old_groups_serve_for_an_hour_while_the_directory_is_down_and_are_audited_as_such() {
     let app = TestApp::start_overriding(&HASTY).await;
     let mut browser = app.signed_in("linus").await;
