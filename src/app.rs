@@ -118,6 +118,8 @@ pub fn policy_settings(config: &Config) -> PolicySettings {
                 .and_then(|duration| SessionDuration::try_from(duration).ok()),
             region: defaults.region.clone(),
             source_identity: None,
+            saml_provider_arn: None,
+            console: None,
         },
         session_name: config.aws.session_name.clone(),
         source_identity: config.aws.source_identity.clone(),

@@ -256,6 +256,72 @@ impl From<TargetArn> for String {
     }
 }
 
+/// The ARN of an IAM SAML provider, `arn:…:iam::A:saml-provider/NAME`.
+///
+/// Names have 1–128 of `[\w._-]` (IAM API, CreateSAMLProvider).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SamlProviderArn {
+    text: String,
+    account: AccountId,
+}
+
+impl SamlProviderArn {
+    /// The whole ARN.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The account it belongs to.
+    pub fn account(&self) -> &AccountId {
+        &self.account
+    }
+}
+
+impl fmt::Display for SamlProviderArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for SamlProviderArn {
+    type Err = ArnError;
+
+    fn from_str(text: &str) -> Result<Self, ArnError> {
+        let shape = || ArnError::SamlProvider(text.chars().take(200).collect());
+        let rest = text.strip_prefix("arn:").ok_or_else(shape)?;
+        let (partition, rest) = rest.split_once(":iam::").ok_or_else(shape)?;
+        partition.parse::<Partition>()?;
+        let (account, name) = rest.split_once(":saml-provider/").ok_or_else(shape)?;
+        let account = account.parse()?;
+        let name_is_legal = (1..=128).contains(&name.len())
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        if !name_is_legal {
+            return Err(shape());
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            account,
+        })
+    }
+}
+
+impl TryFrom<String> for SamlProviderArn {
+    type Error = ArnError;
+
+    fn try_from(text: String) -> Result<Self, ArnError> {
+        text.parse()
+    }
+}
+
+impl From<SamlProviderArn> for String {
+    fn from(arn: SamlProviderArn) -> Self {
+        arn.text
+    }
+}
+
 /// Why a text is not an account id, partition or ARN that can be opened.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum ArnError {
@@ -268,6 +334,12 @@ pub enum ArnError {
     /// Not the ARN of a role, user or federated user.
     #[error("`{0}` is not the ARN of a role: it looks like arn:aws:iam::111122223333:role/Name")]
     Shape(String),
+    /// Not the ARN of an IAM SAML provider.
+    #[error(
+        "`{0}` is not the ARN of an IAM SAML provider: it looks like \
+         arn:aws:iam::111122223333:saml-provider/Name"
+    )]
+    SamlProvider(String),
 }
 
 #[cfg(test)]

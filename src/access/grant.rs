@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 use super::{
-    ConnectorId, GrantMethod, MappingId, RoleSessionName, SessionDuration, SourceIdentity,
-    TargetArn,
+    ConnectorId, ConsoleWay, GrantMethod, MappingId, RoleSessionName, SamlProviderArn,
+    SessionDuration, SourceIdentity, TargetArn,
 };
 
 /// How the credentials leave the broker.
@@ -95,6 +95,8 @@ pub struct Grant {
     pub(super) session_tags: BTreeMap<String, String>,
     pub(super) read_only: bool,
     pub(super) reason: Option<String>,
+    pub(super) saml_provider: Option<SamlProviderArn>,
+    pub(super) console: ConsoleWay,
 }
 
 impl Grant {
@@ -196,6 +198,16 @@ impl Grant {
     /// Whether the session is narrowed to reading.
     pub fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    /// The IAM SAML provider that vouches, for `assume-role-with-saml`.
+    pub fn saml_provider(&self) -> Option<&SamlProviderArn> {
+        self.saml_provider.as_ref()
+    }
+
+    /// How the console is reached.
+    pub fn console(&self) -> ConsoleWay {
+        self.console
     }
 
     /// Why, in the person's words.

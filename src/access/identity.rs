@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use time::OffsetDateTime;
 
-use super::{Dn, DnError};
+use super::{Dn, DnError, SamlProviderArn, TargetArn};
 
 /// The id of a configured connector, such as `corp`: `[a-z0-9-]{1,32}`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -199,6 +199,33 @@ pub struct Group {
 pub enum AuthenticationMethod {
     /// A password that the directory accepted.
     Password,
+    /// An assertion of a SAML identity provider.
+    Saml,
+}
+
+/// A role that an identity provider's assertion names itself, with the IAM provider that vouches
+/// for it (the attribute `https://aws.amazon.com/SAML/Attributes/Role`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AssertedRole {
+    /// The role.
+    pub role: TargetArn,
+    /// The IAM SAML provider.
+    pub provider: SamlProviderArn,
+}
+
+/// A provider's session with a person, as logging out needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderSession {
+    /// The NameID.
+    pub name_id: String,
+    /// Its `Format`.
+    pub format: Option<String>,
+    /// Its `NameQualifier`.
+    pub name_qualifier: Option<String>,
+    /// Its `SPNameQualifier`.
+    pub sp_name_qualifier: Option<String>,
+    /// The provider's name for the session.
+    pub session_index: Option<String>,
 }
 
 /// Who signed in.
@@ -224,6 +251,10 @@ pub struct Identity {
     pub authenticated_at: OffsetDateTime,
     /// How the person proved who they are.
     pub method: AuthenticationMethod,
+    /// How in the provider's words, such as a SAML AuthnContextClassRef.
+    pub authentication_context: Option<String>,
+    /// The roles that the provider itself names, where the connector reads them.
+    pub asserted_roles: Vec<AssertedRole>,
 }
 
 impl Identity {

@@ -16,17 +16,18 @@ mod rule;
 mod session_name;
 
 pub use account::Account;
-pub use arn::{AccountId, ArnError, Partition, TargetArn, TargetKind};
+pub use arn::{AccountId, ArnError, Partition, SamlProviderArn, TargetArn, TargetKind};
 pub use dn::{Dn, DnError};
 pub use duration::{DurationError, SessionDuration};
 pub use grant::{Clipped, Delivery, Grant, Limit, Request};
 pub use identity::{
-    AuthenticationMethod, ConnectorId, Group, GroupKey, GroupKeyError, GroupKeyForm, Identity,
+    AssertedRole, AuthenticationMethod, ConnectorId, Group, GroupKey, GroupKeyError, GroupKeyForm,
+    Identity, ProviderSession,
 };
 pub use mapping::{Conditions, Mapping, MappingId, Origin, Unenforceable};
 pub use policy::{
     Entitlement, Giver, NotEntitled, Policy, PolicyProblem, PolicySettings, PolicyTables,
 };
-pub use role::{EffectiveRole, GrantMethod, Role, RoleDefaults};
+pub use role::{ConsoleWay, EffectiveRole, GrantMethod, Role, RoleDefaults};
 pub use rule::{MappingRule, RuleError};
 pub use session_name::{NameTemplate, RoleSessionName, SourceIdentity, TemplateError};

@@ -72,6 +72,31 @@ impl FromStr for GrantMethod {
     }
 }
 
+/// How the console is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConsoleWay {
+    /// By credentials from STS and the federation endpoint.
+    #[default]
+    Federation,
+    /// By the identity provider's own AWS application, which signs the person in to AWS itself.
+    /// Nothing passes through us, so nothing can be limited.
+    IdpInitiated,
+}
+
+impl ConsoleWay {
+    /// Every way.
+    pub const ALL: [Self; 2] = [Self::Federation, Self::IdpInitiated];
+
+    /// The name in configuration and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Federation => "federation",
+            Self::IdpInitiated => "idp-initiated",
+        }
+    }
+}
+
 /// What roles say where they say nothing themselves: for all, or for one account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -88,6 +113,11 @@ pub struct RoleDefaults {
     pub region: Option<String>,
     /// What goes to CloudTrail as SourceIdentity; needs `sts:SetSourceIdentity` in the trust.
     pub source_identity: Option<NameTemplate>,
+    /// The IAM SAML provider, for `assume-role-with-saml`: an ARN, `{account}` in it standing for
+    /// the role's account.
+    pub saml_provider_arn: Option<String>,
+    /// How the console is reached.
+    pub console: Option<ConsoleWay>,
 }
 
 impl RoleDefaults {
@@ -110,6 +140,11 @@ impl RoleDefaults {
                 .source_identity
                 .clone()
                 .or_else(|| other.source_identity.clone()),
+            saml_provider_arn: self
+                .saml_provider_arn
+                .clone()
+                .or_else(|| other.saml_provider_arn.clone()),
+            console: self.console.or(other.console),
         }
     }
 }
@@ -150,6 +185,10 @@ pub struct EffectiveRole {
     pub region: Option<String>,
     /// What goes to CloudTrail as SourceIdentity.
     pub source_identity: Option<NameTemplate>,
+    /// The IAM SAML provider as configured, `{account}` not filled in yet.
+    pub saml_provider_arn: Option<String>,
+    /// How the console is reached.
+    pub console: ConsoleWay,
 }
 
 impl From<RoleDefaults> for EffectiveRole {
@@ -163,6 +202,8 @@ impl From<RoleDefaults> for EffectiveRole {
             max_duration: settings.max_duration.unwrap_or(SessionDuration::HOUR),
             region: settings.region,
             source_identity: settings.source_identity,
+            saml_provider_arn: settings.saml_provider_arn,
+            console: settings.console.unwrap_or_default(),
         }
     }
 }

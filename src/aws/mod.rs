@@ -46,6 +46,17 @@ impl fmt::Debug for SessionCredentials {
     }
 }
 
+/// What vouches for the person at STS beside the grant.
+#[derive(Debug, Default)]
+pub enum Proof {
+    /// The broker's own credentials.
+    #[default]
+    Own,
+    /// The identity provider's whole response as it was posted, base64, for AssumeRoleWithSAML;
+    /// 4–100,000 characters. A bearer secret.
+    SamlResponse(SecretString),
+}
+
 /// What STS issued for one grant.
 #[derive(Debug)]
 pub struct Issued {
@@ -81,8 +92,9 @@ pub struct Caller {
 /// The Security Token Service.
 #[async_trait]
 pub trait Sts: Send + Sync {
-    /// Obtains credentials for one grant, by the grant's method.
-    async fn issue(&self, grant: &Grant) -> Result<Issued, StsError>;
+    /// Obtains credentials for one grant, by the grant's method. `proof` is what AWS wants to see
+    /// beside our own credentials, or instead of them.
+    async fn issue(&self, grant: &Grant, proof: &Proof) -> Result<Issued, StsError>;
 
     /// The longest session that a credential source can give: one hour when it is known to be a
     /// role session itself. None when it is not limited or not known yet.
@@ -111,6 +123,19 @@ pub enum StsError {
     /// A parameter does not fit the role: length, name, policy, tags.
     #[error("AWS found the request invalid ({code}): {message}")]
     Invalid {
+        /// The error code.
+        code: String,
+        /// What AWS said.
+        message: String,
+        /// STS's request id.
+        request_id: Option<String>,
+    },
+    /// AWS takes an assertion for five minutes after it was issued, and those are over.
+    #[error("AWS finds the assertion too old")]
+    AssertionExpired,
+    /// AWS does not accept the assertion: its signature, audience, roles or session name.
+    #[error("AWS refused the assertion ({code}): {message}")]
+    AssertionRefused {
         /// The error code.
         code: String,
         /// What AWS said.
@@ -150,6 +175,8 @@ impl StsError {
         match self {
             Self::AccessDenied { .. } => "aws_access_denied",
             Self::Invalid { .. } => "aws_invalid_request",
+            Self::AssertionExpired => "aws_assertion_expired",
+            Self::AssertionRefused { .. } => "aws_assertion_refused",
             Self::RegionDisabled { .. } => "aws_region_disabled",
             Self::BrokerCredentials { .. } => "aws_broker_credentials",
             Self::Throttled => "aws_throttled",

@@ -21,6 +21,15 @@ impl StsError {
                  role's trust policy has to be looked at."
             ),
             Self::Invalid { code, .. } => self.invalid_for_person(code),
+            Self::AssertionExpired => {
+                "Your sign-in is more than five minutes old, and AWS wants a \
+                                       fresh one for this role. Open the role again and you are \
+                                       sent through your identity provider."
+                    .to_owned()
+            }
+            Self::AssertionRefused { .. } => {
+                format!("AWS does not accept your identity provider's word for this role. {ASK}.")
+            }
             Self::RegionDisabled { region } => format!(
                 "The account of this role has switched off sign-in in {region}. {ASK}: the role \
                  needs another region."
@@ -89,6 +98,15 @@ impl StsError {
                     self.cure(code)
                 )
             }
+            Self::AssertionExpired => "AWS takes an assertion for five minutes after it was \
+                                       issued. Check the clocks of the identity provider and of \
+                                       this machine."
+                .to_owned(),
+            Self::AssertionRefused { code, message, .. } => format!(
+                "AWS refused the assertion ({code}: {message}). Check that the IAM SAML provider \
+                 has the identity provider's current metadata, that the assertion names the role \
+                 with that provider, and that the role's trust lists our ACS in SAML:aud."
+            ),
             Self::RegionDisabled { region } => format!(
                 "STS is switched off in {region} for the role's account. Switch it on there (IAM, \
                  account settings), or give the role or aws.default_region another region; \

@@ -14,7 +14,7 @@ use crate::{
     },
     audit::{Action, AuditEvent, Outcome},
     aws::{
-        ConsoleVisit, Issued, SessionCredentials, SignInUrl, SignInUrlError, StsError,
+        ConsoleVisit, Issued, Proof, SessionCredentials, SignInUrl, SignInUrlError, StsError,
         destination::{Console, Destination, DestinationError},
         partition::partition_of_region,
     },
@@ -216,7 +216,7 @@ impl Broker {
             .await?;
         let Announced { grant, intent, .. } = &announced;
         let event = self.outcome(grant, intent, Outcome::Failed, client);
-        let issued = match self.adapters.sts.issue(grant).await {
+        let issued = match self.adapters.sts.issue(grant, &Proof::Own).await {
             Ok(issued) => issued,
             Err(error) => {
                 tracing::error!(

@@ -92,6 +92,8 @@ impl DefaultArguments {
                 max_duration: self.max_duration,
                 region: self.region,
                 source_identity: self.source_identity,
+                saml_provider_arn: None,
+                console: None,
             }),
         }
     }

@@ -2,17 +2,20 @@
 //!
 //! Never here: roles, AWS, HTML. A connector answers with an
 //! [`Identity`] or a reason, and a failed group look-up is a refusal,
-//! never an empty list. Entry point: [`PasswordConnector`].
+//! never an empty list. Entry points: [`PasswordConnector`], [`RedirectConnector`].
 
 pub mod ldap;
+pub mod saml;
 
 use std::{error::Error, fmt, time::Instant};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 use thiserror::Error;
+use time::OffsetDateTime;
+use url::Url;
 
-use crate::access::{ConnectorId, Identity};
+use crate::access::{ConnectorId, Identity, ProviderSession};
 
 /// The cause of an adapter's failure, for the log.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -22,6 +25,8 @@ pub type Cause = Box<dyn Error + Send + Sync>;
 pub enum Connector {
     /// Name and password, checked by us against a directory.
     Password(Box<dyn PasswordConnector>),
+    /// At a provider of the person's own, to which the browser is sent and from which it returns.
+    Redirect(Box<dyn RedirectConnector>),
 }
 
 impl Connector {
@@ -29,6 +34,7 @@ impl Connector {
     pub fn id(&self) -> &ConnectorId {
         match self {
             Self::Password(connector) => connector.id(),
+            Self::Redirect(connector) => connector.id(),
         }
     }
 
@@ -36,6 +42,7 @@ impl Connector {
     pub fn label(&self) -> &str {
         match self {
             Self::Password(connector) => connector.label(),
+            Self::Redirect(connector) => connector.label(),
         }
     }
 }
@@ -72,6 +79,221 @@ pub trait PasswordConnector: Send + Sync {
 
     /// Connects to every server and says what was found, for `check --live`.
     async fn probe(&self) -> Vec<Finding>;
+}
+
+/// A provider that signs people in on its own pages (SAML 2.0; OpenID Connect has the same shape).
+///
+/// The conversation: [`begin`](Self::begin) says what the browser carries there; what comes back
+/// names its conversation ([`conversation`](Self::conversation)), whose pending sign-in the caller
+/// takes, once; [`finish`](Self::finish) verifies. Everything but a refusal is verified.
+#[async_trait]
+pub trait RedirectConnector: Send + Sync {
+    /// The connector's id.
+    fn id(&self) -> &ConnectorId;
+
+    /// What people see on the sign-in page.
+    fn label(&self) -> &str;
+
+    /// Whether an answer to no request of ours is taken.
+    fn takes_unsolicited(&self) -> bool;
+
+    /// The directory whose groups count instead of the provider's, where one is configured.
+    fn groups_from(&self) -> Option<&ConnectorId>;
+
+    /// Begins a sign-in.
+    async fn begin(&self, wish: &SignInWish) -> Result<Departure, RedirectRefused>;
+
+    /// Which conversation an answer says it belongs to; not verified. None where it names none.
+    fn conversation(&self, answer: &Answer) -> Result<Option<String>, RedirectRefused>;
+
+    /// Verifies an answer. `request_id` is that of the pending sign-in, none where nobody asked.
+    async fn finish(
+        &self,
+        answer: &Answer,
+        request_id: Option<&str>,
+    ) -> Result<Vouched, RedirectRefused>;
+
+    /// The service provider metadata to hand to the provider, stable byte for byte.
+    fn metadata(&self) -> Result<String, RedirectRefused>;
+
+    /// Asks the provider to end its session with the person. None where it has no such endpoint.
+    async fn begin_logout(
+        &self,
+        session: &ProviderSession,
+    ) -> Result<Option<LogoutDeparture>, RedirectRefused>;
+
+    /// Verifies a message about logout.
+    async fn read_logout(&self, message: &LogoutMessage) -> Result<Logout, RedirectRefused>;
+
+    /// Answers the provider's request to log out.
+    async fn answer_logout(
+        &self,
+        request_id: &str,
+        relay_state: Option<&str>,
+        is_done: bool,
+    ) -> Result<Option<Carried>, RedirectRefused>;
+
+    /// Where the provider opens an AWS role itself, with the deep link as its RelayState; none
+    /// where the configuration names no such address.
+    fn aws_application(&self, target: &AwsApplication<'_>) -> Option<Url>;
+
+    /// Fetches what the provider publishes, where it has to be fetched; called at start and then
+    /// every few minutes. What cannot be fetched leaves the last good copy in force.
+    async fn refresh_trust(&self);
+
+    /// Looks at the configuration, the keys and the provider, for `check --live`.
+    async fn probe(&self) -> Vec<Finding>;
+}
+
+/// What a sign-in shall be.
+#[derive(Debug, Clone, Default)]
+pub struct SignInWish {
+    /// Whether the provider shall ask for the credentials again, even from somebody it knows.
+    pub force_authentication: bool,
+}
+
+/// What the browser carries to the provider.
+#[derive(Debug)]
+pub enum Carried {
+    /// By a redirect. The query is for the provider alone and belongs in no log.
+    Redirect(Url),
+    /// By a form that it posts.
+    Form {
+        /// Where to.
+        action: Url,
+        /// Names and values.
+        fields: Vec<(&'static str, String)>,
+    },
+}
+
+/// The beginning of a sign-in.
+#[derive(Debug)]
+pub struct Departure {
+    /// The id of the request; at least 128 random bits.
+    pub request_id: String,
+    /// What has to come back beside the answer; at most 80 bytes.
+    pub relay_state: String,
+    /// What the browser carries.
+    pub carried: Carried,
+}
+
+/// What the browser brought back.
+pub struct Answer {
+    /// The message as posted, base64 for SAML. A bearer secret.
+    pub message: SecretString,
+    /// The RelayState, where there was one.
+    pub relay_state: Option<String>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").finish_non_exhaustive()
+    }
+}
+
+/// A person for whom a provider vouched.
+#[derive(Debug)]
+pub struct Vouched {
+    /// Who. Groups are those that the provider named.
+    pub identity: Identity,
+    /// The id under which the answer is used up.
+    pub answer_id: String,
+    /// Until when a second use would pass for a first one.
+    pub replay_until: OffsetDateTime,
+    /// The provider's session.
+    pub provider_session: ProviderSession,
+    /// When the provider says that its session ends.
+    pub session_ends_at: Option<OffsetDateTime>,
+    /// The answer itself, where AWS takes it too.
+    pub proof: Option<HeldProof>,
+    /// The provider left groups out because they are too many (Entra's overage claim).
+    pub groups_overage: bool,
+}
+
+/// An answer that AWS takes as well.
+#[derive(Debug)]
+pub struct HeldProof {
+    /// The whole response as posted, base64. A bearer secret.
+    pub response: SecretString,
+    /// From when on AWS refuses it: five minutes after it was issued, or its end.
+    pub redeem_by: OffsetDateTime,
+}
+
+/// The beginning of a logout at the provider.
+#[derive(Debug)]
+pub struct LogoutDeparture {
+    /// The id of the request.
+    pub request_id: String,
+    /// What the browser carries.
+    pub carried: Carried,
+}
+
+/// A message about logout, as it came.
+#[derive(Debug)]
+pub enum LogoutMessage {
+    /// The query of a redirect, raw, as the signature covers it (SAML bindings 3.4.4.1).
+    Query(String),
+    /// The fields of a posted form.
+    Form {
+        /// `SAMLRequest`.
+        request: Option<String>,
+        /// `SAMLResponse`.
+        response: Option<String>,
+        /// `RelayState`.
+        relay_state: Option<String>,
+    },
+}
+
+/// What a verified message about logout says.
+#[derive(Debug)]
+pub enum Logout {
+    /// The provider asks us to end sessions.
+    Requested {
+        /// The request's id.
+        request_id: String,
+        /// Whose.
+        name_id: String,
+        /// Which; empty means all of that person.
+        session_indexes: Vec<String>,
+        /// What has to go back.
+        relay_state: Option<String>,
+        /// Until when a second use would pass for a first one.
+        replay_until: OffsetDateTime,
+    },
+    /// The provider answers our request.
+    Answered {
+        /// Our request's id.
+        request_id: Option<String>,
+        /// Whether it ended its session.
+        is_done: bool,
+    },
+}
+
+/// An AWS role that the provider opens itself.
+#[derive(Debug, Clone, Copy)]
+pub struct AwsApplication<'a> {
+    /// The account.
+    pub account: &'a str,
+    /// The role's ARN.
+    pub role_arn: &'a str,
+    /// The role's name.
+    pub role_name: &'a str,
+    /// Where in the console, as RelayState.
+    pub destination: Option<&'a Url>,
+}
+
+/// Why a provider's answer leads nowhere.
+#[derive(Debug, Error)]
+pub enum RedirectRefused {
+    /// The message is not acceptable; the person is told one wording whatever the reason.
+    #[error("the provider's message is not acceptable")]
+    Message(#[from] saml::refusal::Refused),
+    /// What the provider publishes is not known, so nothing can be sent to it or verified.
+    #[error("the provider's metadata is not available")]
+    Unavailable(#[source] Cause),
+    /// The configuration does not fit what the provider publishes.
+    #[error("the provider does not fit the configuration")]
+    Misconfigured(#[source] Cause),
 }
 
 /// What a typed name means.

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use crate::{
     access::{
         Account, AccountId, GroupKey, Identity, Mapping, MappingId, MappingRule, PolicyTables,
-        Role, TargetArn,
+        ProviderSession, Role, TargetArn,
     },
     audit::{Action, Actor, AuditEvent, Outcome},
 };
@@ -117,6 +117,111 @@ pub trait PolicyStore: Send + Sync {
     ) -> Result<Applied, StoreError>;
 }
 
+/// A sign-in that was begun here and is going on at a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingSignIn {
+    /// The id of the request that the provider answers; random.
+    pub id: String,
+    /// The connector.
+    pub connector: String,
+    /// SHA-256, in hexadecimal, of the secret in the cookie of the browser that began it.
+    pub browser_hash: String,
+    /// The RelayState that has to come back.
+    pub relay_state: String,
+    /// Where the person goes afterwards; a path of ours.
+    pub next: String,
+    /// Who has to come back, where somebody was sent to sign in again for a role.
+    pub subject: Option<String>,
+    /// When it was begun.
+    pub created_at: OffsetDateTime,
+    /// From when on an answer comes too late.
+    pub expires_at: OffsetDateTime,
+}
+
+/// What taking a pending sign-in found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It is the caller's now, and nobody else's ever.
+    Pending(Box<PendingSignIn>),
+    /// It was begun in another browser, and stays.
+    OtherBrowser,
+    /// It was begun too long ago, and is gone.
+    Expired,
+    /// There is none: it never was, or it was taken.
+    Unknown,
+}
+
+/// What conversations with redirecting providers leave behind. All of it is shared by replicas.
+#[async_trait]
+pub trait Conversations: Send + Sync {
+    /// Keeps a sign-in that begins.
+    async fn begin_sign_in(&self, pending: &PendingSignIn) -> Result<(), StoreError>;
+
+    /// Takes a pending sign-in, once. None for `browser_hash` stands for a browser without the
+    /// cookie.
+    async fn take_sign_in(
+        &self,
+        connector: &str,
+        id: &str,
+        browser_hash: Option<&str>,
+        now: OffsetDateTime,
+    ) -> Result<Taken, StoreError>;
+
+    /// Uses an answer up; says whether this is its first use. Remembered until `keep_until`.
+    async fn use_answer(
+        &self,
+        connector: &str,
+        answer_id: &str,
+        keep_until: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+
+    /// Keeps a proof, sealed, with a sign-in session; replaces an older one, and goes with the
+    /// session.
+    async fn hold_proof(
+        &self,
+        id_hash: &str,
+        sealed: &str,
+        expires_at: OffsetDateTime,
+    ) -> Result<(), StoreError>;
+
+    /// The sealed proof of a session and its end, unless that is over.
+    async fn held_proof(
+        &self,
+        id_hash: &str,
+        now: OffsetDateTime,
+    ) -> Result<Option<(String, OffsetDateTime)>, StoreError>;
+
+    /// Ends the sign-in sessions that rest on a provider's sessions; none in `session_indexes`
+    /// means all of that NameID. Says whose they were, without doubles of a session.
+    async fn end_provider_sessions(
+        &self,
+        connector: &str,
+        name_id: &str,
+        session_indexes: &[String],
+    ) -> Result<Vec<SignInSession>, StoreError>;
+
+    /// Removes what is past its end; says how many rows.
+    async fn sweep_conversations(&self, now: OffsetDateTime) -> Result<u64, StoreError>;
+}
+
+/// What providers published, as last fetched and found good.
+#[async_trait]
+pub trait ProviderDocuments: Send + Sync {
+    /// Keeps a document of a connector in the place of an older one.
+    async fn keep_document(
+        &self,
+        connector: &str,
+        document: &str,
+        fetched_at: OffsetDateTime,
+    ) -> Result<(), StoreError>;
+
+    /// The last good document and when it was fetched.
+    async fn document(
+        &self,
+        connector: &str,
+    ) -> Result<Option<(String, OffsetDateTime)>, StoreError>;
+}
+
 /// A browser session with the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInSession {
@@ -134,6 +239,8 @@ pub struct SignInSession {
     pub last_seen_at: OffsetDateTime,
     /// When it ends, whatever happens.
     pub expires_at: OffsetDateTime,
+    /// What it rests on at the provider, where there is one.
+    pub provider_session: Option<ProviderSession>,
 }
 
 /// Sign-in sessions; they survive a restart.

@@ -72,6 +72,7 @@ impl SessionStore for Rows {
             created_at,
             last_seen_at: created_at,
             expires_at,
+            provider_session: None,
         };
         self.0.save_session(&session).await.map_err(backend)
     }

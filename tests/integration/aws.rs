@@ -16,7 +16,7 @@ use rolegate::{
         PolicyTables, Request, Role, RoleDefaults, SessionDuration,
     },
     aws::{
-        ConsoleVisit, Issued, SessionCredentials, SignIn, SignInUrlError, Sts, StsError,
+        ConsoleVisit, Issued, Proof, SessionCredentials, SignIn, SignInUrlError, Sts, StsError,
         sign_in::{self, FederationSignIn},
         sts::{self, SdkSts, SettingsError, SourceKind, SourceSettings},
     },
@@ -151,6 +151,8 @@ fn granted(role: Role, request: &Request) -> Grant {
         groups_read_at: now,
         authenticated_at: now,
         method: AuthenticationMethod::Password,
+        authentication_context: None,
+        asserted_roles: Vec::new(),
     };
     let arn = role.arn.clone();
     let tables = PolicyTables {
@@ -301,7 +303,7 @@ async fn everything_that_a_grant_carries_arrives() {
     let stand_in = stand_in();
     let sts = broker(&stand_in).await;
     let issued = sts
-        .issue(&explicit(full_role(), 1_800))
+        .issue(&explicit(full_role(), 1_800), &Proof::Own)
         .await
         .expect("issued");
 
@@ -343,7 +345,7 @@ async fn a_plain_grant_sends_nothing_that_it_has_not() {
     let stand_in = stand_in();
     broker(&stand_in)
         .await
-        .issue(&grant(role(LONG)))
+        .issue(&grant(role(LONG)), &Proof::Own)
         .await
         .expect("issued");
     let [arrived] = <[_; 1]>::try_from(stand_in.issued()).expect("one session");
@@ -361,7 +363,7 @@ async fn the_user_agent_names_the_broker_and_its_version() {
     let stand_in = stand_in();
     let issued = broker(&stand_in)
         .await
-        .issue(&grant(role(LONG)))
+        .issue(&grant(role(LONG)), &Proof::Own)
         .await
         .expect("issued");
     let sign_in = federation(Some(stand_in.url()), PATIENT);
@@ -402,7 +404,10 @@ async fn other_partitions_are_asked_in_their_own_region() {
         let mut role = role(arn);
         role.own.credential_source = Some(source.to_owned());
         assert_eq!(
-            sts.issue(&grant(role)).await.expect("issued").region,
+            sts.issue(&grant(role), &Proof::Own)
+                .await
+                .expect("issued")
+                .region,
             region
         );
     }
@@ -411,7 +416,7 @@ async fn other_partitions_are_asked_in_their_own_region() {
     role.own.credential_source = Some("cn".to_owned());
     let calls = stand_in.sts_calls();
     let error = sts
-        .issue(&grant(role))
+        .issue(&grant(role), &Proof::Own)
         .await
         .expect_err("another partition");
     assert_eq!(error.code(), "aws_invalid_request");
@@ -426,13 +431,16 @@ async fn a_role_that_allows_less_gets_an_hour_unless_a_length_was_asked_for() {
     let mut short = long_role(TARGET);
     short.own.external_id = Some("rolegate-7f3c".to_owned());
 
-    let issued = sts.issue(&grant(short.clone())).await.expect("issued");
+    let issued = sts
+        .issue(&grant(short.clone()), &Proof::Own)
+        .await
+        .expect("issued");
     assert_eq!(issued.duration, SessionDuration::HOUR);
     assert_eq!(stand_in.sts_calls(), 2);
     assert_eq!(sts.ceiling("default"), None);
 
     let error = sts
-        .issue(&explicit(short, 7_200))
+        .issue(&explicit(short, 7_200), &Proof::Own)
         .await
         .expect_err("too long");
     assert_eq!(error.code(), "aws_invalid_request");
@@ -447,14 +455,17 @@ async fn chaining_is_learned_from_a_refusal_and_remembered() {
     assert_eq!(sts.ceiling("default"), None);
 
     let error = sts
-        .issue(&explicit(long_role(LONG), 7_200))
+        .issue(&explicit(long_role(LONG), 7_200), &Proof::Own)
         .await
         .expect_err("longer than an hour");
     assert_eq!(error.code(), "aws_invalid_request");
     assert_eq!(sts.ceiling("default"), Some(SessionDuration::HOUR));
     assert_eq!(stand_in.sts_calls(), 1);
 
-    let issued = sts.issue(&grant(long_role(LONG))).await.expect("issued");
+    let issued = sts
+        .issue(&grant(long_role(LONG)), &Proof::Own)
+        .await
+        .expect("issued");
     assert_eq!(issued.duration, SessionDuration::HOUR);
     assert!(issued.is_chained);
     assert_eq!(stand_in.sts_calls(), 2);
@@ -464,7 +475,10 @@ async fn chaining_is_learned_from_a_refusal_and_remembered() {
 async fn a_first_click_on_role_credentials_is_tried_again_at_an_hour() {
     let stand_in = stand_in();
     let sts = sts_with(stand_in.url().as_str(), role_keys()).await;
-    let issued = sts.issue(&grant(long_role(LONG))).await.expect("issued");
+    let issued = sts
+        .issue(&grant(long_role(LONG)), &Proof::Own)
+        .await
+        .expect("issued");
     assert_eq!(issued.duration, SessionDuration::HOUR);
     assert!(issued.is_chained);
     assert_eq!(stand_in.sts_calls(), 2);
@@ -524,7 +538,10 @@ async fn a_source_can_be_a_role_assumed_with_another_source() {
 
     let mut role = long_role(LONG);
     role.own.credential_source = Some("hub".to_owned());
-    let issued = sts.issue(&grant(role.clone())).await.expect("issued");
+    let issued = sts
+        .issue(&grant(role.clone()), &Proof::Own)
+        .await
+        .expect("issued");
     assert!(issued.is_chained);
     assert_eq!(issued.duration, SessionDuration::HOUR);
     let chain = stand_in.issued();
@@ -534,7 +551,7 @@ async fn a_source_can_be_a_role_assumed_with_another_source() {
         chain[1].caller_arn,
         "arn:aws:sts::444455556666:assumed-role/rolegate/rolegate"
     );
-    sts.issue(&grant(role)).await.expect("issued");
+    sts.issue(&grant(role), &Proof::Own).await.expect("issued");
     assert_eq!(stand_in.issued().len(), 3, "the hub's credentials are kept");
 }
 
@@ -595,7 +612,7 @@ async fn missing_credentials_are_the_brokers_problem() {
     let profile = SourceKind::Profile("rolegate-has-no-such-profile".to_owned());
     let sts = sts_with(stand_in.url().as_str(), profile).await;
     let error = sts
-        .issue(&grant(role(LONG)))
+        .issue(&grant(role(LONG)), &Proof::Own)
         .await
         .expect_err("no credentials");
     assert!(
@@ -611,7 +628,7 @@ async fn refusals_of_the_stand_in_keep_their_meaning() {
     let sts = broker(&stand_in).await;
 
     let error = sts
-        .issue(&grant(role(TARGET)))
+        .issue(&grant(role(TARGET)), &Proof::Own)
         .await
         .expect_err("no external id");
     let StsError::AccessDenied {
@@ -627,7 +644,7 @@ async fn refusals_of_the_stand_in_keep_their_meaning() {
     let mut elsewhere = role(LONG);
     elsewhere.own.region = Some("ap-east-1".to_owned());
     let error = sts
-        .issue(&grant(elsewhere))
+        .issue(&grant(elsewhere), &Proof::Own)
         .await
         .expect_err("switched off");
     assert!(matches!(&error, StsError::RegionDisabled { region } if region == "ap-east-1"));
@@ -636,12 +653,18 @@ async fn refusals_of_the_stand_in_keep_their_meaning() {
     tagged.session_tags = (0..40)
         .map(|number| (format!("key-{number}"), "x".repeat(200)))
         .collect();
-    let error = sts.issue(&grant(tagged)).await.expect_err("too many tags");
+    let error = sts
+        .issue(&grant(tagged), &Proof::Own)
+        .await
+        .expect_err("too many tags");
     assert!(matches!(&error, StsError::Invalid { code, .. } if code == "PackedPolicyTooLarge"));
 
     let mut broken = role(LONG);
     broken.session_policy = Some("{".to_owned());
-    let error = sts.issue(&grant(broken)).await.expect_err("not a policy");
+    let error = sts
+        .issue(&grant(broken), &Proof::Own)
+        .await
+        .expect_err("not a policy");
     assert!(matches!(&error, StsError::Invalid { code, .. } if code == "MalformedPolicyDocument"));
 
     for (id, secret, expected) in [
@@ -653,7 +676,10 @@ async fn refusals_of_the_stand_in_keep_their_meaning() {
         ),
     ] {
         let sts = sts_with(stand_in.url().as_str(), keys(id, secret, None)).await;
-        let error = sts.issue(&grant(role(LONG))).await.expect_err(expected);
+        let error = sts
+            .issue(&grant(role(LONG)), &Proof::Own)
+            .await
+            .expect_err(expected);
         assert!(
             matches!(&error, StsError::BrokerCredentials { code, .. } if code == expected),
             "{error:?}"
@@ -681,7 +707,10 @@ async fn every_error_code_keeps_its_meaning_through_the_sdk() {
     ] {
         let (url, _requests) = answering(status, &error_document(code, "because")).await;
         let sts = sts_with(url.as_str(), broker_keys()).await;
-        let error = sts.issue(&grant(role(LONG))).await.expect_err(code);
+        let error = sts
+            .issue(&grant(role(LONG)), &Proof::Own)
+            .await
+            .expect_err(code);
         assert_eq!(error.code(), meaning, "{code}");
         match &error {
             StsError::AccessDenied { request_id, .. } | StsError::Invalid { request_id, .. } => {
@@ -704,13 +733,18 @@ async fn throttling_and_server_errors_are_tried_again_within_the_limit() {
     for fault in [StsFault::Throttle(2), StsFault::InternalError(2)] {
         let before = stand_in.sts_calls();
         stand_in.set_fault(Fault::Sts(fault));
-        sts.issue(&grant(role(LONG))).await.expect("the third time");
+        sts.issue(&grant(role(LONG)), &Proof::Own)
+            .await
+            .expect("the third time");
         assert_eq!(stand_in.sts_calls() - before, 3, "{fault:?}");
     }
     stand_in.set_fault(Fault::Sts(StsFault::Throttle(3)));
-    let error = sts.issue(&grant(role(LONG))).await.expect_err("throttled");
+    let error = sts
+        .issue(&grant(role(LONG)), &Proof::Own)
+        .await
+        .expect_err("throttled");
     assert_eq!(error.code(), "aws_throttled");
-    sts.issue(&grant(role(LONG)))
+    sts.issue(&grant(role(LONG)), &Proof::Own)
         .await
         .expect("healed by itself");
 }
@@ -724,7 +758,7 @@ async fn silence_and_nonsense_are_unavailability_and_end() {
     let impatient = SdkSts::new(impatient).await.expect("settings");
     stand_in.set_fault(Fault::Sts(StsFault::Hang));
     let error = impatient
-        .issue(&grant(role(LONG)))
+        .issue(&grant(role(LONG)), &Proof::Own)
         .await
         .expect_err("hangs");
     assert_eq!(error.code(), "aws_unavailable", "{error:?}");
@@ -732,11 +766,14 @@ async fn silence_and_nonsense_are_unavailability_and_end() {
     let sts = broker(&stand_in).await;
     for fault in [StsFault::Down, StsFault::Garbage] {
         stand_in.set_fault(Fault::Sts(fault));
-        let error = sts.issue(&grant(role(LONG))).await.expect_err("broken");
+        let error = sts
+            .issue(&grant(role(LONG)), &Proof::Own)
+            .await
+            .expect_err("broken");
         assert_eq!(error.code(), "aws_unavailable", "{fault:?}: {error:?}");
     }
     stand_in.clear_faults();
-    sts.issue(&grant(role(LONG)))
+    sts.issue(&grant(role(LONG)), &Proof::Own)
         .await
         .expect("healed by itself");
 }
@@ -748,11 +785,14 @@ async fn a_refused_connection_is_unavailability_and_heals() {
     let proxy = TcpProxy::to(address.parse().expect("an address"));
     let sts = sts_with(&format!("http://{}", proxy.address()), broker_keys()).await;
     proxy.refuse();
-    let error = sts.issue(&grant(role(LONG))).await.expect_err("refused");
+    let error = sts
+        .issue(&grant(role(LONG)), &Proof::Own)
+        .await
+        .expect_err("refused");
     assert_eq!(error.code(), "aws_unavailable");
     proxy.heal();
     // The host in the signature is the proxy's, and STS does not know its own name.
-    sts.issue(&grant(role(LONG)))
+    sts.issue(&grant(role(LONG)), &Proof::Own)
         .await
         .expect("healed by itself");
 }
@@ -768,7 +808,10 @@ async fn half_an_answer_is_none_and_its_secrets_stay_in_it() {
     for body in [body.as_str(), empty] {
         let (url, _requests) = answering(200, body).await;
         let sts = sts_with(url.as_str(), broker_keys()).await;
-        let error = sts.issue(&grant(role(LONG))).await.expect_err("no answer");
+        let error = sts
+            .issue(&grant(role(LONG)), &Proof::Own)
+            .await
+            .expect_err("no answer");
         assert_eq!(error.code(), "aws_unavailable", "{error:?}");
         assert!(!shown(&error).contains(planted), "{}", shown(&error));
     }
@@ -795,7 +838,7 @@ async fn moto_with_signatures_accepts_and_refuses_as_aws_does() {
     let caller = sts.caller("default").await.expect("the key is known");
     assert_eq!(caller.account, moto::ACCOUNT_ID);
     let issued = sts
-        .issue(&grant(role(moto::ROLE_ARN)))
+        .issue(&grant(role(moto::ROLE_ARN)), &Proof::Own)
         .await
         .expect("trusted");
     assert!(issued.credentials.access_key_id.starts_with("ASIA"));
@@ -803,18 +846,18 @@ async fn moto_with_signatures_accepts_and_refuses_as_aws_does() {
     let mut guarded = role(moto::GUARDED_ROLE_ARN);
     guarded.own.external_id = Some("another".to_owned());
     let refused = sts
-        .issue(&grant(guarded.clone()))
+        .issue(&grant(guarded.clone()), &Proof::Own)
         .await
         .expect_err("another external id");
     assert_eq!(refused.code(), "aws_access_denied", "{refused:?}");
     guarded.own.external_id = Some(moto::EXTERNAL_ID.to_owned());
-    sts.issue(&grant(guarded))
+    sts.issue(&grant(guarded), &Proof::Own)
         .await
         .expect("trusted with the external id");
 
     let powerless = sts_with(&moto.url(), key(moto.powerless_keys())).await;
     let refused = powerless
-        .issue(&grant(role(moto::ROLE_ARN)))
+        .issue(&grant(role(moto::ROLE_ARN)), &Proof::Own)
         .await
         .expect_err("no policy");
     assert_eq!(refused.code(), "aws_access_denied", "{refused:?}");
@@ -858,7 +901,9 @@ fn planted() -> SessionCredentials {
 
 async fn issued(stand_in: &StandIn, kind: SourceKind) -> Issued {
     let sts = sts_with(stand_in.url().as_str(), kind).await;
-    sts.issue(&grant(role(LONG))).await.expect("issued")
+    sts.issue(&grant(role(LONG)), &Proof::Own)
+        .await
+        .expect("issued")
 }
 
 /// The query of a login URL by name.

@@ -256,6 +256,8 @@ fn settings() -> impl Strategy<Value = RoleDefaults> {
                 max_duration: duration.map(|seconds| SessionDuration::try_from(seconds).unwrap()),
                 region: rest.then(|| "eu-west-1".to_owned()),
                 source_identity: rest.then(|| "{connector}-{username}".parse().unwrap()),
+                saml_provider_arn: None,
+                console: None,
             },
         )
 }

@@ -195,6 +195,8 @@ impl Policy {
             session_tags: BTreeMap::clone(&role.session_tags),
             read_only,
             reason: request.reason.clone(),
+            saml_provider: None,
+            console: effective.console,
         }
     }
 }

@@ -43,6 +43,8 @@ fn person(groups: &[&str]) -> Identity {
         groups_read_at: NOW,
         authenticated_at: NOW,
         method: AuthenticationMethod::Password,
+        authentication_context: None,
+        asserted_roles: Vec::new(),
     }
 }
 

@@ -206,7 +206,7 @@ impl SdkSts {
 
 #[async_trait]
 impl Sts for SdkSts {
-    async fn issue(&self, grant: &Grant) -> Result<Issued, StsError> {
+    async fn issue(&self, grant: &Grant, _: &crate::aws::Proof) -> Result<Issued, StsError> {
         if grant.method() != GrantMethod::AssumeRole || grant.target().kind() != TargetKind::Role {
             return Err(StsError::Invalid {
                 code: "grant_method".to_owned(),

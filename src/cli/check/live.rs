@@ -51,9 +51,12 @@ async fn directories(installation: &Installation, lines: &mut Lines) {
         Err(error) => return lines.error("connectors", with_causes(&error)),
     };
     for connector in connectors {
-        let Connector::Password(directory) = &connector;
         let what = format!("asking {}", connector.id());
-        for finding in while_waiting(&what, directory.probe()).await {
+        let findings = match &connector {
+            Connector::Password(directory) => directory.probe(),
+            Connector::Redirect(provider) => provider.probe(),
+        };
+        for finding in while_waiting(&what, findings).await {
             let about = format!("{} {}", connector.id(), finding.about);
             if finding.is_error {
                 lines.error(about, finding.message);

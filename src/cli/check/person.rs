@@ -78,7 +78,10 @@ async fn look_up(
         .iter()
         .filter(|connector| only.is_none_or(|only| connector.id().as_str() == only));
     for connector in chosen {
-        let Connector::Password(directory) = connector;
+        let Connector::Password(directory) = connector else {
+            // Only the provider itself can say who a person is.
+            continue;
+        };
         let what = format!("asking {}", connector.id());
         match while_waiting(&what, directory.look_up(username)).await {
             Ok(found) => people.extend(found),

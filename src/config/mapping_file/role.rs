@@ -32,6 +32,8 @@ pub(super) fn settings(section: &mut Section<'_>) -> RoleDefaults {
         max_duration: session_duration(section),
         region: section.parsed("region", region),
         source_identity: section.parsed("source_identity", str::parse::<NameTemplate>),
+        saml_provider_arn: None,
+        console: None,
     }
 }
 

@@ -232,6 +232,8 @@ impl LdapConnector {
             groups_read_at: now,
             authenticated_at: now,
             method: AuthenticationMethod::Password,
+            authentication_context: None,
+            asserted_roles: Vec::new(),
         }
     }
 

@@ -249,12 +249,15 @@ impl SessionRow {
                 groups_read_at: instant(self.groups_read_ms)?,
                 authenticated_at: instant(self.authenticated_ms)?,
                 method: from_json::<AuthenticationMethod>(&self.method)?,
+                authentication_context: None,
+                asserted_roles: Vec::new(),
             },
             client_address: self.client_address,
             user_agent: self.user_agent,
             created_at: instant(self.created_ms)?,
             last_seen_at: instant(self.last_seen_ms)?,
             expires_at: instant(self.expires_ms)?,
+            provider_session: None,
         })
     }
 }

@@ -93,6 +93,8 @@ fn identity() -> Identity {
         groups_read_at: NOW,
         authenticated_at: NOW,
         method: AuthenticationMethod::Password,
+        authentication_context: None,
+        asserted_roles: Vec::new(),
     }
 }
 

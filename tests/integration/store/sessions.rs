@@ -34,12 +34,15 @@ fn session(letter: char) -> SignInSession {
             groups_read_at: NOW,
             authenticated_at: NOW - Duration::minutes(1),
             method: AuthenticationMethod::Password,
+            authentication_context: None,
+            asserted_roles: Vec::new(),
         },
         client_address: "192.0.2.7".to_owned(),
         user_agent: "Browser/1".to_owned(),
         created_at: NOW,
         last_seen_at: NOW,
         expires_at: NOW + Duration::hours(12),
+        provider_session: None,
     }
 }
 
