@@ -8,6 +8,7 @@
 
 mod audit;
 mod column;
+mod conversation;
 mod dialect;
 mod person;
 mod policy;

@@ -21,9 +21,7 @@ const LONGEST_USER_AGENT: usize = 200;
 #[async_trait]
 impl SignInSessions for SqlStore {
     async fn save_session(&self, session: &SignInSession) -> Result<(), StoreError> {
-        let is_hash = session.id_hash.len() == 64
-            && (session.id_hash.bytes()).all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if !is_hash {
+        if !is_hash(&session.id_hash) {
             // Whatever came instead may be the secret itself: it is neither stored nor told.
             let message = "a sign-in session is stored under the SHA-256 of its id".to_owned();
             return Err(StoreError::Conflict(message));
@@ -95,14 +93,25 @@ impl SignInSessions for SqlStore {
     }
 }
 
+/// Whether a text is a SHA-256 in lower-case hexadecimal.
+pub(super) fn is_hash(text: &str) -> bool {
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
 pub(super) async fn save(
     connection: &mut Connection,
     session: &SignInSession,
 ) -> Result<Written, StoreError> {
     let sql = "INSERT INTO sign_in_session (id_hash, connector, subject, username, display_name,
              email, entry_dn, group_list, groups_read_ms, authenticated_ms, method,
-             client_address, user_agent, created_ms, last_seen_ms, expires_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+             client_address, user_agent, created_ms, last_seen_ms, expires_ms,
+             authentication_context, asserted_roles, provider_session, provider_name_id,
+             provider_session_index)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+             $19, $20, $21)
          ON CONFLICT (id_hash) DO UPDATE SET connector = excluded.connector,
              subject = excluded.subject, username = excluded.username,
              display_name = excluded.display_name, email = excluded.email,
@@ -111,8 +120,14 @@ pub(super) async fn save(
              authenticated_ms = excluded.authenticated_ms, method = excluded.method,
              client_address = excluded.client_address, user_agent = excluded.user_agent,
              created_ms = excluded.created_ms, last_seen_ms = excluded.last_seen_ms,
-             expires_ms = excluded.expires_ms";
+             expires_ms = excluded.expires_ms,
+             authentication_context = excluded.authentication_context,
+             asserted_roles = excluded.asserted_roles,
+             provider_session = excluded.provider_session,
+             provider_name_id = excluded.provider_name_id,
+             provider_session_index = excluded.provider_session_index";
     let identity = &session.identity;
+    let provider = session.provider_session.as_ref();
     let user_agent: String = session
         .user_agent
         .chars()
@@ -135,6 +150,11 @@ pub(super) async fn save(
         .bind(milliseconds(session.created_at))
         .bind(milliseconds(session.last_seen_at))
         .bind(milliseconds(session.expires_at))
+        .bind(&identity.authentication_context)
+        .bind(json(&identity.asserted_roles)?)
+        .bind(provider.map(json).transpose()?)
+        .bind(provider.map(|provider| provider.name_id.as_str()))
+        .bind(provider.and_then(|provider| provider.session_index.as_deref()))
         .execute(connection)
         .await?;
     Ok(Written::rows(done.rows_affected()))
@@ -214,7 +234,7 @@ pub(super) async fn sweep(
 }
 
 #[derive(FromRow)]
-struct SessionRow {
+pub(super) struct SessionRow {
     id_hash: String,
     connector: String,
     subject: String,
@@ -231,10 +251,13 @@ struct SessionRow {
     created_ms: i64,
     last_seen_ms: i64,
     expires_ms: i64,
+    authentication_context: Option<String>,
+    asserted_roles: String,
+    provider_session: Option<String>,
 }
 
 impl SessionRow {
-    fn session(self) -> Result<SignInSession, StoreError> {
+    pub(super) fn session(self) -> Result<SignInSession, StoreError> {
         Ok(SignInSession {
             id_hash: self.id_hash,
             identity: Identity {
@@ -249,15 +272,17 @@ impl SessionRow {
                 groups_read_at: instant(self.groups_read_ms)?,
                 authenticated_at: instant(self.authenticated_ms)?,
                 method: from_json::<AuthenticationMethod>(&self.method)?,
-                authentication_context: None,
-                asserted_roles: Vec::new(),
+                authentication_context: self.authentication_context,
+                asserted_roles: from_json(&self.asserted_roles)?,
             },
             client_address: self.client_address,
             user_agent: self.user_agent,
             created_at: instant(self.created_ms)?,
             last_seen_at: instant(self.last_seen_ms)?,
             expires_at: instant(self.expires_ms)?,
-            provider_session: None,
+            provider_session: (self.provider_session.as_deref())
+                .map(from_json)
+                .transpose()?,
         })
     }
 }

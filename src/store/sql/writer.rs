@@ -17,6 +17,7 @@ use tokio::{
 
 use super::{
     audit::{self, Entry},
+    conversation,
     dialect::{self, Connection, Options, Place},
     person, policy, session,
 };
@@ -69,6 +70,7 @@ pub(super) enum Write {
         now: OffsetDateTime,
         idle_since: OffsetDateTime,
     },
+    Conversation(conversation::Step),
     SetFavourite {
         connector: String,
         subject: String,
@@ -87,9 +89,10 @@ pub(super) enum Write {
 impl Write {
     fn deadline(&self) -> Duration {
         match self {
-            Self::Apply { .. } | Self::CloseOrphans(_) | Self::SweepSessions { .. } => {
-                LONG_DEADLINE
-            }
+            Self::Apply { .. }
+            | Self::CloseOrphans(_)
+            | Self::SweepSessions { .. }
+            | Self::Conversation(conversation::Step::Sweep(_)) => LONG_DEADLINE,
             _ => DEADLINE,
         }
     }
@@ -102,21 +105,38 @@ impl Write {
 }
 
 /// What a write did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Written {
     /// The audit row's place, or the version of the tables.
     pub(super) number: i64,
     /// How many rows changed.
     pub(super) rows: u64,
+    /// The sign-in sessions that ended, where the caller wants to know whose they were.
+    pub(super) sessions: Vec<SignInSession>,
 }
 
 impl Written {
     pub(super) fn at(number: i64) -> Self {
-        Self { number, rows: 1 }
+        Self {
+            number,
+            rows: 1,
+            ..Self::default()
+        }
     }
 
     pub(super) fn rows(rows: u64) -> Self {
-        Self { number: 0, rows }
+        Self {
+            rows,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn sessions(sessions: Vec<SignInSession>) -> Self {
+        Self {
+            rows: sessions.len() as u64,
+            sessions,
+            ..Self::default()
+        }
     }
 }
 
@@ -311,6 +331,7 @@ async fn perform(connection: &mut Connection, write: &Write) -> Answer {
         Write::SweepSessions { now, idle_since } => {
             session::sweep(connection, *now, *idle_since).await
         }
+        Write::Conversation(step) => conversation::perform(connection, step).await,
         Write::SetFavourite {
             connector,
             subject,

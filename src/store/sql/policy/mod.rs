@@ -87,6 +87,7 @@ pub(in crate::store::sql) async fn apply(
     Ok(Written {
         number: sqlx::query_scalar(sql).fetch_one(connection).await?,
         rows: edits,
+        ..Written::default()
     })
 }
 
