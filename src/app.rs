@@ -316,6 +316,7 @@ impl Application {
             sign_in: Arc::new(sign_in),
             policy: store.clone(),
             sessions: store.clone(),
+            conversations: store.clone(),
             people: store.clone(),
             audit: store.clone(),
             health: store,

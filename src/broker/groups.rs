@@ -5,9 +5,9 @@ use time::OffsetDateTime;
 
 use super::{Broker, Client, sign_in::person};
 use crate::{
-    access::Identity,
+    access::{ConnectorId, Identity},
     audit::{Action, Actor, AuditEvent, Outcome},
-    identity::{Connector, RefreshError},
+    identity::{Connector, RefreshError, SignInError},
     store::{Change, EditContext, SignInSession, StoreError},
 };
 
@@ -49,12 +49,16 @@ impl Broker {
         session: &mut SignInSession,
         client: &Client,
     ) -> Result<bool, GroupsRefused> {
-        let Some(Connector::Password(directory)) = self.connector(&session.identity.connector)
-        else {
+        let read = match self.connector(&session.identity.connector) {
+            Some(Connector::Password(directory)) => directory.refresh(&session.identity).await,
+            Some(Connector::Redirect(provider)) => match provider.groups_from() {
+                Some(directory) => self.groups_elsewhere(directory, &session.identity).await,
+                None => Err(RefreshError::NotSupported),
+            },
             // The connector was taken out of the configuration: nobody vouches any more.
-            return Err(self.end_access(session, client).await);
+            None => Err(RefreshError::Gone),
         };
-        match directory.refresh(&session.identity).await {
+        match read {
             Ok(identity) => {
                 let sessions = &self.adapters.sessions;
                 if !sessions.renew_session(&session.id_hash, &identity).await? {
@@ -68,6 +72,31 @@ impl Broker {
             Err(RefreshError::Gone) => Err(self.end_access(session, client).await),
             Err(error) => self.serve_old_groups(session, client, error).await,
         }
+    }
+
+    /// The person with the groups that the directory of that id knows of somebody with their user
+    /// name; a provider vouched for the person and not for these.
+    pub(super) async fn groups_elsewhere(
+        &self,
+        directory: &ConnectorId,
+        identity: &Identity,
+    ) -> Result<Identity, RefreshError> {
+        let Some(Connector::Password(directory)) = self.connector(directory) else {
+            return Err(RefreshError::NotSupported);
+        };
+        let found = match directory.look_up(&identity.username).await {
+            Ok(Some(found)) => found,
+            // Not just one entry is nobody.
+            Ok(None) | Err(SignInError::Refused { .. }) => return Err(RefreshError::Gone),
+            Err(error) => return Err(RefreshError::Unavailable(Box::new(error))),
+        };
+        // Looking somebody up finds disabled accounts too; reading them again does not.
+        let found = directory.refresh(&found).await?;
+        Ok(Identity {
+            groups: found.groups,
+            groups_read_at: found.groups_read_at,
+            ..identity.clone()
+        })
     }
 
     /// Notes which groups the mappings mean that nobody of theirs has used before.

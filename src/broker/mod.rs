@@ -6,9 +6,12 @@
 
 mod groups;
 mod links;
+mod logout;
 mod open;
 mod person;
 mod policy_cache;
+mod proof;
+mod redirect;
 mod sign_in;
 mod throttle;
 
@@ -21,18 +24,24 @@ use crate::{
     audit::{Action, Actor, AuditEvent, Outcome},
     aws::{SignIn, Sts},
     clock::Clock,
-    identity::Connector,
-    store::{AuditLog, PersonStore, PolicyStore, SignInSessions, StoreHealth},
+    store::{AuditLog, Conversations, PersonStore, PolicyStore, SignInSessions, StoreHealth},
 };
 
 pub use crate::{
     aws::{SignInUrl, destination::DestinationError, paste::Pasted as PastedText},
+    identity::{
+        Answer, Carried, Connector, Departure, HeldProof, LogoutMessage, RedirectConnector,
+        saml::refusal::Reason,
+    },
     store::{OpenRole, Preferences, RoleSession, SignInSession, StoreError},
 };
 pub use groups::GroupsRefused;
 pub use links::Links;
-pub use open::{IssuedCredentials, OpenOrder, OpenRefused};
+pub use logout::ProviderLogout;
+pub use open::{IssuedCredentials, OpenOrder, OpenRefused, Opened};
 pub use person::PickerState;
+pub use proof::SessionSecret;
+pub use redirect::{Finished, Kept, RedirectArrival, RedirectSignInRefused, RedirectWish};
 pub use sign_in::{SignInAttempt, SignInRefused};
 
 use policy_cache::PolicyCache;
@@ -76,6 +85,8 @@ pub struct Adapters {
     pub policy: Arc<dyn PolicyStore>,
     /// Sign-in sessions.
     pub sessions: Arc<dyn SignInSessions>,
+    /// What is going on between people and their providers.
+    pub conversations: Arc<dyn Conversations>,
     /// What belongs to one person.
     pub people: Arc<dyn PersonStore>,
     /// The audit log.

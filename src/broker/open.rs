@@ -6,11 +6,11 @@ use thiserror::Error;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 
-use super::{Broker, Client, groups::GroupsRefused, sign_in::person};
+use super::{Broker, Client, SessionSecret, groups::GroupsRefused, sign_in::person};
 use crate::{
     access::{
-        AccountId, Delivery, DurationError, Grant, Identity, NotEntitled, Policy, Request,
-        SessionDuration, TargetArn,
+        AccountId, ConsoleWay, Delivery, DurationError, Grant, GrantMethod, Identity, NotEntitled,
+        Policy, Request, SessionDuration, TargetArn,
     },
     audit::{Action, AuditEvent, Outcome},
     aws::{
@@ -18,6 +18,7 @@ use crate::{
         destination::{Console, Destination, DestinationError},
         partition::partition_of_region,
     },
+    identity::{AwsApplication, Connector},
     store::{RoleSession, SignInSession, StoreError},
 };
 
@@ -27,6 +28,12 @@ const DECISIONS: usize = 3;
 const LONGEST_REASON: usize = 500;
 /// By how much a session may end after its mapping: STS counts from when it answers.
 const CALL_ALLOWANCE: Duration = Duration::minutes(1);
+/// An assertion that AWS will refuse so soon is not sent there any more.
+const REDEEM_ALLOWANCE: Duration = Duration::seconds(5);
+/// Whoever comes from their provider and has no assertion by now will have none the next time.
+const JUST_SIGNED_IN: Duration = Duration::seconds(15);
+/// AWS takes assertions for five minutes: one that is so young and too old means a wrong clock.
+const YOUNG_ASSERTION: Duration = Duration::minutes(1);
 
 /// What a person asks to open, as it came in the form; nothing here is trusted.
 #[derive(Debug, Clone, Default)]
@@ -72,6 +79,20 @@ pub enum OpenRefused {
     /// The groups cannot be relied on.
     #[error("the groups cannot be relied on")]
     Groups(#[source] GroupsRefused),
+    /// AWS wants to see an assertion of the person's provider, and the one that is held is too old
+    /// or missing: a new sign-in at the provider, of the same person, brings one.
+    #[error("a fresh assertion of the identity provider is needed")]
+    FreshAssertion,
+    /// AWS wants to see an assertion, and signing in again would bring none: the person signed in
+    /// with a password, or their provider just now sent nothing that AWS takes.
+    #[error("the sign-in brought no assertion that AWS takes")]
+    NoAssertion,
+    /// The role opens at the identity provider, in the console alone.
+    #[error("the role opens in the console alone")]
+    ConsoleOnly,
+    /// The role opens at the identity provider, and the person's connector names no address there.
+    #[error("the person's connector names no AWS application")]
+    NoAwsApplication,
     /// STS issued nothing.
     #[error("STS issued nothing")]
     Sts(#[source] StsError),
@@ -107,31 +128,96 @@ pub struct IssuedCredentials {
     pub is_read_only: bool,
 }
 
-/// A decision whose intent is on disk.
-struct Announced {
+/// A role that is being opened in the console.
+#[derive(Debug)]
+pub enum Opened {
+    /// By us.
+    Console(SignInUrl),
+    /// By the person's identity provider, at this address.
+    HandOver(Url),
+}
+
+/// What is asked for, and by whom.
+struct Asked<'a> {
+    order: &'a OpenOrder,
+    delivery: Delivery,
+    secret: Option<&'a SessionSecret>,
+}
+
+/// How a grant is carried out.
+enum Way {
+    /// By STS.
+    Sts {
+        proof: Proof,
+        /// Whether the proof was made a moment ago, so that another one would be no better.
+        is_young: bool,
+    },
+    /// By the identity provider's own AWS application.
+    HandOver(Url),
+}
+
+/// What was decided.
+struct Decided {
     grant: Grant,
-    intent: String,
     destination: Option<Url>,
     region: Option<String>,
 }
 
+/// A decision whose intent is on disk.
+struct Announced {
+    decided: Decided,
+    way: Way,
+    intent: String,
+}
+
 impl Broker {
-    /// Opens a role in the AWS console.
+    /// Opens a role in the AWS console. `secret` opens the assertion that is held with the session.
     pub async fn open_console(
         &self,
         session: &mut SignInSession,
         order: &OpenOrder,
+        secret: Option<&SessionSecret>,
+        client: &Client,
+    ) -> Result<Opened, OpenRefused> {
+        let asked = Asked {
+            order,
+            delivery: Delivery::Console,
+            secret,
+        };
+        let announced = self.announced(session, &asked, client).await?;
+        if let Way::HandOver(url) = &announced.way {
+            let Announced {
+                decided, intent, ..
+            } = &announced;
+            let event = self
+                .outcome(&decided.grant, intent, Outcome::Ok, client)
+                .with("handed_over", true);
+            self.adapters.audit.conclude(&event, None).await?;
+            count(&decided.grant, "ok");
+            return Ok(Opened::HandOver(url.clone()));
+        }
+        let issued = self.issue(&announced, session, client).await?;
+        self.sign_in_url(announced, issued, order, client)
+            .await
+            .map(Opened::Console)
+    }
+
+    /// Turns credentials into the URL that opens the console.
+    async fn sign_in_url(
+        &self,
+        announced: Announced,
+        issued: Issued,
+        order: &OpenOrder,
         client: &Client,
     ) -> Result<SignInUrl, OpenRefused> {
-        let (announced, issued) = self
-            .issue(session, order, Delivery::Console, client)
-            .await?;
         let Announced {
+            decided, intent, ..
+        } = announced;
+        let Decided {
             grant,
-            intent,
             destination,
             region,
-        } = announced;
+        } = decided;
         let visit = ConsoleVisit {
             partition: grant.target().partition(),
             region,
@@ -141,7 +227,8 @@ impl Broker {
             sign_out_first: order.sign_out_first,
         };
         let role_session = role_session(&grant, &intent, &issued, self.now());
-        let details = outcome_details(self.outcome(&grant, &intent, Outcome::Ok, client), &issued);
+        let event = self.outcome(&grant, &intent, Outcome::Ok, client);
+        let details = outcome_details(event, &grant, &issued);
         match self
             .adapters
             .sign_in
@@ -169,24 +256,29 @@ impl Broker {
         }
     }
 
-    /// Issues credentials for a shell or a tool.
+    /// Issues credentials for a shell or a tool. `secret` opens the assertion that is held with the
+    /// session.
     pub async fn issue_credentials(
         &self,
         session: &mut SignInSession,
         order: &OpenOrder,
+        secret: Option<&SessionSecret>,
         client: &Client,
     ) -> Result<IssuedCredentials, OpenRefused> {
-        let (announced, issued) = self
-            .issue(session, order, Delivery::Credentials, client)
-            .await?;
+        let asked = Asked {
+            order,
+            delivery: Delivery::Credentials,
+            secret,
+        };
+        let announced = self.announced(session, &asked, client).await?;
+        let issued = self.issue(&announced, session, client).await?;
         let Announced {
-            grant,
-            intent,
-            region,
-            ..
+            decided, intent, ..
         } = announced;
+        let Decided { grant, region, .. } = decided;
         let role_session = role_session(&grant, &intent, &issued, self.now());
-        let event = outcome_details(self.outcome(&grant, &intent, Outcome::Ok, client), &issued);
+        let event = self.outcome(&grant, &intent, Outcome::Ok, client);
+        let event = outcome_details(event, &grant, &issued);
         self.adapters
             .audit
             .conclude(&event, Some(&role_session))
@@ -200,23 +292,24 @@ impl Broker {
         })
     }
 
-    /// Fresh groups → decision → durable intent → STS. A failure at STS is concluded here.
+    /// Asks STS. A failure there is concluded here.
     async fn issue(
         &self,
-        session: &mut SignInSession,
-        order: &OpenOrder,
-        delivery: Delivery,
+        announced: &Announced,
+        session: &SignInSession,
         client: &Client,
-    ) -> Result<(Announced, Issued), OpenRefused> {
-        self.freshen(session, client)
-            .await
-            .map_err(OpenRefused::Groups)?;
-        let announced = self
-            .announce(&session.identity, order, delivery, client)
-            .await?;
-        let Announced { grant, intent, .. } = &announced;
+    ) -> Result<Issued, OpenRefused> {
+        let Announced {
+            decided: Decided { grant, .. },
+            way,
+            intent,
+        } = announced;
         let event = self.outcome(grant, intent, Outcome::Failed, client);
-        let issued = match self.adapters.sts.issue(grant, &Proof::Own).await {
+        let Way::Sts { proof, is_young } = way else {
+            self.conclude_failed(grant, event, "console_only").await?;
+            return Err(OpenRefused::ConsoleOnly);
+        };
+        let issued = match self.adapters.sts.issue(grant, proof).await {
             Ok(issued) => issued,
             Err(error) => {
                 tracing::error!(
@@ -226,11 +319,15 @@ impl Broker {
                     "{}", error.for_operator()
                 );
                 self.conclude_failed(grant, event, error.code()).await?;
-                return Err(OpenRefused::Sts(error));
+                return Err(match error {
+                    StsError::AssertionExpired if !is_young => OpenRefused::FreshAssertion,
+                    // Another one would be as old: our clock, or the provider's, is wrong.
+                    error => OpenRefused::Sts(error),
+                });
             }
         };
         if let Some(reason) = outlived(grant, &issued) {
-            let event = outcome_details(event, &issued);
+            let event = outcome_details(event, grant, &issued);
             self.conclude_failed(grant, event, "session_outlives_mapping")
                 .await?;
             return Err(OpenRefused::NotEntitled {
@@ -239,7 +336,7 @@ impl Broker {
                 groups: session.identity.groups.len(),
             });
         }
-        Ok((announced, issued))
+        Ok(issued)
     }
 
     /// Writes and counts the end of a grant that failed; `event` tells what is known of it.
@@ -259,31 +356,30 @@ impl Broker {
         Ok(())
     }
 
-    /// Decides on the newest table and writes the intent in a transaction that holds only if the
-    /// table is still that one.
-    async fn announce(
+    /// Fresh groups → decision → durable intent. Decides on the newest table and writes the intent
+    /// in a transaction that holds only if the table is still that one.
+    async fn announced(
         &self,
-        identity: &Identity,
-        order: &OpenOrder,
-        delivery: Delivery,
+        session: &mut SignInSession,
+        asked: &Asked<'_>,
         client: &Client,
     ) -> Result<Announced, OpenRefused> {
+        self.freshen(session, client)
+            .await
+            .map_err(OpenRefused::Groups)?;
         for _ in 0..DECISIONS {
-            let policy = self.policy().await?;
-            let (grant, destination, region) = match self.decide(&policy, identity, order, delivery)
-            {
+            let (decided, way) = match self.decided(session, asked).await {
                 Ok(decided) => decided,
                 Err(refused) => {
                     return Err(self
-                        .refuse(identity, order, (refused, delivery), client)
+                        .refuse(&session.identity, asked, refused, client)
                         .await?);
                 }
             };
+            let grant = &decided.grant;
             let intent = uuid::Uuid::now_v7().to_string();
-            let event = intent_details(
-                self.outcome(&grant, &intent, Outcome::Intent, client),
-                &grant,
-            );
+            let event = self.outcome(grant, &intent, Outcome::Intent, client);
+            let event = intent_details(event, grant);
             match self
                 .adapters
                 .audit
@@ -292,10 +388,9 @@ impl Broker {
             {
                 Ok(_) => {
                     return Ok(Announced {
-                        grant,
+                        decided,
+                        way,
                         intent,
-                        destination,
-                        region,
                     });
                 }
                 Err(StoreError::PolicyChanged) => {}
@@ -305,14 +400,83 @@ impl Broker {
         Err(StoreError::PolicyChanged.into())
     }
 
+    /// Whether the role may be opened, and how it will be.
+    async fn decided(
+        &self,
+        session: &SignInSession,
+        asked: &Asked<'_>,
+    ) -> Result<(Decided, Way), OpenRefused> {
+        let policy = self.policy().await?;
+        let decided = self.decide(&policy, &session.identity, asked)?;
+        let way = self.way(&decided, session, asked.secret).await?;
+        Ok((decided, way))
+    }
+
+    /// How a grant will be carried out; refuses before anything is announced where it cannot be.
+    async fn way(
+        &self,
+        decided: &Decided,
+        session: &SignInSession,
+        secret: Option<&SessionSecret>,
+    ) -> Result<Way, OpenRefused> {
+        let grant = &decided.grant;
+        if grant.console() == ConsoleWay::IdpInitiated {
+            return self.hand_over(decided).map(Way::HandOver);
+        }
+        if grant.method() != GrantMethod::AssumeRoleWithSaml {
+            return Ok(Way::Sts {
+                proof: Proof::Own,
+                is_young: false,
+            });
+        }
+        let held = match secret {
+            Some(secret) => self.held(&session.id_hash, secret).await?,
+            None => None,
+        };
+        let now = self.now();
+        if let Some(held) = held.filter(|held| held.redeem_by - REDEEM_ALLOWANCE > now) {
+            return Ok(Way::Sts {
+                proof: Proof::SamlResponse(held.response),
+                is_young: now - held.held_at < YOUNG_ASSERTION,
+            });
+        }
+        let provider = self.connector(&session.identity.connector);
+        let is_redirected = matches!(provider, Some(Connector::Redirect(_)));
+        // Whoever was sent there and comes back without must not be sent there again, and again.
+        if is_redirected && now - session.created_at >= JUST_SIGNED_IN {
+            return Err(OpenRefused::FreshAssertion);
+        }
+        Err(OpenRefused::NoAssertion)
+    }
+
+    /// Where the identity provider itself opens the role.
+    fn hand_over(&self, decided: &Decided) -> Result<Url, OpenRefused> {
+        let grant = &decided.grant;
+        if grant.delivery() == Delivery::Credentials {
+            return Err(OpenRefused::ConsoleOnly);
+        }
+        let Some(Connector::Redirect(provider)) = self.connector(grant.connector()) else {
+            return Err(OpenRefused::NoAwsApplication);
+        };
+        let application = AwsApplication {
+            account: grant.target().account_digits(),
+            role_arn: grant.target().as_str(),
+            role_name: grant.target().name(),
+            destination: decided.destination.as_ref(),
+        };
+        provider
+            .aws_application(&application)
+            .ok_or(OpenRefused::NoAwsApplication)
+    }
+
     /// The pure part: what is asked for, and whether it may be.
     fn decide(
         &self,
         policy: &Policy,
         identity: &Identity,
-        order: &OpenOrder,
-        delivery: Delivery,
-    ) -> Result<(Grant, Option<Url>, Option<String>), OpenRefused> {
+        asked: &Asked<'_>,
+    ) -> Result<Decided, OpenRefused> {
+        let order = asked.order;
         let groups = identity.groups.len();
         let reason = order.reason.as_deref().unwrap_or_default();
         if reason.chars().count() > LONGEST_REASON {
@@ -326,11 +490,13 @@ impl Broker {
                 groups,
             });
         };
+        // An assertion is redeemed without credentials of ours, so it is no role chaining.
         let source = policy
             .effective(&target)
+            .filter(|role| role.grant_method != GrantMethod::AssumeRoleWithSaml)
             .map(|role| role.credential_source.clone());
         let request = Request {
-            delivery,
+            delivery: asked.delivery,
             duration: order
                 .duration
                 .as_deref()
@@ -349,7 +515,11 @@ impl Broker {
                 groups,
             })?;
         let (destination, region) = self.destination(&grant, order)?;
-        Ok((grant, destination, region))
+        Ok(Decided {
+            grant,
+            destination,
+            region,
+        })
     }
 
     /// Where the console opens, and the region that is meant.
@@ -391,15 +561,22 @@ impl Broker {
     async fn refuse(
         &self,
         identity: &Identity,
-        order: &OpenOrder,
-        (refused, delivery): (OpenRefused, Delivery),
+        asked: &Asked<'_>,
+        refused: OpenRefused,
         client: &Client,
     ) -> Result<OpenRefused, OpenRefused> {
+        let (order, delivery) = (asked.order, asked.delivery);
         let (code, role) = match &refused {
+            // Nothing can be recorded either.
+            OpenRefused::StoreUnavailable(_) => return Err(refused),
             OpenRefused::NotEntitled { reason, role, .. } => (reason.code(), role.clone()),
             OpenRefused::Destination(_) => ("destination_refused", order.role.parse().ok()),
             OpenRefused::Duration(_) => ("duration_invalid", order.role.parse().ok()),
             OpenRefused::ReasonTooLong => ("reason_too_long", order.role.parse().ok()),
+            OpenRefused::FreshAssertion => ("fresh_assertion_needed", order.role.parse().ok()),
+            OpenRefused::NoAssertion => ("no_assertion", order.role.parse().ok()),
+            OpenRefused::ConsoleOnly => ("console_only", order.role.parse().ok()),
+            OpenRefused::NoAwsApplication => ("no_aws_application", order.role.parse().ok()),
             _ => ("refused", None),
         };
         let mut event = self.event(action(delivery), Outcome::Refused, person(identity), client);
@@ -484,22 +661,42 @@ fn intent_details(event: AuditEvent, grant: &Grant) -> AuditEvent {
     let event = event
         .with("mapping", grant.mapping().0.as_str())
         .with("policy_version", grant.policy_version())
-        .with("grant_method", grant.method().as_str())
-        .with("session_name", grant.session_name().as_str())
-        .with("duration_seconds", grant.duration().seconds())
-        .with("read_only", grant.is_read_only());
-    let event = match grant.source_identity() {
-        Some(name) => event.with("source_identity", name.as_str()),
+        .with("console", grant.console().as_str());
+    let event = match grant.reason() {
+        Some(reason) => event.with("reason", reason),
         None => event,
     };
-    match grant.reason() {
-        Some(reason) => event.with("reason", reason),
+    if grant.console() == ConsoleWay::IdpInitiated {
+        // How the role is assumed, and for how long, is between the provider and AWS.
+        return event;
+    }
+    let event = event
+        .with("grant_method", grant.method().as_str())
+        .with("duration_seconds", grant.duration().seconds())
+        .with("read_only", grant.is_read_only());
+    if grant.method() == GrantMethod::AssumeRoleWithSaml {
+        // The assertion names the session; what AWS made of it stands in the outcome.
+        return event;
+    }
+    let event = event.with("session_name", grant.session_name().as_str());
+    match grant.source_identity() {
+        Some(name) => event.with("source_identity", name.as_str()),
         None => event,
     }
 }
 
-fn outcome_details(event: AuditEvent, issued: &Issued) -> AuditEvent {
+/// The name of the session, which an assertion chooses itself.
+fn session_name<'a>(grant: &'a Grant, issued: &'a Issued) -> &'a str {
+    let in_arn = issued.assumed_role_arn.rsplit('/').next();
+    match grant.method() {
+        GrantMethod::AssumeRoleWithSaml => in_arn.unwrap_or_default(),
+        _ => grant.session_name().as_str(),
+    }
+}
+
+fn outcome_details(event: AuditEvent, grant: &Grant, issued: &Issued) -> AuditEvent {
     event
+        .with("session_name", session_name(grant, issued))
         .with("access_key_id", issued.credentials.access_key_id.as_str())
         .with("assumed_role_arn", issued.assumed_role_arn.as_str())
         .with("assumed_role_id", issued.assumed_role_id.as_str())
@@ -523,7 +720,7 @@ fn role_session(grant: &Grant, intent: &str, issued: &Issued, now: OffsetDateTim
         subject: grant.subject().to_owned(),
         role: grant.target().to_string(),
         delivery: word(grant.delivery()).to_owned(),
-        session_name: grant.session_name().to_string(),
+        session_name: session_name(grant, issued).to_owned(),
         access_key_id: issued.credentials.access_key_id.clone(),
         aws_request_id: issued.request_id.clone(),
         read_only: grant.is_read_only(),

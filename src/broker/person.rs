@@ -135,10 +135,17 @@ impl Broker {
         self.adapters.sessions.end_session(id_hash).await
     }
 
-    /// Removes sessions that have ended; run now and then.
+    /// Removes sessions that have ended and what conversations with providers left behind; run now
+    /// and then. Says how many rows.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         let now = self.now();
         let idle_since = now - self.settings.idle_timeout;
-        self.adapters.sessions.sweep_sessions(now, idle_since).await
+        let sessions = self
+            .adapters
+            .sessions
+            .sweep_sessions(now, idle_since)
+            .await?;
+        let rest = self.adapters.conversations.sweep_conversations(now).await?;
+        Ok(sessions + rest)
     }
 }

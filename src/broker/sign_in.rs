@@ -326,7 +326,7 @@ pub(super) fn person(identity: &Identity) -> Actor {
     }
 }
 
-fn count(connector: &ConnectorId, outcome: &'static str) {
+pub(super) fn count(connector: &ConnectorId, outcome: &'static str) {
     metrics::counter!(
         "rolegate_sign_ins_total",
         "connector" => connector.to_string(),

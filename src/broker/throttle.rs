@@ -18,6 +18,15 @@ const PERSON_REFILL: Duration = Duration::from_secs(30);
 const ADDRESS_BURST: f64 = 60.0;
 /// How often an address is given one more.
 const ADDRESS_REFILL: Duration = Duration::from_secs(2);
+/// Sign-ins that one address may begin at providers and leave unfinished; each waits in the store
+/// for minutes. Far more than an office that shares an address comes with in the morning.
+const DEPARTURE_BURST: f64 = 600.0;
+/// How often an address is given one more.
+const DEPARTURE_REFILL: Duration = Duration::from_millis(500);
+/// Messages of providers from one address that may be refused: each costs a row in the audit.
+const ANSWER_BURST: f64 = 1_000.0;
+/// How often an address is given one more.
+const ANSWER_REFILL: Duration = Duration::from_millis(100);
 /// Above this many buckets the full ones are dropped, so that strangers cannot fill the memory.
 const BUCKETS_BEFORE_SWEEP: usize = 10_000;
 
@@ -54,6 +63,10 @@ impl Default for Buckets {
 pub(super) enum Key {
     /// All tries from an address (IPv6: from its /64).
     Address(IpAddr),
+    /// Sign-ins at providers that were begun from an address and not finished.
+    Departures(IpAddr),
+    /// Messages of providers that came from an address and were refused.
+    Answers(IpAddr),
     /// Tries for one person from an address.
     PersonAt(Fingerprint, IpAddr),
     /// Tries for one person from a browser that signed in as them before.
@@ -80,6 +93,14 @@ impl Key {
         Self::Address(place(address))
     }
 
+    pub(super) fn departures(address: IpAddr) -> Self {
+        Self::Departures(place(address))
+    }
+
+    pub(super) fn answers(address: IpAddr) -> Self {
+        Self::Answers(place(address))
+    }
+
     pub(super) fn person(throttle_key: &str, address: IpAddr, browser: Option<&str>) -> Self {
         let person = fingerprint(throttle_key);
         match browser {
@@ -91,6 +112,8 @@ impl Key {
     fn limits(&self) -> (f64, Duration) {
         match self {
             Self::Address(_) => (ADDRESS_BURST, ADDRESS_REFILL),
+            Self::Departures(_) => (DEPARTURE_BURST, DEPARTURE_REFILL),
+            Self::Answers(_) => (ANSWER_BURST, ANSWER_REFILL),
             Self::PersonAt(..) | Self::PersonIn(..) => (PERSON_BURST, PERSON_REFILL),
         }
     }
