@@ -222,6 +222,10 @@ impl Frame {
             OpenRefused::ReasonTooLong => self.bad_input(&capitalised(&refused.to_string())),
             OpenRefused::Duration(error) => self.bad_input(&capitalised(&error.to_string())),
             OpenRefused::Groups(refused) => self.groups_refused(refused),
+            OpenRefused::FreshAssertion
+            | OpenRefused::NoAssertion
+            | OpenRefused::ConsoleOnly
+            | OpenRefused::NoAwsApplication => self.bad_input(&capitalised(&refused.to_string())),
             _ if refused.is_aws_outage() => ErrorView::aws_unavailable(layout).into(),
             OpenRefused::Sts(error) => {
                 ErrorView::role_refused(layout, asked, &error.for_person()).into()

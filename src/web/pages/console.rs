@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     access::{NotEntitled, TargetArn},
-    broker::{GroupsRefused, OpenOrder, OpenRefused, SignInSession},
+    broker::{GroupsRefused, OpenOrder, OpenRefused, Opened, SignInSession},
 };
 
 /// The fields of a request to open a role, however it is delivered.
@@ -80,7 +80,7 @@ pub(in crate::web) async fn open(
     let who = arrival.client(&app);
     let broker = Arc::clone(&app.broker);
     let opened = in_own_task(async move {
-        let opened = broker.open_console(&mut session, &order, &who).await;
+        let opened = broker.open_console(&mut session, &order, None, &who).await;
         (opened, order)
     });
     let Some((opened, order)) = opened.await else {
@@ -90,8 +90,12 @@ pub(in crate::web) async fn open(
             .into_response();
     };
     match opened {
-        Ok(url) => {
-            let mut response = see_other(&url.into_location());
+        Ok(opened) => {
+            let location = match opened {
+                Opened::Console(url) => url.into_location(),
+                Opened::HandOver(url) => url.into(),
+            };
+            let mut response = see_other(&location);
             // The Location is a bearer secret: nothing may keep it or pass it on.
             let headers = response.headers_mut();
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

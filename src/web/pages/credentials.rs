@@ -34,7 +34,7 @@ pub(in crate::web) async fn issue(
     let broker = Arc::clone(&app.broker);
     let issued = in_own_task(async move {
         let issued = broker
-            .issue_credentials(&mut signed_in.0, &order, &who)
+            .issue_credentials(&mut signed_in.0, &order, None, &who)
             .await;
         (issued, order, signed_in)
     });
