@@ -1,7 +1,9 @@
 //! What every store promises, as one list that each backend runs, and what is SQLite's alone.
 
 mod audit_log;
+mod conversations;
 mod faults;
+mod migrated_file;
 mod people;
 mod sequences;
 mod sessions;
@@ -14,18 +16,39 @@ use rolegate::{
         RoleDefaults, TargetArn,
     },
     audit::{Action, Actor, AuditEvent, Outcome},
-    store::{AuditLog, Change, EditContext, PersonStore, PolicyStore, SignInSessions, StoreHealth},
+    store::{
+        AuditLog, Change, Conversations, EditContext, PersonStore, PolicyStore, ProviderDocuments,
+        SignInSessions, StoreHealth,
+    },
 };
 use time::{OffsetDateTime, macros::datetime};
 
 /// Everything that a backend implements.
 trait Store:
-    PolicyStore + SignInSessions + PersonStore + AuditLog + StoreHealth + Send + Sync + 'static
+    PolicyStore
+    + SignInSessions
+    + Conversations
+    + ProviderDocuments
+    + PersonStore
+    + AuditLog
+    + StoreHealth
+    + Send
+    + Sync
+    + 'static
 {
 }
 
 impl<S> Store for S where
-    S: PolicyStore + SignInSessions + PersonStore + AuditLog + StoreHealth + Send + Sync + 'static
+    S: PolicyStore
+        + SignInSessions
+        + Conversations
+        + ProviderDocuments
+        + PersonStore
+        + AuditLog
+        + StoreHealth
+        + Send
+        + Sync
+        + 'static
 {
 }
 
@@ -100,6 +123,17 @@ mod sqlite {
         sessions::all_sessions_of_a_person_end_together,
         sessions::the_sweep_takes_what_ended_and_what_was_idle,
         sessions::only_hashes_are_taken_as_ids,
+        conversations::a_pending_sign_in_is_taken_once_by_its_own_browser,
+        conversations::a_sign_in_that_took_too_long_is_gone,
+        conversations::a_sign_in_is_begun_once_and_with_a_hash_alone,
+        conversations::of_many_who_take_a_sign_in_one_gets_it,
+        conversations::of_many_who_use_an_answer_one_is_the_first,
+        conversations::the_sweep_takes_what_is_past_its_end,
+        conversations::a_proof_is_replaced_and_ends,
+        conversations::a_proof_goes_with_its_session,
+        conversations::what_a_session_rests_on_is_read_back_and_kept,
+        conversations::a_provider_ends_the_sessions_that_rest_on_its_own,
+        conversations::documents_are_replaced_and_survive_a_restart,
         people::favourites_keep_their_order,
         people::recents_are_twelve_and_the_newest_is_first,
         people::role_sessions_are_listed_newest_first,
@@ -107,6 +141,29 @@ mod sqlite {
         people::settings_are_kept_and_replaced,
         people::people_of_two_connectors_are_apart,
         people::a_store_that_works_answers_the_probe,
+    );
+}
+
+/// What an update of the program touches.
+mod migrated {
+    conformance!(super::migrated_file::MigratedFile:
+        sessions::a_session_is_read_back_as_it_was,
+        sessions::sessions_survive_a_restart,
+        sessions::a_session_that_is_saved_again_is_replaced,
+        sessions::a_renewed_session_keeps_its_times_and_an_ended_one_stays_ended,
+        sessions::ended_sessions_are_gone,
+        sessions::all_sessions_of_a_person_end_together,
+        conversations::a_pending_sign_in_is_taken_once_by_its_own_browser,
+        conversations::a_sign_in_that_took_too_long_is_gone,
+        conversations::a_sign_in_is_begun_once_and_with_a_hash_alone,
+        conversations::of_many_who_take_a_sign_in_one_gets_it,
+        conversations::of_many_who_use_an_answer_one_is_the_first,
+        conversations::the_sweep_takes_what_is_past_its_end,
+        conversations::a_proof_is_replaced_and_ends,
+        conversations::a_proof_goes_with_its_session,
+        conversations::what_a_session_rests_on_is_read_back_and_kept,
+        conversations::a_provider_ends_the_sessions_that_rest_on_its_own,
+        conversations::documents_are_replaced_and_survive_a_restart,
     );
 }
 

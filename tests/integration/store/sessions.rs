@@ -8,7 +8,7 @@ use time::{Duration, macros::datetime};
 
 use super::{Backend, NOW, group};
 
-fn session(letter: char) -> SignInSession {
+pub(super) fn session(letter: char) -> SignInSession {
     let direct = Group {
         key: group("cn=dev"),
         name: "CN=Dev".to_owned(),
