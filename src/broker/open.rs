@@ -437,7 +437,7 @@ impl Broker {
         if let Some(held) = held.filter(|held| held.redeem_by - REDEEM_ALLOWANCE > now) {
             return Ok(Way::Sts {
                 proof: Proof::SamlResponse(held.response),
-                is_young: now - held.held_at < YOUNG_ASSERTION,
+                is_young: now - held.since < YOUNG_ASSERTION,
             });
         }
         let provider = self.connector(&session.identity.connector);
@@ -490,10 +490,8 @@ impl Broker {
                 groups,
             });
         };
-        // An assertion is redeemed without credentials of ours, so it is no role chaining.
         let source = policy
             .effective(&target)
-            .filter(|role| role.grant_method != GrantMethod::AssumeRoleWithSaml)
             .map(|role| role.credential_source.clone());
         let request = Request {
             delivery: asked.delivery,

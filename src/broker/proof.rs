@@ -97,7 +97,8 @@ impl fmt::Debug for SessionSecret {
 /// A proof as it is held.
 pub(super) struct Held {
     pub(super) response: SecretString,
-    pub(super) held_at: OffsetDateTime,
+    /// Since when it is held.
+    pub(super) since: OffsetDateTime,
     pub(super) redeem_by: OffsetDateTime,
 }
 
@@ -146,15 +147,14 @@ impl Broker {
             return Ok(None);
         };
         let opened = secret.open(id_hash, &sealed).ok();
-        let Some((held_at, response)) = opened.as_deref().and_then(|plain| take_apart(plain))
-        else {
+        let Some((since, response)) = opened.as_deref().and_then(|plain| take_apart(plain)) else {
             // Not this session's secret, or somebody wrote to the table: as good as none.
             tracing::warn!("a held proof cannot be opened");
             return Ok(None);
         };
         Ok(Some(Held {
             response,
-            held_at,
+            since,
             redeem_by,
         }))
     }
@@ -162,9 +162,9 @@ impl Broker {
 
 fn take_apart(plain: &[u8]) -> Option<(OffsetDateTime, SecretString)> {
     let (moment, response) = plain.split_first_chunk::<MOMENT_LEN>()?;
-    let held_at = OffsetDateTime::from_unix_timestamp(i64::from_be_bytes(*moment)).ok()?;
+    let since = OffsetDateTime::from_unix_timestamp(i64::from_be_bytes(*moment)).ok()?;
     let response = std::str::from_utf8(response).ok()?;
-    Some((held_at, response.into()))
+    Some((since, response.into()))
 }
 
 #[cfg(test)]

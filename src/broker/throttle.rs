@@ -231,6 +231,17 @@ mod tests {
     }
 
     #[test]
+    fn sign_ins_left_unfinished_at_providers_keep_nobody_from_typing_a_password() {
+        let throttle = Throttle::default();
+        let address = "192.0.2.1".parse().unwrap();
+        let departures = Key::departures(address);
+        let left = (0..10_000).filter(|_| throttle.take(&departures, NOW).is_ok());
+        assert_eq!(left.count(), 600);
+        assert!(throttle.take(&Key::answers(address), NOW).is_ok());
+        assert!(throttle.take(&Key::address(address), NOW).is_ok());
+    }
+
+    #[test]
     fn what_is_typed_is_not_kept() {
         let long = format!("typed:{}", "x".repeat(60_000));
         let key = Key::person(&long, "192.0.2.1".parse().unwrap(), Some(&long));
