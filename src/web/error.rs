@@ -219,13 +219,13 @@ impl Frame {
                 &format!("{host} is no AWS console for this role: that is at {right}."),
             ),
             OpenRefused::Destination(error) => self.bad_input(&capitalised(&error.to_string())),
-            OpenRefused::ReasonTooLong => self.bad_input(&capitalised(&refused.to_string())),
-            OpenRefused::Duration(error) => self.bad_input(&capitalised(&error.to_string())),
-            OpenRefused::Groups(refused) => self.groups_refused(refused),
-            OpenRefused::FreshAssertion
+            OpenRefused::ReasonTooLong
+            | OpenRefused::FreshAssertion
             | OpenRefused::NoAssertion
             | OpenRefused::ConsoleOnly
             | OpenRefused::NoAwsApplication => self.bad_input(&capitalised(&refused.to_string())),
+            OpenRefused::Duration(error) => self.bad_input(&capitalised(&error.to_string())),
+            OpenRefused::Groups(refused) => self.groups_refused(refused),
             _ if refused.is_aws_outage() => ErrorView::aws_unavailable(layout).into(),
             OpenRefused::Sts(error) => {
                 ErrorView::role_refused(layout, asked, &error.for_person()).into()
