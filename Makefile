@@ -7,13 +7,16 @@ SHELL := /bin/bash
 CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test check bench build-tools test-tools
+FUZZ_SECONDS ?= 3600
+
+.PHONY: help demo test check bench fuzz build-tools test-tools
 
 help:
 	@echo 'make demo    try Rolegate: sample people, a stand-in for AWS; DEMO_ARGS="--help"'
 	@echo 'make test    run every test against real directories, moto and Chromium'
 	@echo 'make check   formatting, lints, documentation, dependency policy'
 	@echo 'make bench   measure throughput and scale'
+	@echo 'make fuzz    break SAML messages for FUZZ_SECONDS, by default an hour'
 
 demo: build-tools
 	$(CARGO) build --locked
@@ -36,6 +39,9 @@ check: build-tools
 
 bench: build-tools test-tools
 	$(CARGO) bench --locked --bench rolegate
+
+fuzz: build-tools
+	$(CARGO) bench --locked --bench fuzz -- --seconds $(FUZZ_SECONDS)
 
 build-tools:
 	@bash tests/support/install_build_tools.sh

@@ -6,5 +6,6 @@
 //! [`verify::verify`].
 
 pub mod gate;
+pub mod redirect_binding;
 pub mod refusal;
 pub mod verify;
