@@ -27,6 +27,7 @@ mod opening;
 mod paste;
 mod process;
 mod refusals;
+mod saml_fuzz;
 mod stand_in;
 mod starters;
 mod store;
