@@ -98,7 +98,8 @@
 //! - There is no address that a person chose and a browser follows, but to Rolegate itself or to
 //!   the console of the role's partition.
 //! - There is no decision on a wall time that was not read from [`clock`].
-//! - There is no `unsafe` in this package.
+//! - There is no `unsafe` in this package but in [`identity::saml::signature`], where xmlsec and
+//!   libxml2 lose their means to fetch and to write.
 //!
 //! # Where does a line go?
 //!

@@ -5,7 +5,12 @@
 //! verified. Never here: HTTP, the store, what a person may open. Entry points:
 //! [`verify::verify`].
 
+mod decrypt;
+mod element;
 pub mod gate;
+mod message;
 pub mod redirect_binding;
 pub mod refusal;
+mod rules;
+pub mod signature;
 pub mod verify;

@@ -1,0 +1,358 @@
+//! Encrypted assertions (XML Encryption 1.1), by OpenSSL.
+//!
+//! Every failure of a key or a ciphertext is one refusal with one wording, so that nobody learns
+//! which step failed. Never here: signatures, trust in what comes out. Entry point: [`assertion`].
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use openssl::{
+    cipher::{Cipher, CipherRef},
+    cipher_ctx::CipherCtx,
+    error::ErrorStack,
+    md::{Md, MdRef},
+    pkey::{PKey, Private},
+    pkey_ctx::PkeyCtx,
+    rsa::Padding,
+};
+use quick_xml::{
+    NsReader,
+    events::Event,
+    name::{PrefixDeclaration, ResolveResult},
+};
+use zeroize::Zeroizing;
+
+use super::{
+    element::{Element, Namespace},
+    gate,
+    refusal::{Reason, Refused},
+};
+
+/// How many wrapped keys, for as many recipients, are tried.
+const MOST_KEYS: usize = 4;
+
+/// The tag of AES-GCM at the end of the ciphertext, in bytes (XML Encryption 5.2.4).
+const TAG: usize = 16;
+
+/// Opens the one `EncryptedAssertion` of a response, with one of `keys`.
+///
+/// `text` is what `response` was read from. AES-CBC is taken only where `is_cbc_allowed`: it is
+/// malleable, so something signed has to cover it, or the configuration has to say so.
+///
+/// # Errors
+/// [`Reason::Encryption`] for a form that is not taken, [`Reason::Decryption`] for everything else.
+pub(super) fn assertion(
+    response: &Element,
+    text: &str,
+    keys: &[PKey<Private>],
+    is_cbc_allowed: bool,
+) -> Result<Zeroizing<String>, Refused> {
+    let Some(encrypted) = response.only(Namespace::Assertion, "EncryptedAssertion")? else {
+        return Err(unreadable("the response has no EncryptedAssertion"));
+    };
+    let Some(data) = encrypted.only(Namespace::Encryption, "EncryptedData")? else {
+        return Err(unreadable("the EncryptedAssertion has no EncryptedData"));
+    };
+    let content = Content::of(data, is_cbc_allowed)?;
+    let wrapped = wrapped_keys(encrypted, data)?;
+    let ciphertext = cipher_value(data)?;
+    if keys.is_empty() {
+        return Err(Refused::new(
+            Reason::Decryption,
+            "the assertion is encrypted, and no key to decrypt is configured",
+        ));
+    }
+    let plaintext = wrapped
+        .iter()
+        .flat_map(|wrapped| {
+            keys.iter()
+                .filter_map(|key| wrapped.open(key, content.key_length()))
+        })
+        .find_map(|key| content.open(&key, &ciphertext));
+    drop(ErrorStack::get());
+    let plaintext = plaintext.ok_or_else(failed)?;
+    if plaintext.len() > gate::LARGEST {
+        return Err(failed());
+    }
+    let plaintext = std::str::from_utf8(&plaintext).map_err(|_| failed())?;
+    in_scope(plaintext, text)
+}
+
+fn failed() -> Refused {
+    Refused::new(
+        Reason::Decryption,
+        "no configured key opens this assertion; does the provider encrypt to a certificate of the \
+         current metadata?",
+    )
+}
+
+fn unreadable(detail: impl Into<String>) -> Refused {
+    Refused::new(Reason::Encryption, detail)
+}
+
+/// How the assertion itself is encrypted.
+#[derive(Clone, Copy)]
+struct Content {
+    cipher: &'static CipherRef,
+    is_authenticated: bool,
+}
+
+impl Content {
+    fn of(data: &Element, is_cbc_allowed: bool) -> Result<Self, Refused> {
+        let algorithm = algorithm(data)?.0;
+        let (cipher, is_authenticated) = match algorithm {
+            "http://www.w3.org/2009/xmlenc11#aes128-gcm" => (Cipher::aes_128_gcm(), true),
+            "http://www.w3.org/2009/xmlenc11#aes192-gcm" => (Cipher::aes_192_gcm(), true),
+            "http://www.w3.org/2009/xmlenc11#aes256-gcm" => (Cipher::aes_256_gcm(), true),
+            "http://www.w3.org/2001/04/xmlenc#aes128-cbc" => (Cipher::aes_128_cbc(), false),
+            "http://www.w3.org/2001/04/xmlenc#aes192-cbc" => (Cipher::aes_192_cbc(), false),
+            "http://www.w3.org/2001/04/xmlenc#aes256-cbc" => (Cipher::aes_256_cbc(), false),
+            other => {
+                let detail = format!("{other:?} is not taken; AES-GCM would be right");
+                return Err(unreadable(detail));
+            }
+        };
+        if !is_authenticated && !is_cbc_allowed {
+            return Err(unreadable(
+                "AES-CBC in a response that is not signed is not taken; AES-GCM or a signed \
+                 response would be right",
+            ));
+        }
+        Ok(Self {
+            cipher,
+            is_authenticated,
+        })
+    }
+
+    fn key_length(self) -> usize {
+        self.cipher.key_length()
+    }
+
+    /// The plaintext; none whatever went wrong.
+    fn open(self, key: &[u8], ciphertext: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (iv, rest) = ciphertext.split_at_checked(self.cipher.iv_length())?;
+        let (body, tag) = if self.is_authenticated {
+            rest.split_at_checked(rest.len().checked_sub(TAG)?)?
+        } else {
+            (rest, &[][..])
+        };
+        let mut context = CipherCtx::new().ok()?;
+        context
+            .decrypt_init(Some(self.cipher), Some(key), Some(iv))
+            .ok()?;
+        // XML Encryption pads with any bytes but the last, which OpenSSL does not know.
+        context.set_padding(false);
+        let mut plaintext = Zeroizing::new(Vec::with_capacity(body.len() + 32));
+        context.cipher_update_vec(body, &mut plaintext).ok()?;
+        if self.is_authenticated {
+            context.set_tag(tag).ok()?;
+        }
+        context.cipher_final_vec(&mut plaintext).ok()?;
+        if !self.is_authenticated {
+            let padding = usize::from(*plaintext.last()?);
+            if !(1..=16).contains(&padding) {
+                return None;
+            }
+            let length = plaintext.len().checked_sub(padding)?;
+            plaintext.truncate(length);
+        }
+        Some(plaintext)
+    }
+}
+
+/// A content key, wrapped for one recipient by RSA-OAEP.
+struct WrappedKey {
+    digest: &'static MdRef,
+    mask_digest: &'static MdRef,
+    ciphertext: Vec<u8>,
+}
+
+/// The wrapped keys: inside the data's KeyInfo, or beside the data.
+fn wrapped_keys(encrypted: &Element, data: &Element) -> Result<Vec<WrappedKey>, Refused> {
+    let inside = data
+        .named(Namespace::Signature, "KeyInfo")
+        .flat_map(|info| info.named(Namespace::Encryption, "EncryptedKey"));
+    let keys = inside
+        .chain(encrypted.named(Namespace::Encryption, "EncryptedKey"))
+        .map(WrappedKey::of)
+        .collect::<Result<Vec<_>, _>>()?;
+    match keys.len() {
+        0 => Err(unreadable("the EncryptedAssertion has no EncryptedKey")),
+        1..=MOST_KEYS => Ok(keys),
+        count => Err(unreadable(format!(
+            "the EncryptedAssertion has {count} EncryptedKeys, at most {MOST_KEYS} are read"
+        ))),
+    }
+}
+
+impl WrappedKey {
+    fn of(key: &Element) -> Result<Self, Refused> {
+        let (algorithm, method) = algorithm(key)?;
+        let digest = match method.only(Namespace::Signature, "DigestMethod")? {
+            None => Md::sha1(),
+            Some(digest) => match digest.attribute("Algorithm").unwrap_or_default() {
+                "http://www.w3.org/2000/09/xmldsig#sha1" => Md::sha1(),
+                "http://www.w3.org/2001/04/xmlenc#sha256" => Md::sha256(),
+                "http://www.w3.org/2001/04/xmldsig-more#sha384" => Md::sha384(),
+                "http://www.w3.org/2001/04/xmlenc#sha512" => Md::sha512(),
+                other => return Err(unreadable(format!("the digest {other:?} is not taken"))),
+            },
+        };
+        let mask = match method.only(Namespace::Encryption11, "MGF")? {
+            None => "",
+            Some(mask) => mask.attribute("Algorithm").unwrap_or_default(),
+        };
+        let mask_digest = match (algorithm, mask) {
+            ("http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p", "")
+            | (
+                "http://www.w3.org/2009/xmlenc11#rsa-oaep",
+                "" | "http://www.w3.org/2009/xmlenc11#mgf1sha1",
+            ) => Md::sha1(),
+            ("http://www.w3.org/2009/xmlenc11#rsa-oaep", mask) => match mask {
+                "http://www.w3.org/2009/xmlenc11#mgf1sha256" => Md::sha256(),
+                "http://www.w3.org/2009/xmlenc11#mgf1sha384" => Md::sha384(),
+                "http://www.w3.org/2009/xmlenc11#mgf1sha512" => Md::sha512(),
+                other => return Err(unreadable(format!("the mask {other:?} is not taken"))),
+            },
+            (other, _) => {
+                return Err(unreadable(format!(
+                    "{other:?} for the key is not taken; RSA-OAEP would be right"
+                )));
+            }
+        };
+        if method
+            .named(Namespace::Encryption, "OAEPparams")
+            .next()
+            .is_some()
+        {
+            return Err(unreadable("OAEPparams are not taken"));
+        }
+        Ok(Self {
+            digest,
+            mask_digest,
+            ciphertext: cipher_value(key)?,
+        })
+    }
+
+    /// The content key, of just this length; none whatever went wrong.
+    fn open(&self, key: &PKey<Private>, length: usize) -> Option<Zeroizing<Vec<u8>>> {
+        let mut context = PkeyCtx::new(key).ok()?;
+        context.decrypt_init().ok()?;
+        context.set_rsa_padding(Padding::PKCS1_OAEP).ok()?;
+        context.set_rsa_oaep_md(self.digest).ok()?;
+        context.set_rsa_mgf1_md(self.mask_digest).ok()?;
+        let mut opened = Zeroizing::new(Vec::new());
+        context.decrypt_to_vec(&self.ciphertext, &mut opened).ok()?;
+        (opened.len() == length).then_some(opened)
+    }
+}
+
+/// The algorithm of an EncryptedData or EncryptedKey, and the element that names it.
+fn algorithm(of: &Element) -> Result<(&str, &Element), Refused> {
+    (of.only(Namespace::Encryption, "EncryptionMethod")?)
+        .and_then(|method| Some((method.attribute("Algorithm")?, method)))
+        .ok_or_else(|| unreadable(format!("{} names no EncryptionMethod", of.name())))
+}
+
+/// The bytes of an EncryptedData or EncryptedKey. A CipherReference would have to be fetched.
+fn cipher_value(of: &Element) -> Result<Vec<u8>, Refused> {
+    let value = match of.only(Namespace::Encryption, "CipherData")? {
+        Some(data) => data.only(Namespace::Encryption, "CipherValue")?,
+        None => None,
+    };
+    let Some(value) = value else {
+        return Err(unreadable(format!("{} has no CipherValue", of.name())));
+    };
+    let mut value = value.value()?.to_owned();
+    value.retain(|character| !matches!(character, ' ' | '\t' | '\r' | '\n'));
+    let detail = "a CipherValue is no base64";
+    STANDARD.decode(value).map_err(|_| unreadable(detail))
+}
+
+/// The plaintext with the namespaces of the place where it was encrypted.
+///
+/// xmlsec and ElementTree encrypt an element without the declarations of its ancestors. Only those
+/// that are used and not declared are added, since another would change what inclusive
+/// canonicalization yields.
+fn in_scope(plaintext: &str, text: &str) -> Result<Zeroizing<String>, Refused> {
+    let missing = missing_prefixes(plaintext).ok_or_else(failed)?;
+    let mut whole = Zeroizing::new(plaintext.to_owned());
+    if missing.is_empty() {
+        return Ok(whole);
+    }
+    let end_of_name = (plaintext.find('<'))
+        .and_then(|start| {
+            let name = plaintext.get(start..)?;
+            Some(start + name.find([' ', '\t', '\r', '\n', '>', '/'])?)
+        })
+        .ok_or_else(failed)?;
+    for (prefix, namespace) in scope(text).ok_or_else(failed)? {
+        if missing.contains(&prefix) {
+            let namespace = quick_xml::escape::escape(namespace.as_str());
+            let declaration = if prefix.is_empty() {
+                format!(" xmlns=\"{namespace}\"")
+            } else {
+                format!(" xmlns:{prefix}=\"{namespace}\"")
+            };
+            whole.insert_str(end_of_name, &declaration);
+        }
+    }
+    Ok(whole)
+}
+
+/// The prefixes that are used and not declared; the empty one where the root has no namespace.
+fn missing_prefixes(plaintext: &str) -> Option<Vec<String>> {
+    let mut reader = NsReader::from_str(plaintext);
+    let mut missing = Vec::new();
+    let mut note = |resolved: ResolveResult<'_>| {
+        if let ResolveResult::Unknown(prefix) = resolved {
+            let prefix = String::from_utf8_lossy(&prefix).into_owned();
+            if !missing.contains(&prefix) {
+                missing.push(prefix);
+            }
+        }
+    };
+    let mut is_root = true;
+    let mut is_unbound = false;
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(start) | Event::Empty(start) => {
+                let resolver = reader.resolver();
+                let (resolved, _) = resolver.resolve_element(start.name());
+                is_unbound |= is_root && resolved == ResolveResult::Unbound;
+                is_root = false;
+                note(resolved);
+                for attribute in start.attributes() {
+                    note(resolver.resolve_attribute(attribute.ok()?.key).0);
+                }
+            }
+            Event::DocType(_) => return None,
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    if is_unbound {
+        missing.push(String::new());
+    }
+    Some(missing)
+}
+
+/// The namespaces in scope at the EncryptedAssertion.
+fn scope(text: &str) -> Option<Vec<(String, String)>> {
+    let mut reader = NsReader::from_str(text);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(start) if start.local_name().as_ref() == b"EncryptedAssertion" => break,
+            Event::Eof => return None,
+            _ => {}
+        }
+    }
+    let bindings = reader.resolver().bindings().map(|(prefix, namespace)| {
+        let prefix = match prefix {
+            PrefixDeclaration::Default => "",
+            PrefixDeclaration::Named(prefix) => std::str::from_utf8(prefix).ok()?,
+        };
+        let namespace = std::str::from_utf8(namespace.into_inner()).ok()?;
+        let namespace = quick_xml::escape::unescape(namespace).ok()?;
+        Some((prefix.to_owned(), namespace.into_owned()))
+    });
+    bindings.collect()
+}

@@ -1,0 +1,163 @@
+//! XML signatures, by samael and the C libraries under it (xmlsec1, libxml2).
+//!
+//! The only place that calls `samael::crypto`. Never here: a message that did not pass the
+//! [`gate`](super::gate), and keys from a message. Blocks for a millisecond or so: off the async
+//! threads. Entry points: [`verified`], [`sign`].
+
+use std::{ffi::c_void, sync::OnceLock};
+
+use openssl::{
+    ec::{EcGroup, EcKey},
+    error::ErrorStack,
+    nid::Nid,
+    pkey::{Id, PKey, Private},
+    x509::X509,
+};
+use samael::crypto::{
+    AllowedSignatureAlgorithm as Algorithm, CertificateDer, Crypto, CryptoProvider, ReduceMode,
+};
+use zeroize::Zeroizing;
+
+use super::{
+    gate::Allowances,
+    refusal::{Reason, Refused},
+};
+use crate::identity::Cause;
+
+/// The algorithms that are taken, with the digests that belong to them.
+const ALGORITHMS: &[Algorithm] = &[
+    Algorithm::RsaSha256,
+    Algorithm::RsaSha384,
+    Algorithm::RsaSha512,
+    Algorithm::EcdsaSha256,
+    Algorithm::EcdsaSha384,
+    Algorithm::EcdsaSha512,
+];
+
+/// Verifies every signature in `text` and returns the canonical bytes that were signed: those of
+/// the whole response where it is signed itself, else of the assertion.
+///
+/// # Errors
+/// [`Reason::Signature`] unless one of the `certificates` (DER) made each signature; without
+/// certificates always.
+pub fn verified(
+    text: &str,
+    certificates: &[Vec<u8>],
+    allowances: Allowances,
+) -> Result<String, Refused> {
+    let refused = |detail: &str| Refused::new(Reason::Signature, detail);
+    if certificates.is_empty() {
+        return Err(refused("no certificate of the provider is configured"));
+    }
+    prepare().map_err(|error| refused(&format!("OpenSSL fails: {error}")))?;
+    let ders = |certificates: &[Vec<u8>]| -> Vec<CertificateDer> {
+        (certificates.iter().cloned().map(CertificateDer::from)).collect()
+    };
+    let mut signed = reduce(text, &ders(certificates), allowances);
+    if signed.is_none() && certificates.len() > 1 {
+        // A key of another kind than the signature ends xmlsec's search instead of being passed
+        // over, which would break a rollover from RSA to an elliptic curve.
+        let kinds = by_kind(certificates);
+        if kinds.len() > 1 {
+            signed = (kinds.iter()).find_map(|kind| reduce(text, &ders(kind), allowances));
+        }
+    }
+    // Nothing at all is a digest too (CVE-2025-66568).
+    signed
+        .filter(|bytes| !bytes.is_empty())
+        .ok_or_else(|| refused("no configured certificate made this signature over this content"))
+}
+
+fn reduce(text: &str, certificates: &[CertificateDer], allowances: Allowances) -> Option<String> {
+    // samael's list cannot name SHA-1; without a list it is the gate alone that limits.
+    let algorithms = (!allowances.sha1).then_some(ALGORITHMS);
+    let signed = Crypto::reduce_xml_to_signed_with_allowed_algorithms(
+        text,
+        certificates,
+        ReduceMode::PreDigest,
+        algorithms,
+    );
+    signed.inspect_err(|_| drop(ErrorStack::get())).ok()
+}
+
+/// The certificates by the kind of their key; those that cannot be read are left out.
+fn by_kind(certificates: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
+    let mut kinds: Vec<(Id, Vec<Vec<u8>>)> = Vec::new();
+    for der in certificates {
+        let Ok(key) = X509::from_der(der).and_then(|certificate| certificate.public_key()) else {
+            continue;
+        };
+        match kinds.iter_mut().find(|(kind, _)| *kind == key.id()) {
+            Some((_, others)) => others.push(der.clone()),
+            None => kinds.push((key.id(), vec![der.clone()])),
+        }
+    }
+    kinds.into_iter().map(|(_, others)| others).collect()
+}
+
+/// Fills the first `ds:Signature` template of `xml`, in document order, and returns the document.
+///
+/// # Errors
+/// What samael says of a template or a key that it cannot use.
+pub fn sign(xml: &str, key: &PKey<Private>) -> Result<String, Cause> {
+    prepare()?;
+    let der = Zeroizing::new(key.private_key_to_pkcs8()?);
+    Ok(Crypto::sign_xml(xml, &der)?)
+}
+
+#[expect(
+    unsafe_code,
+    reason = "xmlsec and libxml2 have no safe way to forget how to fetch, nor to be silent"
+)]
+mod c {
+    use super::c_void;
+
+    unsafe extern "C" {
+        fn xmlSecIOCleanupCallbacks();
+        fn xmlSecErrorsSetCallback(callback: Option<unsafe extern "C" fn()>);
+        fn xmlSetStructuredErrorFunc(
+            context: *mut c_void,
+            handler: Option<unsafe extern "C" fn(*mut c_void, *mut c_void)>,
+        );
+    }
+
+    /// Takes an error of libxml2 and says nothing.
+    unsafe extern "C" fn ignore(_context: *mut c_void, _error: *mut c_void) {}
+
+    /// Removes every reader of addresses and files from xmlsec, and its voice. For the process;
+    /// xmlSecInit must have run.
+    pub(super) fn confine() {
+        // SAFETY: both change static tables of xmlsec, which this is called once for, before any
+        // document of a stranger is read and while no other thread is inside xmlsec: `prepare` runs
+        // before every use. No callback is what the header documents as "no output".
+        unsafe {
+            xmlSecIOCleanupCallbacks();
+            xmlSecErrorsSetCallback(None);
+        }
+    }
+
+    /// Silences libxml2 on this thread.
+    pub(super) fn silence() {
+        // SAFETY: the setting belongs to the thread; the handler has the signature of
+        // xmlStructuredErrorFunc, touches neither pointer and lives as long as the program.
+        unsafe { xmlSetStructuredErrorFunc(std::ptr::null_mut(), Some(ignore)) }
+    }
+}
+
+/// Before every use: once per process xmlsec is started and loses the means to fetch, and libxml2 is
+/// silenced on this thread, since a stranger must not write to our log.
+fn prepare() -> Result<(), ErrorStack> {
+    static PREPARED: OnceLock<Result<(), ErrorStack>> = OnceLock::new();
+    c::silence();
+    PREPARED
+        .get_or_init(|| {
+            let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
+            let key = PKey::from_ec_key(EcKey::generate(&group)?)?;
+            let der = Zeroizing::new(key.private_key_to_pkcs8()?);
+            // There is nothing to sign in it; what counts is that xmlsec was started.
+            drop(Crypto::sign_xml("<start/>", &der));
+            c::confine();
+            Ok(())
+        })
+        .clone()
+}
