@@ -118,11 +118,12 @@ pub fn policy_settings(config: &Config) -> PolicySettings {
                 .and_then(|duration| SessionDuration::try_from(duration).ok()),
             region: defaults.region.clone(),
             source_identity: None,
-            saml_provider_arn: None,
+            saml_provider_arn: defaults.saml_provider_arn.clone(),
             console: None,
         },
         session_name: config.aws.session_name.clone(),
         source_identity: config.aws.source_identity.clone(),
+        ..PolicySettings::default()
     }
 }
 

@@ -276,6 +276,28 @@ impl SamlProviderArn {
     pub fn account(&self) -> &AccountId {
         &self.account
     }
+
+    /// Whether it can vouch for `role`: IAM wants both in one account, and so in one partition.
+    pub fn is_beside(&self, role: &TargetArn) -> bool {
+        self.account.as_str() == role.account_digits()
+            && self.text.split(':').nth(1) == Some(role.partition().as_str())
+    }
+
+    /// The ARN that a template means in `account`: `{account}` in it stands for the twelve digits.
+    ///
+    /// # Errors
+    /// When what comes out is not the ARN of an IAM SAML provider.
+    pub fn from_template(template: &str, account: &str) -> Result<Self, ArnError> {
+        template
+            .replace("{account}", account)
+            .parse()
+            .map_err(|error| match error {
+                ArnError::SamlProvider(_) => {
+                    ArnError::SamlProvider(template.chars().take(200).collect())
+                }
+                other => other,
+            })
+    }
 }
 
 impl fmt::Display for SamlProviderArn {
@@ -371,6 +393,33 @@ mod tests {
             (user.kind(), federated.kind()),
             (TargetKind::User, TargetKind::FederatedUser)
         );
+    }
+
+    #[test]
+    fn saml_providers_stand_beside_the_roles_of_their_account() {
+        let provider = |text: &str| SamlProviderArn::from_template(text, "111122223333");
+        let role: TargetArn = "arn:aws:iam::111122223333:role/x".parse().unwrap();
+        for (text, is_beside) in [
+            ("arn:aws:iam::{account}:saml-provider/Corp.IdP_1-a", true),
+            ("arn:aws:iam::111122223333:saml-provider/Corp", true),
+            ("arn:aws:iam::111122224444:saml-provider/Corp", false),
+            ("arn:aws-cn:iam::{account}:saml-provider/Corp", false),
+        ] {
+            assert_eq!(
+                provider(text).unwrap().is_beside(&role),
+                is_beside,
+                "{text}"
+            );
+        }
+        for text in [
+            "Corp",
+            "arn:aws:iam::{account}:saml-provider/",
+            "arn:aws:iam::{acount}:saml-provider/Corp",
+            "arn:aws:iam::{account}:saml-provider/a/b",
+            "arn:aws:iam::{account}:oidc-provider/Corp",
+        ] {
+            assert!(provider(text).is_err(), "{text} was accepted");
+        }
     }
 
     #[test]

@@ -82,6 +82,20 @@ impl Conditions {
         }
     }
 
+    /// The keys of what it asks for, in the order of the fields.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> {
+        [
+            ("expires", self.expires.is_some()),
+            ("max_duration", self.max_duration.is_some()),
+            ("read_only", self.read_only),
+            ("require_mfa", self.require_mfa),
+            ("require_reason", self.require_reason),
+            ("require_approval_by", self.require_approval_by.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(key, is_set)| is_set.then_some(key))
+    }
+
     /// Whether nothing is given any more at `now`.
     pub fn is_expired(&self, now: OffsetDateTime) -> bool {
         self.expires.is_some_and(|expires| expires <= now)

@@ -26,8 +26,9 @@ pub use identity::{
 };
 pub use mapping::{Conditions, Mapping, MappingId, Origin, Unenforceable};
 pub use policy::{
-    Entitlement, Giver, NotEntitled, Policy, PolicyProblem, PolicySettings, PolicyTables,
+    AssertedRoles, Entitlement, Giver, NotEntitled, Policy, PolicyProblem, PolicySettings,
+    PolicyTables,
 };
-pub use role::{ConsoleWay, EffectiveRole, GrantMethod, Role, RoleDefaults};
+pub use role::{ConsoleWay, Contradiction, EffectiveRole, GrantMethod, Role, RoleDefaults};
 pub use rule::{MappingRule, RuleError};
 pub use session_name::{NameTemplate, RoleSessionName, SourceIdentity, TemplateError};

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{NameTemplate, SessionDuration, TargetArn};
+use super::{NameTemplate, SamlProviderArn, SessionDuration, TargetArn};
 
 /// How STS credentials are obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ impl GrantMethod {
 
     /// Whether this version can grant by it; a role with another method loads and grants nothing.
     pub fn is_available(self) -> bool {
-        self == Self::AssumeRole
+        matches!(self, Self::AssumeRole | Self::AssumeRoleWithSaml)
     }
 }
 
@@ -94,6 +94,22 @@ impl ConsoleWay {
             Self::Federation => "federation",
             Self::IdpInitiated => "idp-initiated",
         }
+    }
+}
+
+impl FromStr for ConsoleWay {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|way| way.as_str() == text);
+        found.ok_or_else(|| match text {
+            "saml-post" => {
+                "\"saml-post\" is not available in this version; expected federation or \
+                            idp-initiated"
+                    .to_owned()
+            }
+            _ => format!("expected federation or idp-initiated, found {text:?}"),
+        })
     }
 }
 
@@ -168,6 +184,63 @@ pub struct Role {
     pub protected: bool,
     /// A disabled role is shown to nobody and grants nothing.
     pub disabled: bool,
+}
+
+/// A setting of a role that the way it is opened cannot carry, so that it would silently not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The setting's key in configuration and tables.
+    pub key: &'static str,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl Role {
+    /// What the role says itself and `settings` cannot carry; nothing is granted until it is mended.
+    pub fn contradiction(&self, settings: &EffectiveRole) -> Option<Contradiction> {
+        let found = |key, message: String| Some(Contradiction { key, message });
+        let by_provider = settings.console == ConsoleWay::IdpInitiated;
+        let by_assertion = settings.grant_method == GrantMethod::AssumeRoleWithSaml;
+        let of_grants = [
+            ("external_id", self.own.external_id.is_some()),
+            ("source_identity", self.own.source_identity.is_some()),
+            ("session_tags", !self.session_tags.is_empty()),
+        ];
+        if by_provider {
+            let of_sessions = [
+                ("session_policy", self.session_policy.is_some()),
+                ("policy_arns", !self.policy_arns.is_empty()),
+                ("max_duration", self.own.max_duration.is_some()),
+            ];
+            let said = of_sessions.into_iter().chain(of_grants);
+            for (key, _) in said.filter(|(_, is_said)| *is_said) {
+                let message = format!(
+                    "console = \"idp-initiated\" leaves everything to the identity provider, so \
+                     {key} cannot hold: remove it, or let the console open by federation"
+                );
+                return found(key, message);
+            }
+        }
+        if by_assertion {
+            for (key, _) in of_grants.into_iter().filter(|(_, is_said)| *is_said) {
+                let message = format!(
+                    "assume-role-with-saml cannot send {key}, AWS takes it from the assertion \
+                     alone: remove it, or use assume-role"
+                );
+                return found(key, message);
+            }
+        }
+        let provider = (self.own.saml_provider_arn.as_deref())
+            .map(|text| SamlProviderArn::from_template(text, self.arn.account_digits()))?;
+        match provider {
+            Ok(provider) if provider.is_beside(&self.arn) => None,
+            Ok(provider) => found(
+                "saml_provider_arn",
+                format!("{provider} is not in the role's account, where IAM wants it"),
+            ),
+            Err(error) => found("saml_provider_arn", error.to_string()),
+        }
+    }
 }
 
 /// A role's settings after its account's and the general defaults have filled the gaps.

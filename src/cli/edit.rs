@@ -16,7 +16,7 @@ use super::{
     row::Row,
 };
 use crate::{
-    access::{Mapping, MappingRule, PolicyTables},
+    access::{ConsoleWay, Mapping, MappingRule, PolicyTables, Role},
     audit::Actor,
     clock::{Clock, SystemClock},
     store::{Change, EditContext, PolicyStore},
@@ -285,6 +285,7 @@ fn problems(before: &PolicyTables, changes: &[Change]) -> Vec<String> {
         }
     }));
     problems.extend(same_names(&roles));
+    problems.extend(unlimited(before, changes));
     for account in removed_accounts {
         let marker = format!("::{account}:");
         let left = roles.iter().filter(|arn| arn.contains(&marker)).count();
@@ -296,6 +297,39 @@ fn problems(before: &PolicyTables, changes: &[Change]) -> Vec<String> {
         }
     }
     problems
+}
+
+/// Conditions on roles that the identity provider opens itself, where either was changed: nothing
+/// could make them hold.
+fn unlimited(before: &PolicyTables, changes: &[Change]) -> Vec<String> {
+    let mut roles: BTreeMap<&str, (&Role, bool)> = (before.roles.iter())
+        .map(|role| (role.arn.as_str(), (role, false)))
+        .collect();
+    let mut given: BTreeMap<String, (&Mapping, bool)> = (before.mappings.iter())
+        .map(|mapping| (pair(mapping), (mapping, false)))
+        .collect();
+    for change in changes {
+        match change {
+            Change::PutRole(role) => drop(roles.insert(role.arn.as_str(), (role, true))),
+            Change::PutMapping(mapping) => drop(given.insert(pair(mapping), (mapping, true))),
+            Change::EndMapping(id) => given.retain(|_, (mapping, _)| mapping.id != *id),
+            _ => {}
+        }
+    }
+    let asked = given.values().filter_map(|(mapping, is_new)| {
+        let (role, is_role_new) = roles.get(mapping.role.as_str())?;
+        let is_handed_over = role.own.console == Some(ConsoleWay::IdpInitiated);
+        let key = mapping.conditions.keys().next()?;
+        (is_handed_over && (*is_new || *is_role_new)).then(|| {
+            format!(
+                "{} asks for {key}, and the identity provider opens this role itself (console = \
+                 \"idp-initiated\"), so that nothing can be asked for: drop it, or let the \
+                 console open by federation",
+                mapping_name(mapping)
+            )
+        })
+    });
+    asked.collect()
 }
 
 /// Two roles of one account whose paths end alike: `account/role` could not tell them apart.

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     access::{
-        GrantMethod, NameTemplate, Policy, PolicyTables, Role, RoleDefaults, SessionDuration,
-        TargetArn,
+        ConsoleWay, EffectiveRole, GrantMethod, NameTemplate, Policy, PolicyTables, Role,
+        RoleDefaults, SessionDuration, TargetArn,
     },
     app,
     store::{Change, PolicyStore},
@@ -54,7 +54,7 @@ pub(super) struct ListArguments {
 /// What a role says itself, and an account says for its roles.
 #[derive(Debug, clap::Args)]
 pub(super) struct DefaultArguments {
-    /// How credentials are obtained; only assume-role in this version
+    /// How credentials are obtained: assume-role or assume-role-with-saml
     #[arg(long, value_name = "METHOD")]
     grant_method: Option<GrantMethod>,
     /// The id of an `[[aws.credential_source]]`
@@ -72,6 +72,9 @@ pub(super) struct DefaultArguments {
     /// What CloudTrail shows, such as {username}; the trust policy needs `sts:SetSourceIdentity`
     #[arg(long, value_name = "TEMPLATE")]
     source_identity: Option<NameTemplate>,
+    /// The IAM SAML provider for assume-role-with-saml; {account} in it stands for the account
+    #[arg(long, value_name = "ARN")]
+    saml_provider_arn: Option<String>,
 }
 
 impl DefaultArguments {
@@ -92,7 +95,7 @@ impl DefaultArguments {
                 max_duration: self.max_duration,
                 region: self.region,
                 source_identity: self.source_identity,
-                saml_provider_arn: None,
+                saml_provider_arn: self.saml_provider_arn,
                 console: None,
             }),
         }
@@ -108,6 +111,10 @@ pub(super) struct AddArguments {
     description: Option<String>,
     #[command(flatten)]
     defaults: DefaultArguments,
+    /// How the console is reached: federation, or idp-initiated for the identity provider's own
+    /// AWS application, on which nothing can be limited
+    #[arg(long, value_name = "WAY")]
+    console: Option<ConsoleWay>,
     /// A file with a session policy (JSON) that narrows every session
     #[arg(long, value_name = "FILE")]
     session_policy: Option<PathBuf>,
@@ -179,6 +186,7 @@ fn list(
     let mut table = Table::new(&[
         "ROLE",
         "ACCOUNT",
+        "METHOD",
         "LONGEST",
         "MAPPINGS",
         "STATE",
@@ -192,14 +200,14 @@ fn list(
     for role in &tables.roles {
         let mappings = mappings.get(&role.arn).copied().unwrap_or_default();
         let account = policy.account(&role.arn.account());
-        let longest = policy
-            .effective(&role.arn)
-            .map(|effective| effective.max_duration);
+        let effective = policy.effective(&role.arn);
+        let longest = effective.map(|effective| effective.max_duration);
         table.push([
             role.arn.to_string(),
             account
                 .map(|account| account.name.clone())
                 .unwrap_or_default(),
+            effective.map(way).unwrap_or_default(),
             row::duration(longest),
             mappings.to_string(),
             state(role).to_owned(),
@@ -211,6 +219,14 @@ fn list(
         return Ok(());
     }
     Ok(table.write(out)?)
+}
+
+/// How it is opened: the console's way where that decides, else the grant method.
+fn way(effective: &EffectiveRole) -> String {
+    match effective.console {
+        ConsoleWay::Federation => effective.grant_method.to_string(),
+        ConsoleWay::IdpInitiated => effective.console.as_str().to_owned(),
+    }
 }
 
 fn state(role: &Role) -> &'static str {
@@ -232,7 +248,10 @@ async fn add(
     let role = Role {
         arn: arn.clone(),
         description: arguments.description,
-        own: arguments.defaults.checked(installation)?,
+        own: RoleDefaults {
+            console: arguments.console,
+            ..arguments.defaults.checked(installation)?
+        },
         session_policy: (arguments.session_policy.as_deref())
             .map(session_policy)
             .transpose()?,

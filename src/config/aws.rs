@@ -9,7 +9,7 @@ use url::Url;
 
 use super::reader::Section;
 use super::{address, template};
-use crate::access::{NameTemplate, TemplateError};
+use crate::access::{GrantMethod, NameTemplate, SamlProviderArn, TemplateError};
 
 /// `[aws]`: how AWS is reached.
 #[derive(Clone, Debug)]
@@ -282,7 +282,7 @@ fn unknown_source(id: &str, ids: &[String]) -> String {
 /// `[role_defaults]`: what holds for roles that do not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleDefaults {
-    /// One of [`GRANT_METHODS`]; only `assume-role` is available in this version.
+    /// One of [`GRANT_METHODS`] that is available in this version.
     pub grant_method: String,
     /// The longest role session, 15 minutes to 12 hours.
     pub max_duration: Option<Duration>,
@@ -292,6 +292,9 @@ pub struct RoleDefaults {
     pub external_id: Option<String>,
     /// The region a console opens in.
     pub region: Option<String>,
+    /// The IAM SAML provider for `assume-role-with-saml`: an ARN, `{account}` in it standing for
+    /// the role's account.
+    pub saml_provider_arn: Option<String>,
 }
 
 /// How credentials for a role can be obtained from STS.
@@ -310,8 +313,9 @@ impl RoleDefaults {
         let grant_method = section
             .choice("grant_method", &methods)
             .unwrap_or("assume-role");
-        if grant_method != "assume-role" {
-            let message = "is not available in this version; expected \"assume-role\"";
+        if !(grant_method.parse::<GrantMethod>()).is_ok_and(GrantMethod::is_available) {
+            let message = "is not available in this version; expected \"assume-role\" or \
+                           \"assume-role-with-saml\"";
             section.refuse("grant_method", format!("{grant_method:?} {message}"));
         }
         let (least, most) = (Duration::from_mins(15), Duration::from_hours(12));
@@ -320,13 +324,23 @@ impl RoleDefaults {
             Some(ids) if !ids.iter().any(|known| known == id) => Err(unknown_source(id, ids)),
             _ => Ok(id.to_owned()),
         });
-        section.unavailable("saml_provider_arn");
         Self {
             grant_method: grant_method.to_owned(),
             max_duration,
             credential_source,
             external_id: section.parsed("external_id", external_id),
             region: section.parsed("region", region),
+            saml_provider_arn: section.parsed("saml_provider_arn", saml_provider_arn),
         }
+    }
+}
+
+/// An IAM SAML provider's ARN in which `{account}` may stand for the account.
+pub(super) fn saml_provider_arn(text: &str) -> Result<String, String> {
+    match SamlProviderArn::from_template(text, "000000000000") {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!(
+            "{error}, and {{account}} may stand for the account"
+        )),
     }
 }

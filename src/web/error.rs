@@ -213,6 +213,18 @@ impl Frame {
                     ErrorView::too_long(layout, asked, *longest, action, fields)
                 }
                 NotEntitled::ReadOnlyUnavailable => ErrorView::read_only_unavailable(layout, asked),
+                NotEntitled::Contradiction { key } | NotEntitled::HandOverUnlimited { key, .. } => {
+                    ErrorView::setting_cannot_hold(layout, asked, key)
+                }
+                NotEntitled::SamlSignInRequired(_) => {
+                    ErrorView::saml_sign_in_required(layout, asked)
+                }
+                NotEntitled::NotAsserted => ErrorView::not_asserted(layout, asked),
+                NotEntitled::ConsoleOnly => ErrorView::console_only(layout, asked),
+                NotEntitled::NoHandOver(_) => ErrorView::no_hand_over(layout, asked),
+                NotEntitled::HandOverAsIs { key } => {
+                    ErrorView::hand_over_as_is(layout, asked, *key == "duration")
+                }
             }
             .into(),
             OpenRefused::Destination(DestinationError::Host { host, right, .. }) => self.bad_input(

@@ -171,7 +171,7 @@ fn granted(role: Role, request: &Request) -> Grant {
     let settings = PolicySettings {
         role_defaults: RoleDefaults::default(),
         session_name: "{username}".parse::<NameTemplate>().expect("a template"),
-        source_identity: None,
+        ..PolicySettings::default()
     };
     Policy::new(tables, settings)
         .authorize(&identity, &arn, request, now)

@@ -8,8 +8,9 @@ use std::{
 use proptest::prelude::*;
 use rolegate::{
     access::{
-        Account, Conditions, ConnectorId, GrantMethod, GroupKey, GroupKeyForm, Mapping, MappingId,
-        MappingRule, Origin, PolicyTables, Role, RoleDefaults, SessionDuration,
+        Account, Conditions, ConnectorId, ConsoleWay, EffectiveRole, GrantMethod, GroupKey,
+        GroupKeyForm, Mapping, MappingId, MappingRule, Origin, PolicyTables, Role, RoleDefaults,
+        SessionDuration,
     },
     audit::Actor,
     config::mapping_file::{MappingFile, to_json_lines, to_toml},
@@ -104,6 +105,21 @@ external_id = "x"
 [[role]]
 arn = "arn:aws:iam::111122223333:role/other/OPS"
 console = "saml-post"
+[[role]]
+arn = "arn:aws:iam::111122223333:role/Tagged"
+grant_method = "assume-role-with-saml"
+saml_provider_arn = "arn:aws:iam::{acount}:saml-provider/corp"
+session_tags = { team = "payments" }
+[[role]]
+arn = "arn:aws:iam::111122223333:role/HandedOver"
+console = "idp-initiated"
+[[role]]
+arn = "arn:aws:iam::111122223333:role/Elsewhere"
+saml_provider_arn = "arn:aws:iam::111122224444:saml-provider/corp"
+[[mapping]]
+group = "claims:y"
+role = "arn:aws:iam::111122223333:role/HandedOver"
+read_only = true
 [[mapping]]
 group = "corp:not a dn"
 role = "Ops"
@@ -256,7 +272,8 @@ fn settings() -> impl Strategy<Value = RoleDefaults> {
                 max_duration: duration.map(|seconds| SessionDuration::try_from(seconds).unwrap()),
                 region: rest.then(|| "eu-west-1".to_owned()),
                 source_identity: rest.then(|| "{connector}-{username}".parse().unwrap()),
-                saml_provider_arn: None,
+                saml_provider_arn: rest
+                    .then(|| "arn:aws:iam::{account}:saml-provider/corp".to_owned()),
                 console: None,
             },
         )
@@ -326,22 +343,49 @@ fn accounts() -> impl Strategy<Value = Vec<Account>> {
 fn roles() -> impl Strategy<Value = Vec<Role>> {
     let tags = proptest::collection::btree_map("[a-z é.:/=+@-]{1,9}", "[a-zA-Z é]{0,9}", 0..3);
     let note = proptest::option::of(text());
-    let role = (note, settings(), any::<[bool; 3]>(), tags);
+    let console = proptest::option::of(proptest::sample::select(ConsoleWay::ALL.to_vec()));
+    let role = (note, (settings(), console), any::<[bool; 3]>(), tags);
     proptest::collection::vec(role, 0..4).prop_map(|rows| {
         let numbered = rows.into_iter().enumerate();
         numbered
-            .map(|(number, (description, own, claims, session_tags))| Role {
-                arn: role_arn(number).parse().unwrap(),
-                description,
-                own,
-                session_policy: claims[2].then(|| "{\"Statement\":\"\\n\"}".to_owned()),
-                policy_arns: vec!["arn:aws:iam::aws:policy/x".to_owned(); usize::from(claims[2])],
-                session_tags,
-                protected: claims[0],
-                disabled: claims[1],
-            })
+            .map(
+                |(number, (description, (own, console), claims, session_tags))| Role {
+                    arn: role_arn(number).parse().unwrap(),
+                    description,
+                    own: RoleDefaults { console, ..own },
+                    session_policy: claims[2].then(|| "{\"Statement\":\"\\n\"}".to_owned()),
+                    policy_arns: vec![
+                        "arn:aws:iam::aws:policy/x".to_owned();
+                        usize::from(claims[2])
+                    ],
+                    session_tags,
+                    protected: claims[0],
+                    disabled: claims[1],
+                },
+            )
+            .map(without_contradiction)
             .collect()
     })
+}
+
+/// The role without what its own way of being opened cannot carry, which no file may say.
+fn without_contradiction(role: Role) -> Role {
+    let settings = EffectiveRole::from(role.own.clone());
+    if role.contradiction(&settings).is_none() {
+        return role;
+    }
+    Role {
+        own: RoleDefaults {
+            grant_method: role.own.grant_method,
+            saml_provider_arn: role.own.saml_provider_arn,
+            console: role.own.console,
+            ..RoleDefaults::default()
+        },
+        session_policy: None,
+        policy_arns: Vec::new(),
+        session_tags: BTreeMap::new(),
+        ..role
+    }
 }
 
 fn mappings() -> impl Strategy<Value = Vec<Mapping>> {
@@ -385,7 +429,15 @@ fn rules() -> impl Strategy<Value = Vec<MappingRule>> {
 }
 
 fn tables() -> impl Strategy<Value = PolicyTables> {
-    (accounts(), roles(), mappings(), rules()).prop_map(|(accounts, roles, mappings, rules)| {
+    (accounts(), roles(), mappings(), rules()).prop_map(|(accounts, roles, mut mappings, rules)| {
+        for mapping in &mut mappings {
+            let is_handed_over = |role: &&Role| {
+                role.arn == mapping.role && role.own.console == Some(ConsoleWay::IdpInitiated)
+            };
+            if roles.iter().any(|role| is_handed_over(&role)) {
+                mapping.conditions = Conditions::default();
+            }
+        }
         PolicyTables {
             version: 1,
             accounts,

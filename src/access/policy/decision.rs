@@ -1,22 +1,25 @@
 //! The decision itself: what a person may open, and the one way to a grant.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use time::OffsetDateTime;
 
-use super::{NotEntitled, PlacedRole, Policy};
+use super::{NotEntitled, PlacedRole, Policy, reach::Person, snapshot::rank};
 use crate::access::{
-    Account, Clipped, Conditions, EffectiveRole, Grant, GroupKey, Identity, Limit, MappingId,
-    Request, Role, SessionDuration, TargetArn,
+    Account, Clipped, Conditions, ConsoleWay, EffectiveRole, Grant, GrantMethod, GroupKey,
+    Identity, Limit, MappingId, Request, Role, SamlProviderArn, SessionDuration, TargetArn,
 };
 
-/// A mapping or rule that gives a role to a person.
+/// A mapping, a rule or the identity provider's own word, as it gives a role to a person.
 #[derive(Debug, Clone)]
 pub struct Giver<'a> {
-    /// The row's id.
+    /// The row's id; `asserted` where the person's assertion names the role and no row is needed.
     pub mapping: &'a MappingId,
-    /// The person's group that it names or matches.
-    pub group: GroupKey,
+    /// The person's group that it names or matches; none where the assertion gives the role.
+    pub group: Option<GroupKey>,
     /// What it asks for.
     pub conditions: &'a Conditions,
     /// Whether the row is a pattern rule.
@@ -26,10 +29,10 @@ pub struct Giver<'a> {
 /// A role that one person may open now.
 #[derive(Debug)]
 pub struct Entitlement<'a> {
-    /// The role.
-    pub role: &'a Role,
+    /// The role: its row, or what stands for it where only the assertion names it.
+    pub role: Arc<Role>,
     /// Its settings with the gaps filled.
-    pub effective: &'a EffectiveRole,
+    pub effective: Arc<EffectiveRole>,
     /// Its account, where the table has it.
     pub account: Option<&'a Account>,
     /// The rows that give it, usable ones only, the preferred one first.
@@ -61,36 +64,42 @@ impl Entitlement<'_> {
 impl Policy {
     /// Every role that `identity` may open at `now`, by account name, then role name.
     pub fn entitlements(&self, identity: &Identity, now: OffsetDateTime) -> Vec<Entitlement<'_>> {
+        let person = Person::of(identity);
         let mut given: HashMap<&TargetArn, Vec<Giver<'_>>> = HashMap::new();
         self.each_giver(identity, None, |arn, giver| {
             given.entry(arn).or_default().push(giver);
         });
+        let asserted = self.asserted(&person);
+        for arn in &asserted {
+            given.entry(arn).or_default().push(self.asserted_giver());
+        }
         let plain = Request::console();
-        let mut entitlements: Vec<(usize, Entitlement<'_>)> = given
-            .into_iter()
-            .filter_map(|(arn, givers)| {
-                let placed = self.roles.get(arn)?;
-                let entitlement = self.entitlement(placed, givers, &plain, now)?;
-                Some((placed.place, entitlement))
-            })
-            .collect();
-        entitlements.sort_unstable_by_key(|(place, _)| *place);
-        entitlements
-            .into_iter()
-            .map(|(_, entitlement)| entitlement)
-            .collect()
+        let mut of_table: Vec<(usize, Entitlement<'_>)> = Vec::with_capacity(given.len());
+        let mut implied = Vec::new();
+        for (arn, givers) in given {
+            if let Some(placed) = self.roles.get(arn) {
+                let entitlement = self.entitlement(&person, placed, givers, (&plain, now));
+                of_table.extend(entitlement.map(|found| (placed.place, found)));
+            } else if asserted.contains(&arn) {
+                let placed = self.implied(arn);
+                implied.extend(self.entitlement(&person, &placed, givers, (&plain, now)));
+            }
+        }
+        of_table.sort_unstable_by_key(|(place, _)| *place);
+        merged(of_table.into_iter().map(|(_, found)| found), implied)
     }
 
     fn entitlement<'a>(
         &'a self,
-        placed: &'a PlacedRole,
+        person: &Person<'_>,
+        placed: &PlacedRole,
         givers: Vec<Giver<'a>>,
-        plain: &Request,
-        now: OffsetDateTime,
+        (plain, now): (&Request, OffsetDateTime),
     ) -> Option<Entitlement<'a>> {
-        if placed.role.disabled || !placed.effective.grant_method.is_available() {
+        if placed.role.disabled {
             return None;
         }
+        self.reach(person, placed, plain).ok()?;
         let mut usable: Vec<(Giver<'a>, Clipped)> = givers
             .into_iter()
             .filter_map(|giver| {
@@ -104,8 +113,8 @@ impl Policy {
         });
         let longest = usable.first()?.1;
         Some(Entitlement {
-            role: &placed.role,
-            effective: &placed.effective,
+            role: Arc::clone(&placed.role),
+            effective: Arc::clone(&placed.effective),
             account: self.accounts.get(placed.role.arn.account_digits()),
             givers: usable.into_iter().map(|(giver, _)| giver).collect(),
             longest,
@@ -123,21 +132,39 @@ impl Policy {
         request: &Request,
         now: OffsetDateTime,
     ) -> Result<Grant, NotEntitled> {
-        let placed = self
-            .roles
-            .get(target)
-            .filter(|placed| !placed.role.disabled)
-            .ok_or(NotEntitled::UnknownRole)?;
+        let person = Person::of(identity);
+        let is_asserted = self.asserted(&person).contains(&target);
+        let implied;
+        let placed = match self.roles.get(target) {
+            Some(placed) => placed,
+            None if is_asserted => {
+                implied = self.implied(target);
+                &implied
+            }
+            None => return Err(NotEntitled::UnknownRole),
+        };
+        if placed.role.disabled {
+            return Err(NotEntitled::UnknownRole);
+        }
+        let mut givers = Vec::new();
+        self.each_giver(identity, Some(target), |_, giver| givers.push(giver));
+        givers.extend(is_asserted.then(|| self.asserted_giver()));
+        let provider = self.reach(&person, placed, request);
         let mut nearest = match self.of_another_group(identity, target) {
             Some(mapping) => NotEntitled::GroupRecreated(mapping),
             None => NotEntitled::NoMapping,
         };
-        let mut best: Option<(Giver<'_>, Clipped)> = None;
-        self.each_giver(identity, Some(target), |_, giver| {
-            match judge(&giver, placed, request, now) {
+        let mut best: Option<(&Giver<'_>, Clipped)> = None;
+        for giver in &givers {
+            // Why the role cannot be reached is told to those whom a row gives it.
+            let judged = match &provider {
+                Ok(_) => judge(giver, placed, request, now),
+                Err(miss) => Err(miss.clone()),
+            };
+            match judged {
                 Ok(longest) => {
-                    let is_better = best.as_ref().is_none_or(|(other, other_longest)| {
-                        preference(&giver, longest) < preference(other, *other_longest)
+                    let is_better = best.is_none_or(|(other, other_longest)| {
+                        preference(giver, longest) < preference(other, other_longest)
                     });
                     if is_better {
                         best = Some((giver, longest));
@@ -146,15 +173,19 @@ impl Policy {
                 Err(miss) if miss.nearness() > nearest.nearness() => nearest = miss,
                 Err(_) => {}
             }
-        });
-        let (giver, longest) = best.ok_or(nearest)?;
-        Ok(self.grant(identity, placed, request, (&giver, longest)))
+        }
+        match (best, provider) {
+            (Some(best), Ok(provider)) => {
+                Ok(self.grant(identity, (placed, provider), request, best))
+            }
+            _ => Err(nearest),
+        }
     }
 
     fn grant(
         &self,
         identity: &Identity,
-        placed: &PlacedRole,
+        (placed, saml_provider): (&PlacedRole, Option<SamlProviderArn>),
         request: &Request,
         (giver, longest): (&Giver<'_>, Clipped),
     ) -> Grant {
@@ -169,6 +200,12 @@ impl Policy {
                 policy_arns.push(arn);
             }
         }
+        // With an assertion AWS takes these from the assertion alone.
+        let is_ours = effective.grant_method == GrantMethod::AssumeRole
+            && effective.console == ConsoleWay::Federation;
+        let source_identity = (effective.source_identity.as_ref())
+            .or(self.settings.source_identity.as_ref())
+            .filter(|_| is_ours);
         Grant {
             connector: identity.connector.clone(),
             subject: identity.subject.clone(),
@@ -182,12 +219,8 @@ impl Policy {
             duration_is_explicit: request.duration.is_some(),
             ends_by: giver.conditions.expires,
             session_name: self.settings.session_name.role_session_name(identity),
-            source_identity: effective
-                .source_identity
-                .as_ref()
-                .or(self.settings.source_identity.as_ref())
-                .map(|template| template.source_identity(identity)),
-            external_id: effective.external_id.clone(),
+            source_identity: source_identity.map(|template| template.source_identity(identity)),
+            external_id: effective.external_id.clone().filter(|_| is_ours),
             credential_source: effective.credential_source.clone(),
             region: effective.region.clone(),
             session_policy: role.session_policy.clone(),
@@ -195,7 +228,7 @@ impl Policy {
             session_tags: BTreeMap::clone(&role.session_tags),
             read_only,
             reason: request.reason.clone(),
-            saml_provider: None,
+            saml_provider,
             console: effective.console,
         }
     }
@@ -208,11 +241,6 @@ fn judge(
     request: &Request,
     now: OffsetDateTime,
 ) -> Result<Clipped, NotEntitled> {
-    if !placed.effective.grant_method.is_available() {
-        return Err(NotEntitled::MethodUnavailable(
-            placed.effective.grant_method,
-        ));
-    }
     let longest = usable_until(giver, &placed.effective, request, now)?;
     if giver.conditions.require_reason && request.reason.is_none() {
         return Err(NotEntitled::ReasonRequired(giver.mapping.clone()));
@@ -243,6 +271,14 @@ fn usable_until(
             condition,
         });
     }
+    if role.console == ConsoleWay::IdpInitiated
+        && let Some(key) = conditions.keys().next()
+    {
+        return Err(NotEntitled::HandOverUnlimited {
+            mapping: giver.mapping.clone(),
+            key,
+        });
+    }
     let mut longest = Clipped {
         longest: role.max_duration,
         limit: Limit::Role,
@@ -258,7 +294,9 @@ fn usable_until(
     if let Some(duration) = conditions.max_duration {
         clip(Limit::Mapping, duration);
     }
-    if let Some(ceiling) = request.ceiling {
+    // Role chaining is about our own credentials, and an assertion needs none.
+    let uses_ours = role.grant_method == GrantMethod::AssumeRole;
+    if let Some(ceiling) = request.ceiling.filter(|_| uses_ours) {
         clip(Limit::RoleChaining, ceiling);
     }
     if let Some(at) = conditions.expires {
@@ -287,6 +325,37 @@ fn preference<'a>(
         std::cmp::Reverse(longest.longest),
         giver.mapping,
     )
+}
+
+/// The roles of the table, which are in order, with those that are not in it put between.
+fn merged<'a>(
+    of_table: impl Iterator<Item = Entitlement<'a>>,
+    implied: Vec<Entitlement<'a>>,
+) -> Vec<Entitlement<'a>> {
+    let of_table: Vec<Entitlement<'a>> = of_table.collect();
+    if implied.is_empty() {
+        return of_table;
+    }
+    let rank_of = |found: &Entitlement<'_>| rank(&found.role.arn, found.account);
+    let mut implied: Vec<_> = implied
+        .into_iter()
+        .map(|found| {
+            let rank = rank_of(&found);
+            let before = of_table.partition_point(|other| rank_of(other) <= rank);
+            (before, rank, found)
+        })
+        .collect();
+    implied.sort_by(|(_, one, _), (_, other, _)| one.cmp(other));
+    let mut implied = implied.into_iter().peekable();
+    let mut merged = Vec::with_capacity(of_table.len() + implied.len());
+    for (place, found) in of_table.into_iter().enumerate() {
+        while let Some((.., earlier)) = implied.next_if(|(before, ..)| *before <= place) {
+            merged.push(earlier);
+        }
+        merged.push(found);
+    }
+    merged.extend(implied.map(|(.., found)| found));
+    merged
 }
 
 /// Session policies are united, so ReadOnlyAccess narrows only where it stands alone.

@@ -61,7 +61,7 @@ impl Policy {
                         &mapping.role,
                         Giver {
                             mapping: &mapping.id,
-                            group: mapping.group.clone(),
+                            group: Some(mapping.group.clone()),
                             conditions: &mapping.conditions,
                             is_rule: false,
                         },
@@ -105,7 +105,7 @@ impl Policy {
                 &row.arn,
                 Giver {
                     mapping: &rule.id,
-                    group: group.key.clone(),
+                    group: Some(group.key.clone()),
                     conditions: &rule.conditions,
                     is_rule: true,
                 },

@@ -3,15 +3,19 @@
 mod decision;
 mod givers;
 mod not_entitled;
+mod reach;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
-    Account, AccountId, EffectiveRole, GroupKey, Mapping, MappingId, MappingRule, NameTemplate,
-    Role, RoleDefaults, TargetArn, rule::CompiledRule,
+    Account, AccountId, Conditions, ConnectorId, Contradiction, EffectiveRole, GroupKey, Mapping,
+    MappingId, MappingRule, NameTemplate, Role, RoleDefaults, TargetArn, rule::CompiledRule,
 };
 pub use decision::{Entitlement, Giver};
 pub use not_entitled::NotEntitled;
@@ -33,8 +37,18 @@ pub struct PolicyTables {
     pub group_ids: HashMap<MappingId, String>,
 }
 
+/// What the roles count for that a connector's assertions name themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AssertedRoles {
+    /// Each is given by being named, under no condition. A protected role or account needs a
+    /// mapping all the same, and a role that the table opens by another grant method too.
+    All,
+    /// Each counts only where a mapping gives it as well.
+    Mapped,
+}
+
 /// What the configuration adds to the table.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PolicySettings {
     /// For roles and accounts that do not say.
     pub role_defaults: RoleDefaults,
@@ -42,6 +56,11 @@ pub struct PolicySettings {
     pub session_name: NameTemplate,
     /// How people are called in SourceIdentity, where it is sent at all.
     pub source_identity: Option<NameTemplate>,
+    /// The connectors whose provider has an AWS application of its own, for roles whose console is
+    /// `idp-initiated`.
+    pub hand_over_connectors: HashSet<ConnectorId>,
+    /// What asserted roles count for; a connector that is not in it gives none.
+    pub asserted_roles: HashMap<ConnectorId, AssertedRoles>,
 }
 
 /// An indexed, immutable snapshot of the table.
@@ -58,6 +77,15 @@ pub struct Policy {
     /// By account and name in lower case; none where several have the name.
     by_name: HashMap<(AccountId, String), Option<TargetArn>>,
     problems: Vec<PolicyProblem>,
+    /// What gives the roles that an assertion names.
+    asserted: Asserted,
+}
+
+/// The row that stands for an identity provider's own word.
+#[derive(Debug)]
+struct Asserted {
+    id: MappingId,
+    conditions: Conditions,
 }
 
 #[derive(Debug)]
@@ -69,7 +97,9 @@ struct PlacedMapping {
 #[derive(Debug)]
 struct PlacedRole {
     role: Arc<Role>,
-    effective: EffectiveRole,
+    effective: Arc<EffectiveRole>,
+    /// What keeps it from being opened at all.
+    contradiction: Option<Contradiction>,
     /// Its place among all roles by account name, then role name; sorting a person's roles by
     /// names anew for each page is what costs most with thousands of them.
     place: usize,
@@ -102,7 +132,7 @@ impl Policy {
 
     /// A role's settings with the gaps filled.
     pub fn effective(&self, arn: &TargetArn) -> Option<&EffectiveRole> {
-        self.roles.get(arn).map(|placed| &placed.effective)
+        self.roles.get(arn).map(|placed| placed.effective.as_ref())
     }
 
     /// An account of the table.

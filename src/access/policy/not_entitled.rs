@@ -3,7 +3,7 @@
 use thiserror::Error;
 use time::OffsetDateTime;
 
-use crate::access::{Clipped, GrantMethod, MappingId, Unenforceable};
+use crate::access::{Clipped, ConnectorId, GrantMethod, MappingId, Unenforceable};
 
 /// Why a person may not open a role as asked.
 ///
@@ -46,6 +46,41 @@ pub enum NotEntitled {
     /// The role's grant method is not there in this version.
     #[error("the grant method {0} is not available")]
     MethodUnavailable(GrantMethod),
+    /// The role's row has a setting that the way it is opened cannot carry.
+    #[error("the role's {key} cannot hold for the way it is opened")]
+    Contradiction {
+        /// The setting's key.
+        key: &'static str,
+    },
+    /// The role is opened with an assertion, and the person did not sign in with one.
+    #[error("the role needs a sign-in through a SAML provider, and {0} is none")]
+    SamlSignInRequired(ConnectorId),
+    /// The role is opened with an assertion, and the person's does not name it.
+    #[error("the identity provider's assertion does not name the role")]
+    NotAsserted,
+    /// The role opens in the console only, by the identity provider itself.
+    #[error("the role opens in the console only")]
+    ConsoleOnly,
+    /// The role opens by the identity provider's own AWS application, and the connector has none.
+    #[error("connector {0} has no AWS application to hand over to")]
+    NoHandOver(ConnectorId),
+    /// A mapping asks for something, and nothing can be asked of a role that the identity provider
+    /// opens itself.
+    #[error(
+        "mapping {mapping} asks for {key}, which cannot hold where the provider opens the role"
+    )]
+    HandOverUnlimited {
+        /// The mapping.
+        mapping: MappingId,
+        /// The condition's key.
+        key: &'static str,
+    },
+    /// The person asked for a session that only we could have made: shorter, or read-only.
+    #[error("{key} cannot be had where the identity provider opens the role")]
+    HandOverAsIs {
+        /// What was asked for: `duration` or `read_only`.
+        key: &'static str,
+    },
     /// A reason must be given.
     #[error("mapping {0} asks for a reason")]
     ReasonRequired(MappingId),
@@ -69,6 +104,13 @@ impl NotEntitled {
             Self::EndsTooSoon { .. } => "mapping_ends_too_soon",
             Self::Unenforceable { .. } => "condition_unenforceable",
             Self::MethodUnavailable(_) => "grant_method_unavailable",
+            Self::Contradiction { .. } => "role_contradicts_itself",
+            Self::SamlSignInRequired(_) => "saml_sign_in_required",
+            Self::NotAsserted => "role_not_asserted",
+            Self::ConsoleOnly => "console_only",
+            Self::NoHandOver(_) => "no_hand_over",
+            Self::HandOverUnlimited { .. } => "hand_over_unlimited",
+            Self::HandOverAsIs { .. } => "hand_over_as_is",
             Self::ReasonRequired(_) => "reason_required",
             Self::TooLong(_) => "duration_too_long",
             Self::ReadOnlyUnavailable => "read_only_unavailable",
@@ -81,11 +123,16 @@ impl NotEntitled {
             Self::UnknownRole => 0,
             Self::NoMapping => 1,
             Self::GroupRecreated(_) => 2,
-            Self::MethodUnavailable(_) => 3,
-            Self::Unenforceable { .. } => 4,
+            Self::MethodUnavailable(_)
+            | Self::Contradiction { .. }
+            | Self::SamlSignInRequired(_)
+            | Self::NotAsserted
+            | Self::ConsoleOnly
+            | Self::NoHandOver(_) => 3,
+            Self::Unenforceable { .. } | Self::HandOverUnlimited { .. } => 4,
             Self::Expired { .. } => 5,
             Self::EndsTooSoon { .. } => 6,
-            Self::ReadOnlyUnavailable => 7,
+            Self::ReadOnlyUnavailable | Self::HandOverAsIs { .. } => 7,
             Self::TooLong(_) => 8,
             Self::ReasonRequired(_) => 9,
         }

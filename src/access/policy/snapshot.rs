@@ -2,8 +2,16 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{PlacedMapping, PlacedRole, Policy, PolicyProblem, PolicySettings, PolicyTables};
-use crate::access::{Account, EffectiveRole, Mapping, MappingRule, Role};
+use super::{
+    Asserted, PlacedMapping, PlacedRole, Policy, PolicyProblem, PolicySettings, PolicyTables,
+};
+use crate::access::{
+    Account, AccountId, Conditions, ConsoleWay, EffectiveRole, Mapping, MappingId, MappingRule,
+    Role, RoleDefaults, TargetArn,
+};
+
+/// What stands where a mapping's id would, for roles that the assertion alone gives.
+const ASSERTED: &str = "asserted";
 
 impl Policy {
     /// Indexes the table. Broken rows become [`problems`](Self::problems) and give nothing.
@@ -17,6 +25,10 @@ impl Policy {
             rules: Vec::new(),
             by_name: HashMap::with_capacity(tables.roles.len()),
             problems: Vec::new(),
+            asserted: Asserted {
+                id: MappingId(ASSERTED.to_owned()),
+                conditions: Conditions::default(),
+            },
         };
         for account in tables.accounts {
             policy.place_account(account);
@@ -51,11 +63,11 @@ impl Policy {
             let message = "is there twice and not the same, in the store and in a file: end one";
             self.problem(role.arn.as_str(), message.to_owned());
         }
-        let settings = match self.accounts.get(role.arn.account_digits()) {
-            Some(account) => role.own.or(&account.role_defaults),
-            None => role.own.clone(),
-        };
-        let effective = EffectiveRole::from(settings.or(&self.settings.role_defaults));
+        let effective = self.with_defaults(&role.own, role.arn.account_digits());
+        let contradiction = role.contradiction(&effective);
+        if let Some(contradiction) = &contradiction {
+            self.problem(role.arn.as_str(), contradiction.message.clone());
+        }
         if !effective.grant_method.is_available() {
             let message = format!(
                 "grant method {} is not in this version",
@@ -76,10 +88,20 @@ impl Policy {
             role.arn.clone(),
             PlacedRole {
                 role: Arc::new(role),
-                effective,
+                effective: Arc::new(effective),
+                contradiction,
                 place: 0,
             },
         );
+    }
+
+    /// A role's settings with the gaps filled by its account's and the general ones.
+    pub(super) fn with_defaults(&self, own: &RoleDefaults, account: &str) -> EffectiveRole {
+        let settings = match self.accounts.get(account) {
+            Some(account) => own.or(&account.role_defaults),
+            None => own.clone(),
+        };
+        EffectiveRole::from(settings.or(&self.settings.role_defaults))
     }
 
     fn order_roles(&mut self) {
@@ -87,13 +109,7 @@ impl Policy {
         let mut roles: Vec<&mut PlacedRole> = self.roles.values_mut().collect();
         roles.sort_by_cached_key(|placed| {
             let arn = &placed.role.arn;
-            let account = arn.account();
-            let name = accounts.get(&account).map(|account| account.name.as_str());
-            (
-                name.unwrap_or(account.as_str()).to_lowercase(),
-                account,
-                arn.name().to_lowercase(),
-            )
+            rank(arn, accounts.get(arn.account_digits()))
         });
         for (place, role) in roles.into_iter().enumerate() {
             role.place = place;
@@ -101,9 +117,23 @@ impl Policy {
     }
 
     fn place_mapping(&mut self, mapping: Mapping, group_id: Option<String>) {
-        if !self.roles.contains_key(&mapping.role) {
-            let message = format!("names {}, and there is no such role", mapping.role);
-            self.problem(&mapping.id.0, message);
+        match self.roles.get(&mapping.role) {
+            None => {
+                let message = format!("names {}, and there is no such role", mapping.role);
+                self.problem(&mapping.id.0, message);
+            }
+            Some(placed) if placed.effective.console == ConsoleWay::IdpInitiated => {
+                if let Some(key) = mapping.conditions.keys().next() {
+                    let message = format!(
+                        "asks for {key}, and the identity provider opens {} itself \
+                         (console = \"idp-initiated\"), so that nothing can be asked for: it gives \
+                         nothing",
+                        mapping.role
+                    );
+                    self.problem(&mapping.id.0, message);
+                }
+            }
+            Some(_) => {}
         }
         if let Some(condition) = mapping.conditions.unenforceable() {
             let message = format!("{} cannot be enforced by this version", condition.key());
@@ -132,4 +162,11 @@ impl Policy {
             message,
         });
     }
+}
+
+/// What roles are ordered by on pages: account name, account, role name.
+pub(super) fn rank(arn: &TargetArn, account: Option<&Account>) -> (String, AccountId, String) {
+    let id = arn.account();
+    let name = account.map_or(id.as_str(), |account| account.name.as_str());
+    (name.to_lowercase(), id, arn.name().to_lowercase())
 }

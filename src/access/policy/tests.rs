@@ -7,8 +7,8 @@ use time::{Duration, OffsetDateTime, macros::datetime};
 
 use super::*;
 use crate::access::{
-    AuthenticationMethod, Clipped, Conditions, ConnectorId, Delivery, Grant, Group, GroupKeyForm,
-    Identity, Limit, Origin, Request, SessionDuration,
+    AssertedRole, AuthenticationMethod, Clipped, Conditions, ConnectorId, ConsoleWay, Delivery,
+    Grant, GrantMethod, Group, GroupKeyForm, Identity, Limit, Origin, Request, SessionDuration,
 };
 
 const NOW: OffsetDateTime = datetime!(2026-11-24 10:00 UTC);
@@ -92,7 +92,7 @@ fn settings() -> PolicySettings {
     PolicySettings {
         role_defaults: RoleDefaults::default(),
         session_name: "{username}".parse().unwrap(),
-        source_identity: None,
+        ..PolicySettings::default()
     }
 }
 
@@ -667,6 +667,535 @@ proptest! {
         let policy = policy(table, vec![]);
         if authorize(&policy, &groups[1..], &request).is_ok() {
             prop_assert!(authorize(&policy, &groups, &request).is_ok());
+        }
+    }
+}
+
+const PROVIDER: &str = "arn:aws:iam::111122223333:saml-provider/corp";
+const UNLISTED: &str = "arn:aws:iam::111122224444:role/Unlisted";
+
+fn pair(role: &str, provider: &str) -> AssertedRole {
+    AssertedRole {
+        role: role.parse().unwrap(),
+        provider: provider.parse().unwrap(),
+    }
+}
+
+/// A person who came through a SAML provider that names these roles, each with a provider of its
+/// own account.
+fn asserting(groups: &[&str], roles: &[&str]) -> Identity {
+    let beside = |role: &&str| {
+        let (account, _) = role.split_once(":role/").unwrap();
+        pair(role, &format!("{account}:saml-provider/corp"))
+    };
+    Identity {
+        method: AuthenticationMethod::Saml,
+        asserted_roles: roles.iter().map(beside).collect(),
+        ..person(groups)
+    }
+}
+
+fn saml_role(arn: &str) -> Role {
+    let mut role = role(arn);
+    role.own.grant_method = Some(GrantMethod::AssumeRoleWithSaml);
+    role
+}
+
+fn handed_over(arn: &str) -> Role {
+    let mut role = saml_role(arn);
+    role.own.console = Some(ConsoleWay::IdpInitiated);
+    role.own.max_duration = None;
+    role
+}
+
+fn of(roles: Vec<Role>, mappings: Vec<Mapping>, settings: PolicySettings) -> Policy {
+    let tables = PolicyTables {
+        roles,
+        mappings,
+        ..Default::default()
+    };
+    Policy::new(tables, settings)
+}
+
+fn with_asserted(mode: AssertedRoles) -> PolicySettings {
+    PolicySettings {
+        asserted_roles: HashMap::from([(connector(), mode)]),
+        ..settings()
+    }
+}
+
+fn with_hand_over() -> PolicySettings {
+    PolicySettings {
+        hand_over_connectors: HashSet::from([connector()]),
+        ..settings()
+    }
+}
+
+fn ask(policy: &Policy, person: &Identity, role: &str) -> Result<Grant, NotEntitled> {
+    policy.authorize(person, &role.parse().unwrap(), &Request::console(), NOW)
+}
+
+fn names(policy: &Policy, person: &Identity) -> Vec<String> {
+    let found = policy.entitlements(person, NOW);
+    found
+        .iter()
+        .map(|found| found.role.arn.to_string())
+        .collect()
+}
+
+#[test]
+fn a_saml_role_is_given_to_those_whose_assertion_names_it() {
+    let mappings = vec![mapping("m", "dev", ADMIN, Conditions::default())];
+    let policy = of(vec![saml_role(ADMIN)], mappings, settings());
+    let grant = ask(&policy, &asserting(&["dev"], &[ADMIN]), ADMIN).unwrap();
+    assert_eq!(grant.method(), GrantMethod::AssumeRoleWithSaml);
+    assert_eq!(grant.saml_provider().unwrap().as_str(), PROVIDER);
+    assert_eq!(grant.duration(), SessionDuration::LONGEST);
+
+    let by_password = Identity {
+        method: AuthenticationMethod::Password,
+        ..asserting(&["dev"], &[ADMIN])
+    };
+    let elsewhere = Identity {
+        asserted_roles: vec![pair(ADMIN, "arn:aws:iam::111122224444:saml-provider/corp")],
+        ..asserting(&["dev"], &[])
+    };
+    for (person, code) in [
+        (by_password, "saml_sign_in_required"),
+        (asserting(&["dev"], &[]), "role_not_asserted"),
+        (asserting(&["dev"], &[READER]), "role_not_asserted"),
+        (elsewhere, "role_not_asserted"),
+        (asserting(&["ops"], &[ADMIN]), "no_mapping"),
+    ] {
+        assert_eq!(ask(&policy, &person, ADMIN).unwrap_err().code(), code);
+        assert!(names(&policy, &person).is_empty(), "{code}");
+    }
+}
+
+#[test]
+fn of_several_asserted_providers_the_configured_one_is_named() {
+    let second = "arn:aws:iam::111122223333:saml-provider/second";
+    let person = Identity {
+        asserted_roles: vec![pair(ADMIN, PROVIDER), pair(ADMIN, second)],
+        ..asserting(&["dev"], &[])
+    };
+    for (configured, named) in [
+        (None, PROVIDER),
+        (Some("arn:aws:iam::{account}:saml-provider/second"), second),
+        (Some("arn:aws:iam::{account}:saml-provider/third"), PROVIDER),
+    ] {
+        let mut role = saml_role(ADMIN);
+        role.own.saml_provider_arn = configured.map(str::to_owned);
+        let mappings = vec![mapping("m", "dev", ADMIN, Conditions::default())];
+        let policy = of(vec![role], mappings, settings());
+        let grant = ask(&policy, &person, ADMIN).unwrap();
+        assert_eq!(grant.saml_provider().unwrap().as_str(), named);
+    }
+}
+
+#[test]
+fn conditions_hold_for_saml_roles_and_role_chaining_does_not() {
+    let conditions = Conditions {
+        read_only: true,
+        max_duration: hours(6),
+        ..Default::default()
+    };
+    let general = PolicySettings {
+        source_identity: Some("{username}".parse().unwrap()),
+        role_defaults: RoleDefaults {
+            external_id: Some("general".to_owned()),
+            ..Default::default()
+        },
+        ..settings()
+    };
+    let mappings = vec![mapping("m", "dev", ADMIN, conditions)];
+    let policy = of(vec![saml_role(ADMIN)], mappings, general);
+    let request = Request {
+        ceiling: hours(1),
+        ..Request::console()
+    };
+    let person = asserting(&["dev"], &[ADMIN]);
+    let grant = policy
+        .authorize(&person, &ADMIN.parse().unwrap(), &request, NOW)
+        .unwrap();
+    assert_eq!(Some(grant.duration()), hours(6));
+    assert!(grant.is_read_only());
+    assert_eq!(grant.source_identity(), None);
+    assert_eq!(grant.external_id(), None);
+}
+
+#[test]
+fn settings_that_an_assertion_cannot_carry_give_nothing_and_are_named() {
+    type Change = fn(&mut Role);
+    let of_grants: [(&str, Change); 3] = [
+        ("external_id", |role| {
+            role.own.external_id = Some("x1".to_owned());
+        }),
+        ("source_identity", |role| {
+            role.own.source_identity = Some("{username}".parse().unwrap());
+        }),
+        ("session_tags", |role| {
+            role.session_tags = BTreeMap::from([("team".to_owned(), "x".to_owned())]);
+        }),
+    ];
+    let of_sessions: [(&str, Change); 3] = [
+        ("session_policy", |role| {
+            role.session_policy = Some("{}".to_owned());
+        }),
+        ("policy_arns", |role| {
+            role.policy_arns = vec!["arn:aws:iam::aws:policy/x".to_owned()];
+        }),
+        ("max_duration", |role| {
+            role.own.max_duration = Some(SessionDuration::HOUR);
+        }),
+    ];
+    let by_assertion = of_grants.map(|(key, change)| (key, change, saml_role(ADMIN)));
+    let by_provider = of_grants
+        .into_iter()
+        .chain(of_sessions)
+        .map(|(key, change)| (key, change, handed_over(ADMIN)));
+    for (key, change, mut role) in by_assertion.into_iter().chain(by_provider) {
+        change(&mut role);
+        let mappings = vec![mapping("m", "dev", ADMIN, Conditions::default())];
+        let policy = of(vec![role], mappings, with_hand_over());
+        let person = asserting(&["dev"], &[ADMIN]);
+        let refused = ask(&policy, &person, ADMIN).unwrap_err();
+        assert_eq!(refused, NotEntitled::Contradiction { key });
+        assert!(names(&policy, &person).is_empty());
+        let [problem] = policy.problems() else {
+            panic!("{key}: {:?}", policy.problems());
+        };
+        assert!(problem.message.contains(key), "{}", problem.message);
+    }
+}
+
+#[test]
+fn a_role_that_the_provider_opens_itself_is_given_as_it_is_or_not_at_all() {
+    let mappings = vec![mapping("m", "dev", ADMIN, Conditions::default())];
+    let table = |settings| of(vec![handed_over(ADMIN)], mappings.clone(), settings);
+    let policy = table(with_hand_over());
+    let person = asserting(&["dev"], &[]);
+    let grant = ask(&policy, &person, ADMIN).unwrap();
+    assert_eq!(grant.console(), ConsoleWay::IdpInitiated);
+    assert_eq!(grant.saml_provider(), None);
+    assert_eq!(names(&policy, &person), [ADMIN]);
+
+    let closed = ask(&table(settings()), &person, ADMIN).unwrap_err();
+    assert_eq!(closed, NotEntitled::NoHandOver(connector()));
+    assert!(names(&table(settings()), &person).is_empty());
+
+    let plain = Request::console();
+    for (request, code) in [
+        (
+            Request {
+                delivery: Delivery::Credentials,
+                ..plain.clone()
+            },
+            "console_only",
+        ),
+        (
+            Request {
+                read_only: true,
+                ..plain.clone()
+            },
+            "hand_over_as_is",
+        ),
+        (
+            Request {
+                duration: hours(1),
+                ..plain
+            },
+            "hand_over_as_is",
+        ),
+    ] {
+        let refused = policy.authorize(&person, &ADMIN.parse().unwrap(), &request, NOW);
+        assert_eq!(refused.unwrap_err().code(), code);
+    }
+}
+
+#[test]
+fn no_condition_holds_where_the_provider_opens_the_role() {
+    let plain = Conditions::default;
+    let conditions = [
+        Conditions {
+            expires: Some(NOW + Duration::DAY),
+            ..plain()
+        },
+        Conditions {
+            max_duration: hours(1),
+            ..plain()
+        },
+        Conditions {
+            read_only: true,
+            ..plain()
+        },
+        Conditions {
+            require_mfa: true,
+            ..plain()
+        },
+        Conditions {
+            require_reason: true,
+            ..plain()
+        },
+        Conditions {
+            require_approval_by: Some("corp:boss".to_owned()),
+            ..plain()
+        },
+    ];
+    let person = asserting(&["dev"], &[ADMIN]);
+    let request = Request {
+        reason: Some("because".to_owned()),
+        ..Request::console()
+    };
+    for conditions in conditions {
+        let mappings = vec![mapping("m", "dev", ADMIN, conditions.clone())];
+        let policy = of(vec![handed_over(ADMIN)], mappings, with_hand_over());
+        let refused = policy.authorize(&person, &ADMIN.parse().unwrap(), &request, NOW);
+        assert!(
+            matches!(
+                refused.unwrap_err().code(),
+                "hand_over_unlimited" | "condition_unenforceable"
+            ),
+            "{conditions:?}"
+        );
+        assert!(names(&policy, &person).is_empty());
+        assert!(!policy.problems().is_empty());
+        let template = rule("^dev$", ADMIN);
+        let rules = vec![MappingRule {
+            conditions,
+            ..template
+        }];
+        let tables = PolicyTables {
+            roles: vec![handed_over(ADMIN)],
+            rules,
+            ..Default::default()
+        };
+        assert!(names(&Policy::new(tables, with_hand_over()), &person).is_empty());
+    }
+}
+
+#[test]
+fn asserted_roles_are_given_by_themselves_where_the_connector_says_so() {
+    let roles = || {
+        let disabled = Role {
+            disabled: true,
+            ..saml_role("arn:aws:iam::111122223333:role/Disabled")
+        };
+        let protected = Role {
+            protected: true,
+            ..saml_role("arn:aws:iam::111122223333:role/Protected")
+        };
+        let own = role("arn:aws:iam::111122223333:role/Own");
+        vec![saml_role(ADMIN), disabled, protected, own]
+    };
+    let asserted: Vec<String> = (roles().iter().map(|role| role.arn.to_string()))
+        .chain([UNLISTED.to_owned()])
+        .collect();
+    let asserted: Vec<&str> = asserted.iter().map(String::as_str).collect();
+    let person = asserting(&[], &asserted);
+    let policy = of(roles(), vec![], with_asserted(AssertedRoles::All));
+    assert_eq!(names(&policy, &person), [ADMIN, UNLISTED]);
+    let grant = ask(&policy, &person, UNLISTED).unwrap();
+    assert_eq!(grant.mapping().0, "asserted");
+    assert_eq!(grant.method(), GrantMethod::AssumeRoleWithSaml);
+    assert_eq!(
+        grant.saml_provider().unwrap().as_str(),
+        "arn:aws:iam::111122224444:saml-provider/corp"
+    );
+    for closed in &asserted[1..4] {
+        assert!(ask(&policy, &person, closed).is_err(), "{closed}");
+    }
+
+    let elsewhere = Identity {
+        connector: "other".parse().unwrap(),
+        ..person.clone()
+    };
+    let by_password = Identity {
+        method: AuthenticationMethod::Password,
+        ..person.clone()
+    };
+    for stranger in [&elsewhere, &by_password] {
+        assert!(names(&policy, stranger).is_empty());
+        assert_eq!(
+            ask(&policy, stranger, UNLISTED).unwrap_err(),
+            NotEntitled::UnknownRole
+        );
+    }
+    for settings in [settings(), with_asserted(AssertedRoles::Mapped)] {
+        let policy = of(roles(), vec![], settings);
+        assert!(names(&policy, &person).is_empty());
+    }
+}
+
+#[test]
+fn a_protected_account_keeps_its_roles_from_being_given_by_assertion_alone() {
+    let account = Account {
+        id: "111122224444".parse().unwrap(),
+        name: "Payments".to_owned(),
+        alias: None,
+        environment: None,
+        description: None,
+        protected: true,
+        role_defaults: RoleDefaults::default(),
+    };
+    let tables = PolicyTables {
+        accounts: vec![account],
+        ..Default::default()
+    };
+    let policy = Policy::new(tables, with_asserted(AssertedRoles::All));
+    assert!(names(&policy, &asserting(&[], &[UNLISTED])).is_empty());
+}
+
+#[test]
+fn roles_of_assertion_and_table_stand_in_one_order() {
+    let account = |id: &str, name: &str| Account {
+        id: id.parse().unwrap(),
+        name: name.to_owned(),
+        alias: None,
+        environment: None,
+        description: None,
+        protected: false,
+        role_defaults: RoleDefaults::default(),
+    };
+    let arn = |account: &str, name: &str| format!("arn:aws:iam::{account}:role/{name}");
+    let all: Vec<String> = [
+        arn("000000000003", "b"),
+        arn("000000000001", "a"),
+        arn("000000000001", "b"),
+        arn("000000000001", "c"),
+        arn("000000000002", "a"),
+    ]
+    .to_vec();
+    let asserted: Vec<&str> = all.iter().rev().map(String::as_str).collect();
+    for listed in 0..32_u32 {
+        let roles = all
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| listed & (1 << place) != 0)
+            .map(|(_, arn)| saml_role(arn));
+        let tables = PolicyTables {
+            accounts: vec![
+                account("000000000003", "Alpha"),
+                account("000000000001", "beta"),
+                account("000000000002", "Gamma"),
+            ],
+            roles: roles.collect(),
+            ..Default::default()
+        };
+        let policy = Policy::new(tables, with_asserted(AssertedRoles::All));
+        assert_eq!(names(&policy, &asserting(&[], &asserted)), all, "{listed}");
+    }
+}
+
+fn any_roles() -> impl Strategy<Value = Vec<Role>> {
+    let kind = || prop::option::of(0..3_u8);
+    (kind(), kind()).prop_map(|(admin, reader)| {
+        let make = |arn, kind| match kind {
+            0 => role(arn),
+            1 => saml_role(arn),
+            _ => handed_over(arn),
+        };
+        let admin = admin.map(|kind| make(ADMIN, kind));
+        let reader = reader.map(|kind| make(READER, kind));
+        admin.into_iter().chain(reader).collect()
+    })
+}
+
+fn any_settings() -> impl Strategy<Value = PolicySettings> {
+    let mode = prop::sample::select(vec![
+        None,
+        Some(AssertedRoles::All),
+        Some(AssertedRoles::Mapped),
+    ]);
+    (mode, any::<bool>()).prop_map(|(mode, can_hand_over)| PolicySettings {
+        hand_over_connectors: can_hand_over.then(connector).into_iter().collect(),
+        asserted_roles: mode.map(|mode| (connector(), mode)).into_iter().collect(),
+        ..settings()
+    })
+}
+
+fn any_asserted() -> impl Strategy<Value = Vec<&'static str>> {
+    prop::sample::subsequence(vec![ADMIN, READER, UNLISTED], 0..=3)
+}
+
+proptest! {
+    /// A grant by assertion names a pair of the assertion, and nothing else grants by one.
+    #[test]
+    fn a_role_that_is_not_asserted_is_never_granted_by_an_assertion(
+        roles in any_roles(),
+        table in any_table(),
+        settings in any_settings(),
+        groups in prop::sample::subsequence(vec!["a", "b", "c", "d"], 0..4),
+        asserted in any_asserted(),
+        request in any_request(),
+        is_saml in any::<bool>(),
+    ) {
+        let policy = of(roles, table, settings);
+        let mut person = asserting(&groups, &asserted);
+        if !is_saml {
+            person.method = AuthenticationMethod::Password;
+        }
+        for target in [ADMIN, READER, UNLISTED] {
+            let grant = policy.authorize(&person, &target.parse().unwrap(), &request, NOW);
+            let Ok(grant) = grant else { continue };
+            if grant.console() == ConsoleWay::IdpInitiated {
+                prop_assert!(request.duration.is_none() && !grant.is_read_only());
+                prop_assert_eq!(grant.saml_provider(), None);
+            } else if grant.method() == GrantMethod::AssumeRoleWithSaml {
+                let provider = grant.saml_provider().unwrap();
+                prop_assert!(is_saml);
+                let is_this = |pair: &AssertedRole| {
+                    pair.role.as_str() == target && pair.provider == *provider
+                };
+                prop_assert!(person.asserted_roles.iter().any(is_this));
+            } else {
+                prop_assert_eq!(grant.saml_provider(), None);
+                prop_assert!(grant.mapping().0 != "asserted");
+            }
+        }
+    }
+
+    /// Without an assertion the new settings give nothing that was not given before, and an
+    /// assertion gives nothing but what it names.
+    #[test]
+    fn an_assertion_never_gives_what_it_does_not_name(
+        roles in any_roles(),
+        table in any_table(),
+        general in any_settings(),
+        groups in prop::sample::subsequence(vec!["a", "b", "c", "d"], 0..4),
+        asserted in any_asserted(),
+    ) {
+        let before = PolicySettings {
+            hand_over_connectors: general.hand_over_connectors.clone(),
+            ..settings()
+        };
+        let old = of(roles.clone(), table.clone(), before);
+        let new = of(roles, table, general);
+        let bare = asserting(&groups, &[]);
+        prop_assert_eq!(names(&old, &bare), names(&new, &bare));
+        let more = asserting(&groups, &asserted);
+        for arn in names(&new, &more) {
+            let was_given = names(&old, &bare).contains(&arn);
+            prop_assert!(was_given || asserted.contains(&arn.as_str()));
+        }
+    }
+
+    /// The picker and the decision agree on roles of every way.
+    #[test]
+    fn the_picker_offers_just_what_would_be_granted(
+        roles in any_roles(),
+        table in any_table(),
+        settings in any_settings(),
+        groups in prop::sample::subsequence(vec!["a", "b", "c", "d"], 0..4),
+        asserted in any_asserted(),
+    ) {
+        let policy = of(roles, table, settings);
+        let person = asserting(&groups, &asserted);
+        let offered = names(&policy, &person);
+        let request = Request { reason: Some("because".to_owned()), ..Request::console() };
+        for target in [ADMIN, READER, UNLISTED] {
+            let grant = policy.authorize(&person, &target.parse().unwrap(), &request, NOW);
+            prop_assert_eq!(offered.contains(&target.to_owned()), grant.is_ok(), "{}", target);
         }
     }
 }

@@ -1,9 +1,10 @@
-//! [`Sts`] on the AWS SDK: `AssumeRole` and `GetCallerIdentity`.
+//! [`Sts`] on the AWS SDK: `AssumeRole`, `AssumeRoleWithSAML` and `GetCallerIdentity`.
 //!
 //! Never here: deciding who may; keeping people's credentials. Entry points: [`SdkSts::new`],
 //! [`Settings`].
 
 mod refusal;
+mod saml;
 mod sources;
 
 use std::{
@@ -20,8 +21,8 @@ use aws_sdk_sts::{
         AppName, BehaviorVersion, FrameworkMetadata, Region, retry::RetryConfig,
         timeout::TimeoutConfig,
     },
-    operation::{RequestId, assume_role::AssumeRoleOutput},
-    types::{PolicyDescriptorType, Tag},
+    operation::RequestId,
+    types::{AssumedRoleUser, Credentials, PolicyDescriptorType, Tag},
 };
 use thiserror::Error;
 use time::OffsetDateTime;
@@ -29,13 +30,15 @@ use tokio::time::Instant;
 use url::Url;
 
 pub(super) use self::refusal::TooLong;
-use self::refusal::refusal;
+use self::refusal::{Signer, refusal};
 pub use self::sources::{SourceKind, SourceSettings};
 use super::{
-    Caller, Issued, SessionCredentials, Sts, StsError,
+    Caller, Issued, Proof, SessionCredentials, Sts, StsError,
     partition::{implicit_region, partition_of_region},
 };
-use crate::access::{Grant, GrantMethod, Partition, SessionDuration, TargetArn, TargetKind};
+use crate::access::{
+    ConsoleWay, Grant, GrantMethod, Partition, SessionDuration, TargetArn, TargetKind,
+};
 
 /// The first pause before a repeated call; the SDK doubles it with jitter.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
@@ -86,11 +89,13 @@ pub enum SettingsError {
 
 /// The Security Token Service, spoken to by the AWS SDK.
 ///
-/// One client for each credential source and region, made when first needed.
+/// One client for each credential source and region, made when first needed, and one for each
+/// region that signs nothing.
 pub struct SdkSts {
     settings: Settings,
     base: SdkConfig,
     clients: Mutex<HashMap<(String, String), (Client, Instant)>>,
+    unsigned: Mutex<HashMap<String, Client>>,
     chained: Mutex<HashMap<String, bool>>,
 }
 
@@ -115,6 +120,7 @@ impl SdkSts {
             settings,
             base,
             clients: Mutex::default(),
+            unsigned: Mutex::default(),
             chained: Mutex::new(chained),
         })
     }
@@ -153,14 +159,12 @@ impl SdkSts {
 
     fn region(&self, grant: &Grant) -> Result<String, StsError> {
         let partition = grant.target().partition();
-        let invalid = |region: &str| StsError::Invalid {
-            code: "region".to_owned(),
-            message: format!("region {region} is not in partition {partition}"),
-            request_id: None,
-        };
         match grant.region() {
             Some(region) if partition_of_region(region) == Some(partition) => Ok(region.to_owned()),
-            Some(region) => Err(invalid(region)),
+            Some(region) => Err(invalid(
+                "region",
+                format!("region {region} is not in partition {partition}"),
+            )),
             None => Ok(self.region_in(partition)),
         }
     }
@@ -198,32 +202,24 @@ impl SdkSts {
             .set_tags(tags(grant))
             .send()
             .await
-            .map_err(|error| refusal(&error, region))
+            .map_err(|error| refusal(&error, region, Signer::Broker))
             .inspect_err(|error| self.forget_refused(source, error))?;
-        issued(output, region, duration, self.is_chained(source))
+        let answer = Answer {
+            request_id: output.request_id().map(str::to_owned),
+            credentials: output.credentials,
+            user: output.assumed_role_user,
+        };
+        answer.issued(region, duration, self.is_chained(source))
     }
-}
 
-#[async_trait]
-impl Sts for SdkSts {
-    async fn issue(&self, grant: &Grant, _: &crate::aws::Proof) -> Result<Issued, StsError> {
-        if grant.method() != GrantMethod::AssumeRole || grant.target().kind() != TargetKind::Role {
-            return Err(StsError::Invalid {
-                code: "grant_method".to_owned(),
-                message: format!("{} cannot be granted by {}", grant.target(), grant.method()),
-                request_id: None,
-            });
-        }
-        let region = self.region(grant)?;
+    async fn issue_own(&self, grant: &Grant, region: &str) -> Result<Issued, StsError> {
         let source = grant.credential_source();
         let asked = grant.duration();
-        let may_shorten = !grant.duration_is_explicit() && asked > SessionDuration::HOUR;
+        let may_shorten = may_shorten(grant);
         if may_shorten && self.is_chained(source) {
-            return self
-                .assume_role(grant, &region, SessionDuration::HOUR)
-                .await;
+            return self.assume_role(grant, region, SessionDuration::HOUR).await;
         }
-        let error = match self.assume_role(grant, &region, asked).await {
+        let error = match self.assume_role(grant, region, asked).await {
             Ok(issued) => return Ok(issued),
             Err(error) => error,
         };
@@ -232,10 +228,54 @@ impl Sts for SdkSts {
             locked(&self.chained).insert(source.to_owned(), true);
         }
         if limit.is_some() && may_shorten {
-            self.assume_role(grant, &region, SessionDuration::HOUR)
-                .await
+            self.assume_role(grant, region, SessionDuration::HOUR).await
         } else {
             Err(error)
+        }
+    }
+}
+
+/// Whether an hour in place of the grant's length is no surprise.
+fn may_shorten(grant: &Grant) -> bool {
+    !grant.duration_is_explicit() && grant.duration() > SessionDuration::HOUR
+}
+
+fn invalid(code: &str, message: String) -> StsError {
+    StsError::Invalid {
+        code: code.to_owned(),
+        message,
+        request_id: None,
+    }
+}
+
+#[async_trait]
+impl Sts for SdkSts {
+    async fn issue(&self, grant: &Grant, proof: &Proof) -> Result<Issued, StsError> {
+        if grant.target().kind() != TargetKind::Role {
+            return Err(ungrantable(grant));
+        }
+        if grant.console() != ConsoleWay::Federation {
+            let message = format!("{} is opened by the identity provider", grant.target());
+            return Err(invalid("console", message));
+        }
+        match (grant.method(), proof) {
+            (GrantMethod::AssumeRole, Proof::Own) => {
+                let region = self.region(grant)?;
+                self.issue_own(grant, &region).await
+            }
+            (GrantMethod::AssumeRoleWithSaml, Proof::SamlResponse(response)) => {
+                let region = self.region(grant)?;
+                self.issue_by_saml(grant, &region, response).await
+            }
+            (GrantMethod::AssumeRole, Proof::SamlResponse(_)) => Err(invalid(
+                "proof",
+                "an assertion was brought for a role that is assumed without one".to_owned(),
+            )),
+            (GrantMethod::AssumeRoleWithSaml, Proof::Own) => Err(invalid(
+                "proof",
+                "the role is assumed with an assertion, and none was brought".to_owned(),
+            )),
+            _ => Err(ungrantable(grant)),
         }
     }
 
@@ -256,7 +296,7 @@ impl Sts for SdkSts {
             .get_caller_identity()
             .send()
             .await
-            .map_err(|error| refusal(&error, &region))
+            .map_err(|error| refusal(&error, &region, Signer::Broker))
             .inspect_err(|error| self.forget_refused(credential_source, error))?;
         let (Some(arn), Some(account)) = (output.arn, output.account) else {
             return Err(no_answer());
@@ -383,34 +423,47 @@ fn tags(grant: &Grant) -> Option<Vec<Tag>> {
     (!tags.is_empty()).then(|| built.collect())
 }
 
-fn issued(
-    output: AssumeRoleOutput,
-    region: &str,
-    duration: SessionDuration,
-    is_chained: bool,
-) -> Result<Issued, StsError> {
-    let request_id = output.request_id().map(str::to_owned);
-    let (Some(credentials), Some(user)) = (output.credentials, output.assumed_role_user) else {
-        return Err(no_answer());
-    };
-    let expiration = OffsetDateTime::from_unix_timestamp(credentials.expiration.secs());
-    if credentials.access_key_id.is_empty() || credentials.session_token.is_empty() {
-        return Err(no_answer());
+fn ungrantable(grant: &Grant) -> StsError {
+    let message = format!("{} cannot be granted by {}", grant.target(), grant.method());
+    invalid("grant_method", message)
+}
+
+/// What both calls answer.
+struct Answer {
+    request_id: Option<String>,
+    credentials: Option<Credentials>,
+    user: Option<AssumedRoleUser>,
+}
+
+impl Answer {
+    fn issued(
+        self,
+        region: &str,
+        duration: SessionDuration,
+        is_chained: bool,
+    ) -> Result<Issued, StsError> {
+        let (Some(credentials), Some(user)) = (self.credentials, self.user) else {
+            return Err(no_answer());
+        };
+        let expiration = OffsetDateTime::from_unix_timestamp(credentials.expiration.secs());
+        if credentials.access_key_id.is_empty() || credentials.session_token.is_empty() {
+            return Err(no_answer());
+        }
+        Ok(Issued {
+            credentials: SessionCredentials {
+                access_key_id: credentials.access_key_id,
+                secret_access_key: credentials.secret_access_key.into(),
+                session_token: credentials.session_token.into(),
+                expiration: expiration.map_err(|_| no_answer())?,
+            },
+            assumed_role_arn: user.arn,
+            assumed_role_id: user.assumed_role_id,
+            request_id: self.request_id,
+            region: region.to_owned(),
+            duration,
+            is_chained,
+        })
     }
-    Ok(Issued {
-        credentials: SessionCredentials {
-            access_key_id: credentials.access_key_id,
-            secret_access_key: credentials.secret_access_key.into(),
-            session_token: credentials.session_token.into(),
-            expiration: expiration.map_err(|_| no_answer())?,
-        },
-        assumed_role_arn: user.arn,
-        assumed_role_id: user.assumed_role_id,
-        request_id,
-        region: region.to_owned(),
-        duration,
-        is_chained,
-    })
 }
 
 fn no_answer() -> StsError {

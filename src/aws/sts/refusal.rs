@@ -46,6 +46,15 @@ impl TooLong {
     }
 }
 
+/// Whose word a call rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signer {
+    /// The broker's own credentials.
+    Broker,
+    /// Nobody's: an assertion speaks for the person.
+    Nobody,
+}
+
 /// Text for the log that names a failure and holds nothing of an answer's body.
 #[derive(Debug, Error)]
 #[error("{0}")]
@@ -56,7 +65,11 @@ fn cause(text: impl Into<String>) -> Cause {
 }
 
 /// Restates what the SDK reports about a call in `region`.
-pub(super) fn refusal<E>(error: &SdkError<E, HttpResponse>, region: &str) -> StsError
+pub(super) fn refusal<E>(
+    error: &SdkError<E, HttpResponse>,
+    region: &str,
+    signer: Signer,
+) -> StsError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
@@ -71,7 +84,7 @@ where
                     .or_else(|| element(body, "Message")),
                 request_id,
             };
-            answer.meaning(region)
+            answer.meaning(region, signer)
         }
         SdkError::ResponseError(context) => StsError::Unavailable(cause(format!(
             "HTTP {} with a body that is not an answer of STS",
@@ -131,7 +144,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn meaning(self, region: &str) -> StsError {
+    fn meaning(self, region: &str, signer: Signer) -> StsError {
         let code = self.code.as_deref().map_or_else(String::new, printable);
         let message = self.message.as_deref().map_or_else(String::new, printable);
         match code.as_str() {
@@ -141,6 +154,19 @@ impl Answer {
                     request_id: self.request_id,
                 }
             }
+            "ExpiredToken" | "ExpiredTokenException" if signer == Signer::Nobody => {
+                StsError::AssertionExpired
+            }
+            "InvalidIdentityToken"
+            | "InvalidIdentityTokenException"
+            | "IDPRejectedClaim"
+            | "IDPRejectedClaimException"
+            | "AuthSamlInvalidSamlResponseException"
+            | "AuthSamlManifestNotFoundException" => StsError::AssertionRefused {
+                code,
+                message,
+                request_id: self.request_id,
+            },
             "RegionDisabledException" | "RegionDisabled" => StsError::RegionDisabled {
                 region: region.to_owned(),
             },
@@ -203,13 +229,17 @@ mod tests {
     use super::*;
 
     fn meaning(status: u16, code: &str, message: &str) -> StsError {
+        meaning_for(status, code, message, Signer::Broker)
+    }
+
+    fn meaning_for(status: u16, code: &str, message: &str, signer: Signer) -> StsError {
         let answer = Answer {
             status,
             code: (!code.is_empty()).then(|| code.to_owned()),
             message: Some(message.to_owned()),
             request_id: Some("r-1".to_owned()),
         };
-        answer.meaning("eu-west-1")
+        answer.meaning("eu-west-1", signer)
     }
 
     #[test]
@@ -235,6 +265,21 @@ mod tests {
             (404, "", "aws_unavailable"),
         ] {
             assert_eq!(meaning(status, code, "m").code(), meant, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_assertion_is_never_the_brokers_credentials() {
+        for (status, code, meant) in [
+            (400, "ExpiredTokenException", "aws_assertion_expired"),
+            (400, "ExpiredToken", "aws_assertion_expired"),
+            (400, "InvalidIdentityToken", "aws_assertion_refused"),
+            (403, "IDPRejectedClaim", "aws_assertion_refused"),
+            (403, "AccessDenied", "aws_access_denied"),
+            (400, "ValidationError", "aws_invalid_request"),
+        ] {
+            let found = meaning_for(status, code, "m", Signer::Nobody);
+            assert_eq!(found.code(), meant, "{status} {code}");
         }
     }
 

@@ -159,7 +159,7 @@ fn write_person(
                 role.longest.longest.to_string(),
                 row::conditions(giver.conditions, now),
                 giver.mapping.to_string(),
-                giver.group.to_string(),
+                (giver.group.as_ref()).map_or_else(String::new, ToString::to_string),
             ]);
         }
     }

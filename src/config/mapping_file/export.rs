@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use time::{UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::access::{
-    Account, Conditions, GrantMethod, Mapping, MappingRule, NameTemplate, PolicyTables, Role,
-    RoleDefaults, SessionDuration,
+    Account, Conditions, ConsoleWay, GrantMethod, Mapping, MappingRule, NameTemplate, PolicyTables,
+    Role, RoleDefaults, SessionDuration,
 };
 
 /// The one key whose value is a TOML date.
@@ -87,6 +87,8 @@ impl Row {
         .with("max_duration", settings.max_duration.map(duration))
         .with("region", settings.region.clone())
         .with("source_identity", source_identity.map(NameTemplate::as_str))
+        .with("saml_provider_arn", settings.saml_provider_arn.clone())
+        .with("console", settings.console.map(ConsoleWay::as_str))
     }
 
     fn with_conditions(self, conditions: &Conditions) -> Self {

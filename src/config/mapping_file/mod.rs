@@ -20,8 +20,8 @@ use super::{
     reader::{self, Section},
 };
 use crate::access::{
-    Account, AccountId, Conditions, ConnectorId, GroupKey, GroupKeyForm, Mapping, MappingId,
-    MappingRule, Origin, PolicyTables, Role, SessionDuration, TargetArn,
+    Account, AccountId, Conditions, ConnectorId, ConsoleWay, GroupKey, GroupKeyForm, Mapping,
+    MappingId, MappingRule, Origin, PolicyTables, Role, SessionDuration, TargetArn,
 };
 
 /// The rows of a mapping file.
@@ -72,6 +72,8 @@ struct Reading<'f> {
     forms: &'f HashMap<ConnectorId, GroupKeyForm>,
     accounts: HashSet<AccountId>,
     roles: HashMap<(AccountId, String), TargetArn>,
+    /// Roles that the identity provider opens itself.
+    handed_over: HashSet<TargetArn>,
     mappings: HashMap<(GroupKey, TargetArn), Option<usize>>,
     rules: HashMap<(ConnectorId, String, String), Option<usize>>,
 }
@@ -82,6 +84,7 @@ impl<'f> Reading<'f> {
             forms,
             accounts: HashSet::new(),
             roles: HashMap::new(),
+            handed_over: HashSet::new(),
             mappings: HashMap::new(),
             rules: HashMap::new(),
         }
@@ -124,6 +127,9 @@ impl<'f> Reading<'f> {
 
     fn role(&mut self, section: &mut Section<'_>) -> Option<Role> {
         let role = role::read(section)?;
+        if role.own.console == Some(ConsoleWay::IdpInitiated) {
+            self.handed_over.insert(role.arn.clone());
+        }
         let key = (role.arn.account(), role.arn.name().to_lowercase());
         match self.roles.insert(key, role.arn.clone()) {
             Some(other) if other == role.arn => section.refuse("arn", "the role is there twice"),
@@ -155,6 +161,15 @@ impl<'f> Reading<'f> {
         let line = section.line();
         if let Some(first) = self.mappings.insert((group.clone(), role.clone()), line) {
             section.refuse("group", format!("gives the same role as {}", at(first)));
+        }
+        if let Some(key) = conditions
+            .keys()
+            .next()
+            .filter(|_| self.handed_over.contains(&role))
+        {
+            let message = "cannot hold: the identity provider opens this role itself (console = \
+                           \"idp-initiated\"); remove it, or let the console open by federation";
+            section.refuse(key, message);
         }
         Some(Mapping {
             id: id_at(line),

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{
-        aws::{external_id, region},
+        aws::{external_id, region, saml_provider_arn},
         reader::{Section, Value},
     },
     session_duration,
 };
-use crate::access::{GrantMethod, NameTemplate, Role, RoleDefaults, TargetArn};
+use crate::access::{
+    ConsoleWay, EffectiveRole, GrantMethod, NameTemplate, Role, RoleDefaults, TargetArn,
+};
 
 /// Characters of an inline session policy and managed policies together.
 const POLICY_CHARACTERS: usize = 2_048;
@@ -24,7 +26,6 @@ const TAG_VALUE_CHARACTERS: usize = 256;
 /// The keys that roles, accounts and the configuration share.
 pub(super) fn settings(section: &mut Section<'_>) -> RoleDefaults {
     let methods = GrantMethod::ALL.map(|method| (method.as_str(), method));
-    section.unavailable("saml_provider_arn");
     RoleDefaults {
         grant_method: section.choice("grant_method", &methods),
         credential_source: section.string("credential_source"),
@@ -32,20 +33,22 @@ pub(super) fn settings(section: &mut Section<'_>) -> RoleDefaults {
         max_duration: session_duration(section),
         region: section.parsed("region", region),
         source_identity: section.parsed("source_identity", str::parse::<NameTemplate>),
-        saml_provider_arn: None,
+        saml_provider_arn: section.parsed("saml_provider_arn", saml_provider_arn),
+        // Of a role alone: what nothing can be limited on is not to be inherited unseen.
         console: None,
     }
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> Option<Role> {
-    for later in ["mfa_serial", "console"] {
-        section.unavailable(later);
-    }
+    section.unavailable("mfa_serial");
     let shape = "the ARN of a role, such as \"arn:aws:iam::111122223333:role/Name\"";
     section.demand("arn", shape);
     let arn = section.parsed("arn", str::parse::<TargetArn>);
     let description = section.string("description");
-    let own = settings(section);
+    let own = RoleDefaults {
+        console: section.parsed("console", str::parse::<ConsoleWay>),
+        ..settings(section)
+    };
     let session_policy = section.parsed("session_policy", session_policy);
     let policy_arns = section.list("policy_arns", policy_arn).unwrap_or_default();
     if policy_arns.len() > POLICY_ARNS {
@@ -59,7 +62,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Role> {
     let session_tags = section.take("session_tags", session_tags);
     let protected = section.boolean("protected").unwrap_or_default();
     let disabled = section.boolean("disabled").unwrap_or_default();
-    Some(Role {
+    let role = Role {
         arn: arn?,
         description,
         own,
@@ -68,7 +71,13 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Role> {
         session_tags: session_tags.unwrap_or_default(),
         protected,
         disabled,
-    })
+    };
+    // By what it says itself; what its account or the configuration adds is for `check`.
+    let settings = EffectiveRole::from(role.own.clone());
+    if let Some(contradiction) = role.contradiction(&settings) {
+        section.refuse(contradiction.key, contradiction.message);
+    }
+    Some(role)
 }
 
 fn session_policy(text: &str) -> Result<String, String> {

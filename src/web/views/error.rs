@@ -194,6 +194,102 @@ impl ErrorView {
         .back_to_roles()
     }
 
+    /// 403: the table asks of the role what the way it is opened cannot carry.
+    pub(crate) fn setting_cannot_hold(layout: Layout, asked: &AskedRole, key: &str) -> Self {
+        Self::new(
+            layout,
+            403,
+            "This role cannot be opened as it is set up",
+            &format!(
+                "{} has a limit ({key}) that would not hold, so Rolegate keeps it shut.",
+                asked.words()
+            ),
+        )
+        .step("Tell your helpdesk, and quote the request id.")
+        .back_to_roles()
+    }
+
+    /// 403: the role opens with an assertion, and the person has none.
+    pub(crate) fn saml_sign_in_required(layout: Layout, asked: &AskedRole) -> Self {
+        Self::new(
+            layout,
+            403,
+            "This role needs another way to sign in",
+            &format!(
+                "{} opens only for people who signed in through a SAML identity provider, and you \
+                 signed in otherwise.",
+                asked.words()
+            ),
+        )
+        .step("Sign out, sign in through your identity provider, and open the role again.")
+        .step("If you see no such way on the sign-in page, tell your helpdesk.")
+        .back_to_roles()
+    }
+
+    /// 403: the person's assertion does not name the role.
+    pub(crate) fn not_asserted(layout: Layout, asked: &AskedRole) -> Self {
+        Self::new(
+            layout,
+            403,
+            "Your identity provider did not name this role",
+            &format!(
+                "You asked for {}. AWS opens it only where your identity provider says that it is \
+                 yours, and at your last sign-in it did not.",
+                asked.words()
+            ),
+        )
+        .step("If you were given the role since, sign out and sign in again.")
+        .step("Otherwise ask your helpdesk for it and quote the request id.")
+        .back_to_roles()
+    }
+
+    /// 400: credentials of a role that opens in the console alone.
+    pub(crate) fn console_only(layout: Layout, asked: &AskedRole) -> Self {
+        Self::new(
+            layout,
+            400,
+            "This role opens in the console only",
+            &format!(
+                "Your identity provider opens {} itself, so Rolegate has no credentials for it.",
+                asked.words()
+            ),
+        )
+        .step("Open it in the console instead.")
+        .back_to_roles()
+    }
+
+    /// 403: the role is opened by an identity provider that the person did not come through.
+    pub(crate) fn no_hand_over(layout: Layout, asked: &AskedRole) -> Self {
+        Self::new(
+            layout,
+            403,
+            "This role needs another way to sign in",
+            &format!(
+                "{} is opened by an identity provider itself, and you did not sign in through it.",
+                asked.words()
+            ),
+        )
+        .step("Sign out, sign in through your identity provider, and open the role again.")
+        .step("If you did that already, tell your helpdesk and quote the request id.")
+        .back_to_roles()
+    }
+
+    /// 400: a length or read-only was asked for, and the identity provider opens the role.
+    pub(crate) fn hand_over_as_is(layout: Layout, asked: &AskedRole, is_duration: bool) -> Self {
+        let (title, what) = if is_duration {
+            ("The length of this session cannot be chosen", "a length")
+        } else {
+            ("This role cannot be narrowed to reading", "read-only")
+        };
+        let fact = format!(
+            "Your identity provider opens {} itself, and Rolegate cannot pass on {what}.",
+            asked.words()
+        );
+        Self::new(layout, 400, title, &fact)
+            .step(&format!("Open it without {what}."))
+            .back_to_roles()
+    }
+
     /// 400: a reason is missing. `fields` repeat the request.
     pub(crate) fn reason_required(
         layout: Layout,

@@ -151,7 +151,7 @@ fn policy(accounts: Vec<Account>, roles: Vec<Role>, mappings: Vec<Mapping>) -> P
     let settings = PolicySettings {
         role_defaults: RoleDefaults::default(),
         session_name: "{username}".parse::<NameTemplate>().unwrap(),
-        source_identity: None,
+        ..PolicySettings::default()
     };
     Policy::new(tables, settings)
 }

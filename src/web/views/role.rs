@@ -45,7 +45,7 @@ struct Choice {
 }
 
 struct Reason {
-    group: String,
+    group: Option<String>,
     row: String,
     kind: &'static str,
     ends: Option<Moment>,
@@ -175,7 +175,7 @@ fn reasons(entitlement: &Entitlement<'_>, now: OffsetDateTime) -> Vec<Reason> {
         .givers
         .iter()
         .map(|giver| Reason {
-            group: giver.group.value().to_owned(),
+            group: giver.group.as_ref().map(|group| group.value().to_owned()),
             row: giver.mapping.to_string(),
             kind: if giver.is_rule { "rule" } else { "mapping" },
             ends: giver.conditions.expires.map(|at| Moment::relative(at, now)),

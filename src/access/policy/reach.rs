@@ -1,0 +1,159 @@
+//! How a role is opened for one person, apart from the rows that give it: by which provider, or
+//! not at all. And the roles that the person's identity provider names itself.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use super::{AssertedRoles, Giver, NotEntitled, PlacedRole, Policy};
+use crate::access::{
+    AuthenticationMethod, ConsoleWay, Delivery, GrantMethod, Identity, Request, Role, RoleDefaults,
+    SamlProviderArn, TargetArn, TargetKind,
+};
+
+/// A person with what their assertion says, indexed.
+pub(super) struct Person<'i> {
+    pub(super) identity: &'i Identity,
+    /// Empty for people who signed in without an assertion, whatever their identity holds.
+    asserted: HashMap<&'i TargetArn, Vec<&'i SamlProviderArn>>,
+}
+
+impl<'i> Person<'i> {
+    pub(super) fn of(identity: &'i Identity) -> Self {
+        let mut asserted: HashMap<_, Vec<_>> = HashMap::new();
+        if identity.method == AuthenticationMethod::Saml {
+            for pair in &identity.asserted_roles {
+                // AWS refuses a pair of two accounts; it vouches for nothing.
+                if pair.role.kind() == TargetKind::Role && pair.provider.is_beside(&pair.role) {
+                    asserted.entry(&pair.role).or_default().push(&pair.provider);
+                }
+            }
+        }
+        Self { identity, asserted }
+    }
+
+    /// The provider to name to AWS: one that the assertion names for this very role, the
+    /// configured one where that is among several.
+    fn provider(&self, placed: &PlacedRole) -> Result<SamlProviderArn, NotEntitled> {
+        if self.identity.method != AuthenticationMethod::Saml {
+            let connector = self.identity.connector.clone();
+            return Err(NotEntitled::SamlSignInRequired(connector));
+        }
+        let arn = &placed.role.arn;
+        let named = self.asserted.get(arn).map_or(&[][..], Vec::as_slice);
+        let configured = (placed.effective.saml_provider_arn.as_deref())
+            .and_then(|text| SamlProviderArn::from_template(text, arn.account_digits()).ok());
+        let provider = named
+            .iter()
+            .find(|provider| configured.as_ref() == Some(**provider))
+            .or(named.first());
+        provider
+            .map(|provider| (*provider).clone())
+            .ok_or(NotEntitled::NotAsserted)
+    }
+}
+
+impl Policy {
+    /// The provider that vouches where one has to; or why no row opens the role for this person
+    /// like this.
+    pub(super) fn reach(
+        &self,
+        person: &Person<'_>,
+        placed: &PlacedRole,
+        request: &Request,
+    ) -> Result<Option<SamlProviderArn>, NotEntitled> {
+        let effective = &placed.effective;
+        if !effective.grant_method.is_available() {
+            return Err(NotEntitled::MethodUnavailable(effective.grant_method));
+        }
+        if let Some(contradiction) = &placed.contradiction {
+            let key = contradiction.key;
+            return Err(NotEntitled::Contradiction { key });
+        }
+        if effective.console == ConsoleWay::IdpInitiated {
+            return self.hand_over(person.identity, request).map(|()| None);
+        }
+        match effective.grant_method {
+            GrantMethod::AssumeRoleWithSaml => person.provider(placed).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Nothing of ours is between the provider and AWS, so what is asked for has to be nothing.
+    fn hand_over(&self, identity: &Identity, request: &Request) -> Result<(), NotEntitled> {
+        let connector = &identity.connector;
+        if request.delivery != Delivery::Console {
+            return Err(NotEntitled::ConsoleOnly);
+        }
+        if !self.settings.hand_over_connectors.contains(connector) {
+            return Err(NotEntitled::NoHandOver(connector.clone()));
+        }
+        if request.read_only {
+            return Err(NotEntitled::HandOverAsIs { key: "read_only" });
+        }
+        if request.duration.is_some() {
+            return Err(NotEntitled::HandOverAsIs { key: "duration" });
+        }
+        Ok(())
+    }
+
+    /// The roles that the person's assertion gives by naming them, under no condition.
+    pub(super) fn asserted<'i>(&self, person: &Person<'i>) -> HashSet<&'i TargetArn> {
+        let mode = self.settings.asserted_roles.get(&person.identity.connector);
+        if mode != Some(&AssertedRoles::All) {
+            return HashSet::new();
+        }
+        let arns = person.asserted.keys().copied();
+        arns.filter(|arn| self.may_be_asserted(arn)).collect()
+    }
+
+    /// Whether the table leaves this role to the identity provider's word alone.
+    fn may_be_asserted(&self, arn: &TargetArn) -> bool {
+        let account = self.accounts.get(arn.account_digits());
+        let is_account_protected = account.is_some_and(|account| account.protected);
+        let is_open = self.roles.get(arn).is_none_or(|placed| {
+            // Another method would open it with our own credentials, where AWS does not look at
+            // the assertion.
+            !placed.role.protected
+                && !placed.role.disabled
+                && placed.effective.grant_method == GrantMethod::AssumeRoleWithSaml
+        });
+        is_open && !is_account_protected
+    }
+
+    /// What gives a role that the assertion names.
+    pub(super) fn asserted_giver(&self) -> Giver<'_> {
+        Giver {
+            mapping: &self.asserted.id,
+            group: None,
+            conditions: &self.asserted.conditions,
+            is_rule: false,
+        }
+    }
+
+    /// The row of a role that an assertion names and the table has not.
+    pub(super) fn implied(&self, arn: &TargetArn) -> PlacedRole {
+        let own = RoleDefaults {
+            grant_method: Some(GrantMethod::AssumeRoleWithSaml),
+            ..RoleDefaults::default()
+        };
+        let effective = self.with_defaults(&own, arn.account_digits());
+        let role = Role {
+            arn: arn.clone(),
+            description: None,
+            own,
+            session_policy: None,
+            policy_arns: Vec::new(),
+            session_tags: BTreeMap::new(),
+            protected: false,
+            disabled: false,
+        };
+        PlacedRole {
+            role: Arc::new(role),
+            effective: Arc::new(effective),
+            contradiction: None,
+            place: 0,
+        }
+    }
+}
