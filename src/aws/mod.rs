@@ -18,7 +18,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use url::Url;
 
-pub use self::words::{broker_statement, trust_statement};
+pub use self::words::{broker_statement, saml_trust_statement, trust_statement};
 use crate::access::{Grant, Partition, SessionDuration};
 
 /// The cause of an adapter's failure, for the log.

@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::{SignInUrlError, StsError, sts::TooLong};
-use crate::access::TargetArn;
+use crate::access::{SamlProviderArn, TargetArn};
 
 /// The advice that ends most of what a person reads.
 const ASK: &str = "Tell whoever runs Rolegate the request number on this page";
@@ -22,14 +22,15 @@ impl StsError {
             ),
             Self::Invalid { code, .. } => self.invalid_for_person(code),
             Self::AssertionExpired => {
-                "Your sign-in is more than five minutes old, and AWS wants a \
-                                       fresh one for this role. Open the role again and you are \
-                                       sent through your identity provider."
+                "AWS takes a sign-in for five minutes, and yours is older. Open the role again: \
+                 your identity provider confirms you on the way, and this role opens next."
                     .to_owned()
             }
-            Self::AssertionRefused { .. } => {
-                format!("AWS does not accept your identity provider's word for this role. {ASK}.")
-            }
+            Self::AssertionRefused { .. } => format!(
+                "AWS did not take your identity provider's word for this role. If you were given \
+                 the role just now, sign out, sign in and open it again. {ASK} if that does not \
+                 help."
+            ),
             Self::RegionDisabled { region } => format!(
                 "The account of this role has switched off sign-in in {region}. {ASK}: the role \
                  needs another region."
@@ -83,6 +84,17 @@ impl StsError {
     /// What happened at AWS and what to check, for whoever runs the broker.
     pub fn for_operator(&self) -> String {
         match self {
+            Self::AccessDenied { message, .. } if message.contains("AssumeRoleWithSAML") => {
+                format!(
+                    "AWS refused: {message}. Check that the role exists under exactly this name (AWS \
+                 answers the same where it does not); that its trust policy names the IAM SAML \
+                 provider as Federated principal and allows sts:AssumeRoleWithSAML; that its \
+                 SAML:aud lists our assertion consumer service, which is the Recipient of the \
+                 assertion and not its Audience; that sts:TagSession and sts:SetSourceIdentity \
+                 are allowed where the assertion carries tags or a SourceIdentity; and that the \
+                 assertion has a NameID."
+                )
+            }
             Self::AccessDenied { message, .. } => format!(
                 "AWS refused: {message}. Check that the role exists under exactly this name (AWS \
                  answers the same where it does not); that its trust policy names the broker's \
@@ -98,14 +110,15 @@ impl StsError {
                     self.cure(code)
                 )
             }
-            Self::AssertionExpired => "AWS takes an assertion for five minutes after it was \
-                                       issued. Check the clocks of the identity provider and of \
-                                       this machine."
-                .to_owned(),
+            Self::AssertionExpired => {
+                "AWS takes an assertion for five minutes after its IssueInstant. If this happens \
+                 to fresh sign-ins too, the identity provider's clock is behind: check its time \
+                 synchronisation."
+                    .to_owned()
+            }
             Self::AssertionRefused { code, message, .. } => format!(
-                "AWS refused the assertion ({code}: {message}). Check that the IAM SAML provider \
-                 has the identity provider's current metadata, that the assertion names the role \
-                 with that provider, and that the role's trust lists our ACS in SAML:aud."
+                "AWS refused the assertion ({code}: {message}). {}",
+                assertion_cure(message)
             ),
             Self::RegionDisabled { region } => format!(
                 "STS is switched off in {region} for the role's account. Switch it on there (IAM, \
@@ -149,6 +162,14 @@ impl StsError {
                 "The role's session_policy is not a policy by IAM's grammar; IAM's policy \
                  simulator or `aws accessanalyzer validate-policy` finds the place."
             }
+            "proof" => {
+                "Rolegate brought AWS the wrong kind of proof; sign in again, and report this if \
+                 it stays."
+            }
+            "saml_provider" => {
+                "Set saml_provider_arn for the role, or let the assertion name the provider."
+            }
+            "console" => "The identity provider opens this role; nothing is asked of AWS for it.",
             "region" => "Correct the role's region; everything about a role is in one partition.",
             "grant_method" => "Correct the role's grant_method or its ARN.",
             _ => {
@@ -157,6 +178,55 @@ impl StsError {
             }
         }
     }
+}
+
+/// What to look at, by what AWS says of an assertion; it has one code for nearly all of it.
+fn assertion_cure(message: &str) -> &'static str {
+    let cures = [
+        (
+            "signature",
+            "The identity provider signs with a key that the IAM SAML provider does not know: \
+             upload its current metadata to IAM.",
+        ),
+        (
+            "Issuer not present",
+            "The IAM SAML provider has another identity provider's metadata: its entityID has to \
+             be the assertion's Issuer.",
+        ),
+        (
+            "provider doesn't exist",
+            "There is no such IAM SAML provider in the role's account: the identity provider's \
+             Role attribute names it, beside the role.",
+        ),
+        (
+            "audience",
+            "The assertion needs the Audience urn:amazon:webservices (of the role's partition) \
+             beside ours: add it at the identity provider's application.",
+        ),
+        (
+            "RoleSessionName",
+            "The identity provider has to send \
+             https://aws.amazon.com/SAML/Attributes/RoleSessionName, one value of 2 to 64 letters, \
+             digits or characters of _+=,.@-.",
+        ),
+        (
+            "requested Role",
+            "The identity provider does not name this role together with this IAM SAML provider \
+             in https://aws.amazon.com/SAML/Attributes/Role.",
+        ),
+        (
+            "characters in base64",
+            "Let the identity provider send fewer attributes, such as only the groups that \
+             Rolegate needs.",
+        ),
+    ];
+    let found = cures.iter().find(|(words, _)| message.contains(words));
+    found.map_or(
+        "Check that the IAM SAML provider has the identity provider's current metadata, that the \
+         assertion names the role with that provider, and that it is neither encrypted nor \
+         changed on its way.",
+        |(_, cure)| cure,
+    )
 }
 
 fn broker_credentials(code: &str) -> String {
@@ -257,21 +327,24 @@ struct Statement<'a> {
 }
 
 #[derive(Serialize)]
-struct Principal {
+enum Principal {
     #[serde(rename = "AWS")]
-    aws: String,
+    Aws(String),
+    Federated(String),
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Condition<'a> {
-    string_equals: ExternalId<'a>,
+    string_equals: Equals<'a>,
 }
 
 #[derive(Serialize)]
-struct ExternalId<'a> {
+enum Equals<'a> {
     #[serde(rename = "sts:ExternalId")]
-    value: &'a str,
+    ExternalId(&'a str),
+    #[serde(rename = "SAML:aud")]
+    SamlAudience(&'a str),
 }
 
 /// The statement that lets the broker open a role: to be added to the role's trust policy.
@@ -286,13 +359,33 @@ pub fn trust_statement(
 ) -> String {
     printed(&Statement {
         effect: "Allow",
-        principal: Some(Principal {
-            aws: principal_of(caller_arn),
-        }),
-        action: actions(sends_source_identity, sends_tags),
+        principal: Some(Principal::Aws(principal_of(caller_arn))),
+        action: actions("sts:AssumeRole", sends_source_identity, sends_tags),
         resource: None,
         condition: external_id.map(|value| Condition {
-            string_equals: ExternalId { value },
+            string_equals: Equals::ExternalId(value),
+        }),
+    })
+}
+
+/// The statement that lets an identity provider's assertion, posted to us, open a role: to be added
+/// to the role's trust policy.
+///
+/// `acs_url` is our assertion consumer service: AWS compares it with the assertion's Recipient,
+/// which it calls `SAML:aud`. Tags and a SourceIdentity come from the assertion.
+pub fn saml_trust_statement(
+    provider: &SamlProviderArn,
+    acs_url: &str,
+    sends_source_identity: bool,
+    sends_tags: bool,
+) -> String {
+    printed(&Statement {
+        effect: "Allow",
+        principal: Some(Principal::Federated(provider.to_string())),
+        action: actions("sts:AssumeRoleWithSAML", sends_source_identity, sends_tags),
+        resource: None,
+        condition: Some(Condition {
+            string_equals: Equals::SamlAudience(acs_url),
         }),
     })
 }
@@ -306,14 +399,18 @@ pub fn broker_statement(
     printed(&Statement {
         effect: "Allow",
         principal: None,
-        action: actions(sends_source_identity, sends_tags),
+        action: actions("sts:AssumeRole", sends_source_identity, sends_tags),
         resource: Some(target.as_str()),
         condition: None,
     })
 }
 
-fn actions(sends_source_identity: bool, sends_tags: bool) -> Vec<&'static str> {
-    let mut actions = vec!["sts:AssumeRole"];
+fn actions(
+    assume: &'static str,
+    sends_source_identity: bool,
+    sends_tags: bool,
+) -> Vec<&'static str> {
+    let mut actions = vec![assume];
     if sends_tags {
         actions.push("sts:TagSession");
     }
@@ -363,6 +460,14 @@ mod tests {
         }
     }
 
+    fn refused(message: &str) -> StsError {
+        StsError::AssertionRefused {
+            code: "InvalidIdentityToken".to_owned(),
+            message: message.to_owned(),
+            request_id: None,
+        }
+    }
+
     fn broker(code: &str) -> StsError {
         StsError::BrokerCredentials {
             code: code.to_owned(),
@@ -386,6 +491,23 @@ mod tests {
             invalid("PackedPolicyTooLarge", "secret-arn 120%"),
             invalid("MalformedPolicyDocument", "secret-arn"),
             invalid("region", "secret-arn"),
+            StsError::AccessDenied {
+                message: "Not authorized to perform sts:AssumeRoleWithSAML".to_owned(),
+                request_id: None,
+            },
+            invalid("proof", "secret-arn"),
+            invalid("saml_provider", "secret-arn"),
+            invalid("console", "secret-arn"),
+            StsError::AssertionExpired,
+            refused("secret-arn"),
+            refused("Response signature invalid"),
+            refused("Issuer not present in specified provider"),
+            refused("Specified provider doesn't exist"),
+            refused("Response does not contain the required audience"),
+            refused("RoleSessionName is required in AuthnResponse"),
+            refused(
+                "SAML Assertion doesn't contain the requested Role and Metadata in the attributes",
+            ),
             StsError::RegionDisabled {
                 region: "ap-east-1".to_owned(),
             },
@@ -481,6 +603,32 @@ mod tests {
         }
         "#
         );
+    }
+
+    #[test]
+    fn a_trust_statement_for_assertions_names_the_provider_and_our_address() {
+        let provider = "arn:aws:iam::111122223333:saml-provider/CorpIdP"
+            .parse()
+            .unwrap();
+        let acs = "https://broker.example/saml/okta/acs";
+        insta::assert_snapshot!(saml_trust_statement(&provider, acs, true, true), @r#"
+        {
+          "Effect": "Allow",
+          "Principal": {
+            "Federated": "arn:aws:iam::111122223333:saml-provider/CorpIdP"
+          },
+          "Action": [
+            "sts:AssumeRoleWithSAML",
+            "sts:TagSession",
+            "sts:SetSourceIdentity"
+          ],
+          "Condition": {
+            "StringEquals": {
+              "SAML:aud": "https://broker.example/saml/okta/acs"
+            }
+          }
+        }
+        "#);
     }
 
     #[test]

@@ -1,15 +1,18 @@
-//! The parameters of `AssumeRole` and the constraints that the STS model puts on each of them.
+//! The parameters of `AssumeRole` and `AssumeRoleWithSAML`, and the constraints that the STS model puts on each of them.
 
 use std::collections::HashSet;
 
 use super::catalogue::{Role, account_of};
 use super::sts::StsError;
 
+/// What session names and source identities have beside letters, digits and `_`.
+const WORD: &str = "+=,.@-";
 const MAX_POLICY_CHARACTERS: usize = 2_048;
 /// The real packed format is not public: bytes of policies and tags against this stand for it.
 const PACKED_BYTES: usize = 4_096;
 
-/// One `AssumeRole` request whose parameters are well-formed.
+/// One request whose parameters are well-formed. Of an `AssumeRoleWithSAML` the session's name, tags
+/// and source identity are still empty: they come from the assertion.
 pub(super) struct AssumeRole {
     pub(super) role_arn: String,
     pub(super) session_name: String,
@@ -25,13 +28,69 @@ pub(super) struct AssumeRole {
 impl AssumeRole {
     /// Reads the form parameters; all violated constraints are told in one `ValidationError`.
     pub(super) fn parse(parameters: &[(String, String)]) -> Result<Self, StsError> {
+        let request = Self::read(parameters)?;
+        let mut violations = Violations::default();
+        violations.demand(
+            parameters,
+            &[
+                ("RoleArn", "roleArn"),
+                ("RoleSessionName", "roleSessionName"),
+            ],
+        );
+        if violations.0.is_empty() {
+            violations.word(&request.session_name, "roleSessionName", 64, WORD);
+            request.constrain(&mut violations);
+        }
+        violations.into_result()?;
+        request.check_tags()?;
+        request.check_policies()?;
+        Ok(request)
+    }
+
+    /// The same for `AssumeRoleWithSAML`, with the provider's ARN and the response.
+    pub(super) fn parse_with_saml(
+        parameters: &[(String, String)],
+    ) -> Result<(Self, String, String), StsError> {
+        let request = Self {
+            session_name: String::new(),
+            external_id: None,
+            tags: Vec::new(),
+            transitive_tag_keys: Vec::new(),
+            source_identity: None,
+            ..Self::read(parameters)?
+        };
+        let value = |name: &str| {
+            let found = parameters.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        let (provider, response) = (value("PrincipalArn"), value("SAMLAssertion"));
+        let mut violations = Violations::default();
+        violations.demand(
+            parameters,
+            &[
+                ("RoleArn", "roleArn"),
+                ("PrincipalArn", "principalArn"),
+                ("SAMLAssertion", "sAMLAssertion"),
+            ],
+        );
+        if violations.0.is_empty() {
+            violations.length(&provider, "principalArn", 20, 2_048);
+            violations.secret_length(&response, "sAMLAssertion", 4, 100_000);
+            request.constrain(&mut violations);
+        }
+        violations.into_result()?;
+        request.check_policies()?;
+        Ok((request, provider, response))
+    }
+
+    fn read(parameters: &[(String, String)]) -> Result<Self, StsError> {
         let value = |name: &str| {
             parameters
                 .iter()
                 .find(|(known, _)| known == name)
                 .map(|(_, value)| value.clone())
         };
-        let request = Self {
+        Ok(Self {
             role_arn: value("RoleArn").unwrap_or_default(),
             session_name: value("RoleSessionName").unwrap_or_default(),
             duration_seconds: duration(value("DurationSeconds"))?,
@@ -44,29 +103,11 @@ impl AssumeRole {
                 .collect(),
             transitive_tag_keys: members(parameters, "TransitiveTagKeys", ""),
             source_identity: value("SourceIdentity"),
-        };
-        let mut violations = Violations::default();
-        for (name, field) in [
-            ("RoleArn", "roleArn"),
-            ("RoleSessionName", "roleSessionName"),
-        ] {
-            if value(name).is_none() {
-                violations.add("null", field, "Member must not be null");
-            }
-        }
-        if violations.0.is_empty() {
-            request.constrain(&mut violations);
-        }
-        violations.into_result()?;
-        request.check_tags()?;
-        request.check_policies()?;
-        Ok(request)
+        })
     }
 
     fn constrain(&self, violations: &mut Violations) {
-        const WORD: &str = "+=,.@-";
         violations.length(&self.role_arn, "roleArn", 20, 2_048);
-        violations.word(&self.session_name, "roleSessionName", 64, WORD);
         if let Some(external_id) = &self.external_id {
             violations.word(external_id, "externalId", 1_224, "+=,.@:/-");
         }
@@ -262,6 +303,22 @@ impl Violations {
         self.0.push(format!(
             "Value {value} at '{field}' failed to satisfy constraint: {constraint}"
         ));
+    }
+
+    fn demand(&mut self, parameters: &[(String, String)], names: &[(&str, &str)]) {
+        for (name, field) in names {
+            if !parameters.iter().any(|(known, _)| known == name) {
+                self.add("null", field, "Member must not be null");
+            }
+        }
+    }
+
+    /// A length without the value, which is nobody's to read.
+    fn secret_length(&mut self, value: &str, field: &str, least: usize, most: usize) {
+        if !(least..=most).contains(&value.len()) {
+            let text = format!("Member must have length between {least} and {most}");
+            self.add("***", field, &text);
+        }
     }
 
     fn length(&mut self, value: &str, field: &str, least: usize, most: usize) {

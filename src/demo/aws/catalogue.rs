@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::partition::Partition;
+use super::saml::SamlProvider;
 use crate::demo::sample;
 
 /// The accounts, roles and principals that a [`super::StandIn`] knows.
@@ -11,6 +12,7 @@ pub struct Catalogue {
     accounts: Vec<Account>,
     roles: Vec<Role>,
     principals: Vec<Principal>,
+    saml_providers: Vec<SamlProvider>,
 }
 
 /// One AWS account.
@@ -30,13 +32,15 @@ pub struct Role {
     pub(super) may_assume: Vec<String>,
 }
 
-/// A role's trust policy, as far as `AssumeRole` looks at it.
+/// A role's trust policy, as far as `AssumeRole` and `AssumeRoleWithSAML` look at it.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     pub(super) principals: Vec<String>,
     pub(super) external_id: Option<String>,
     pub(super) allows_session_tags: bool,
     pub(super) allows_source_identity: bool,
+    /// IAM SAML providers, each with what `SAML:aud` may be.
+    pub(super) federated: Vec<(String, Vec<String>)>,
 }
 
 /// Someone who can sign requests. Debug leaves the secrets out.
@@ -119,6 +123,19 @@ impl Catalogue {
     pub fn with_principal(mut self, principal: Principal) -> Self {
         self.principals.push(principal);
         self
+    }
+
+    /// Adds an IAM SAML provider, or replaces the one with the same ARN.
+    #[must_use]
+    pub fn with_saml_provider(mut self, provider: SamlProvider) -> Self {
+        self.saml_providers
+            .retain(|known| known.arn() != provider.arn());
+        self.saml_providers.push(provider);
+        self
+    }
+
+    pub(super) fn saml_provider(&self, arn: &str) -> Option<&SamlProvider> {
+        (self.saml_providers.iter()).find(|provider| provider.arn() == arn)
     }
 
     pub(super) fn account(&self, id: &str) -> Option<&Account> {
@@ -206,6 +223,25 @@ impl Trust {
     pub fn with_session_tags(mut self) -> Self {
         self.allows_session_tags = true;
         self
+    }
+
+    /// Allows `sts:AssumeRoleWithSAML` to an IAM SAML provider, for assertions whose Recipient is
+    /// one of `audiences` (`SAML:aud`).
+    #[must_use]
+    pub fn with_saml<'a>(
+        mut self,
+        provider_arn: &str,
+        audiences: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let audiences = audiences.into_iter().map(str::to_owned).collect();
+        self.federated.push((provider_arn.to_owned(), audiences));
+        self
+    }
+
+    pub(super) fn federates(&self, provider_arn: &str, recipient: &str) -> bool {
+        (self.federated.iter()).any(|(arn, audiences)| {
+            arn == provider_arn && audiences.iter().any(|known| known == recipient)
+        })
     }
 
     /// Allows `sts:SetSourceIdentity`.

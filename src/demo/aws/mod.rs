@@ -3,7 +3,8 @@
 //!
 //! It shares no code with `crate::aws`, whose requests it judges. It keeps what it issued in
 //! memory, secrets included, so that tests can compare; nothing of that is printed by Debug.
-//! `AssumeRoleWithSAML` and its kin are not spoken. Entry point: [`StandIn::start`].
+//! `AssumeRoleWithSAML` is taken without a signature alone, as it needs none, so that credentials
+//! which had no business there are noticed; AssumeRoleWithSAML's kin are not spoken. Entry point: [`StandIn::start`].
 
 mod assume_role;
 mod catalogue;
@@ -11,8 +12,10 @@ mod console;
 mod federation;
 mod listener;
 mod partition;
+mod saml;
 mod signature;
 mod sts;
+mod xml;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,6 +32,7 @@ use url::Url;
 use uuid::Uuid;
 
 pub use catalogue::{Account, Catalogue, Principal, PrincipalKind, Role, Trust};
+pub use saml::SamlProvider;
 
 use super::locked;
 use federation::{ConsoleSession, SigninToken};
@@ -63,7 +67,7 @@ pub enum StsFault {
     Down,
     /// So many calls are answered `Throttling`, then all is well.
     Throttle(u32),
-    /// Every `AssumeRole` is refused.
+    /// Every `AssumeRole` and `AssumeRoleWithSAML` is refused.
     AccessDenied,
     /// So many calls are answered with a 500, then all is well.
     InternalError(u32),
@@ -90,7 +94,7 @@ pub enum FederationFault {
     Hang,
 }
 
-/// One successful `AssumeRole`. Debug leaves the secrets out.
+/// One successful `AssumeRole` or `AssumeRoleWithSAML`. Debug leaves the secrets out.
 #[derive(Clone)]
 #[expect(
     missing_docs,
@@ -118,8 +122,37 @@ pub struct Issued {
     pub session_token: String,
     pub expiration: OffsetDateTime,
     pub request_id: String,
-    /// From the credential scope of the signature.
+    /// From the credential scope of the signature; empty where nothing was signed.
     pub region: String,
+    /// What vouched, where it was an assertion.
+    pub saml: Option<SamlEvidence>,
+}
+
+/// The assertion behind an `AssumeRoleWithSAML`. Debug leaves the response out.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "the fields are the answer's own names")]
+pub struct SamlEvidence {
+    /// The `SAMLAssertion` as received.
+    pub response: String,
+    pub assertion_id: String,
+    pub provider_arn: String,
+    pub issuer: String,
+    pub subject: String,
+    pub subject_type: String,
+    /// The `Recipient`.
+    pub audience: String,
+    pub name_qualifier: String,
+}
+
+impl fmt::Debug for SamlEvidence {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SamlEvidence")
+            .field("assertion_id", &self.assertion_id)
+            .field("provider_arn", &self.provider_arn)
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Issued {

@@ -15,8 +15,9 @@ use super::assume_role::AssumeRole;
 use super::catalogue::{Principal, PrincipalKind, Role, account_of, assumed_role_arn};
 use super::listener::Line;
 use super::partition::Partition;
+use super::saml::Assertion;
 use super::signature::{Authorization, SignedRequest};
-use super::{Issued, Shared, StsFault, escape, random_bytes};
+use super::{Issued, SamlEvidence, Shared, StsFault, escape, random_bytes};
 
 const VERSION: &str = "2011-06-15";
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
@@ -136,7 +137,8 @@ async fn fault(
         },
         StsFault::AccessDenied => {
             let role = parameter(parameters, "RoleArn")?;
-            let message = format!("Not authorized to perform sts:AssumeRole on resource: {role}");
+            let action = parameter(parameters, "Action")?;
+            let message = format!("Not authorized to perform sts:{action} on resource: {role}");
             StsError::sender(403, "AccessDenied", &message)
         }
     };
@@ -151,9 +153,17 @@ fn answer(
 ) -> Result<String, StsError> {
     let action = parameter(parameters, "Action").unwrap_or_default();
     let version = parameter(parameters, "Version").unwrap_or("NO_VERSION_SPECIFIED");
-    if !["AssumeRole", "GetCallerIdentity"].contains(&action) || version != VERSION {
+    let known = ["AssumeRole", "AssumeRoleWithSAML", "GetCallerIdentity"];
+    if !known.contains(&action) || version != VERSION {
         let message = format!("Could not find operation {action} for version {version}");
         return Err(StsError::sender(400, "InvalidAction", &message));
+    }
+    if action == "AssumeRoleWithSAML" {
+        if request.head.headers.contains_key(header::AUTHORIZATION) {
+            let message = "AssumeRoleWithSAML needs no signature, and this one has one.";
+            return Err(StsError::validation(message));
+        }
+        return answer_saml(shared, parameters, request_id);
     }
     let authorization = Authorization::parse(&request.head.headers)?;
     let now = shared.now();
@@ -168,6 +178,92 @@ fn answer(
     let result = credentials_xml(&issued, role);
     shared.keep(issued);
     Ok(result)
+}
+
+/// `AssumeRoleWithSAML`: the assertion in place of a signature.
+fn answer_saml(
+    shared: &Shared,
+    parameters: &[(String, String)],
+    request_id: &str,
+) -> Result<String, StsError> {
+    let (mut wanted, provider_arn, response) = AssumeRole::parse_with_saml(parameters)?;
+    let now = shared.now();
+    let provider = shared.catalogue().saml_provider(&provider_arn);
+    let provider = provider.ok_or_else(|| {
+        let message = "Specified provider doesn't exist (Service: AWSOpenIdDiscoveryService; \
+                       Status Code: 400; Error Code: AuthSamlManifestNotFoundException)";
+        StsError::sender(400, "InvalidIdentityToken", message)
+    })?;
+    let assertion = Assertion::read(&response, provider, now)?;
+    if !assertion.names(&wanted.role_arn, &provider_arn) {
+        let message = "SAML Assertion doesn't contain the requested Role and Metadata in the \
+                       attributes";
+        return Err(StsError::sender(400, "InvalidIdentityToken", message));
+    }
+    let role = federate(shared, &wanted, &provider_arn, &assertion)?;
+    wanted.check_policy_arns(role)?;
+    if wanted.duration_seconds > role.max_session_seconds {
+        return Err(StsError::validation(
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+        ));
+    }
+    let left = (assertion.session_end).map(|end| (end - now).whole_seconds());
+    let left = left.and_then(|seconds| u32::try_from(seconds).ok());
+    for limit in [assertion.session_seconds, left].into_iter().flatten() {
+        wanted.duration_seconds = wanted.duration_seconds.min(limit);
+    }
+    wanted.session_name = assertion.session_name;
+    wanted.tags = assertion.tags;
+    wanted.transitive_tag_keys = assertion.transitive_tag_keys;
+    wanted.source_identity = assertion.source_identity;
+    let caller = Caller {
+        principal: Principal::user(&provider_arn, "", ""),
+        region: String::new(),
+    };
+    let mut issued = issue(caller, role, wanted, now, request_id);
+    issued.saml = Some(SamlEvidence {
+        response,
+        assertion_id: assertion.id,
+        provider_arn,
+        issuer: assertion.issuer,
+        subject: assertion.name_id.unwrap_or_default(),
+        subject_type: assertion.name_id_type,
+        audience: assertion.recipient,
+        name_qualifier: provider.name_qualifier(),
+    });
+    let result = credentials_xml(&issued, role);
+    shared.keep(issued);
+    Ok(result)
+}
+
+/// The role's trust; everything that it does not allow, and a role that does not exist, is refused
+/// in the same words.
+fn federate<'a>(
+    shared: &'a Shared,
+    wanted: &AssumeRole,
+    provider_arn: &str,
+    assertion: &Assertion,
+) -> Result<&'a Role, StsError> {
+    let role = shared.catalogue().role(&wanted.role_arn);
+    let role = role.filter(|role| {
+        let trust = &role.trust;
+        account_of(role.arn()) == account_of(provider_arn)
+            && shared
+                .catalogue()
+                .account(account_of(provider_arn))
+                .is_some()
+            && trust.federates(provider_arn, &assertion.recipient)
+            && (assertion.tags.is_empty() || trust.allows_session_tags)
+            && (assertion.source_identity.is_none() || trust.allows_source_identity)
+            && assertion
+                .name_id
+                .as_ref()
+                .is_some_and(|name| !name.is_empty())
+    });
+    role.ok_or_else(|| {
+        let message = "Not authorized to perform sts:AssumeRoleWithSAML";
+        StsError::sender(403, "AccessDenied", message)
+    })
 }
 
 /// Who signed, and for which region.
@@ -329,6 +425,7 @@ fn issue(
         expiration: now + Duration::seconds(i64::from(wanted.duration_seconds)),
         request_id: request_id.to_owned(),
         region,
+        saml: None,
     }
 }
 
@@ -353,8 +450,21 @@ fn credentials_xml(issued: &Issued, role: &Role) -> String {
             "PackedPolicySize",
             issued.packed_policy_size.map(|size| size.to_string())
         ),
-        optional("SourceIdentity", issued.source_identity.clone()),
+        optional("SourceIdentity", issued.source_identity.clone())
+            + &issued.saml.as_ref().map(evidence_xml).unwrap_or_default(),
     )
+}
+
+fn evidence_xml(saml: &SamlEvidence) -> String {
+    let element = |name: &str, value: &str| format!("<{name}>{}</{name}>", escape(value));
+    [
+        element("Subject", &saml.subject),
+        element("SubjectType", &saml.subject_type),
+        element("Issuer", &saml.issuer),
+        element("Audience", &saml.audience),
+        element("NameQualifier", &saml.name_qualifier),
+    ]
+    .concat()
 }
 
 fn parameter<'a>(parameters: &'a [(String, String)], name: &str) -> Option<&'a str> {
