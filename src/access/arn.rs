@@ -288,15 +288,9 @@ impl SamlProviderArn {
     /// # Errors
     /// When what comes out is not the ARN of an IAM SAML provider.
     pub fn from_template(template: &str, account: &str) -> Result<Self, ArnError> {
-        template
-            .replace("{account}", account)
-            .parse()
-            .map_err(|error| match error {
-                ArnError::SamlProvider(_) => {
-                    ArnError::SamlProvider(template.chars().take(200).collect())
-                }
-                other => other,
-            })
+        let filled: Result<Self, ArnError> = template.replace("{account}", account).parse();
+        // What is wrong is told of the template, whichever part it is.
+        filled.map_err(|_| ArnError::SamlProvider(template.chars().take(200).collect()))
     }
 }
 

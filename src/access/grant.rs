@@ -155,7 +155,8 @@ impl Grant {
         self.ends_by
     }
 
-    /// The RoleSessionName.
+    /// The RoleSessionName. For `assume-role-with-saml` the assertion has its own, which is the one
+    /// in force; STS's answer tells it.
     pub fn session_name(&self) -> &RoleSessionName {
         &self.session_name
     }

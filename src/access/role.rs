@@ -198,48 +198,53 @@ pub struct Contradiction {
 impl Role {
     /// What the role says itself and `settings` cannot carry; nothing is granted until it is mended.
     pub fn contradiction(&self, settings: &EffectiveRole) -> Option<Contradiction> {
-        let found = |key, message: String| Some(Contradiction { key, message });
-        let by_provider = settings.console == ConsoleWay::IdpInitiated;
-        let by_assertion = settings.grant_method == GrantMethod::AssumeRoleWithSaml;
         let of_grants = [
             ("external_id", self.own.external_id.is_some()),
             ("source_identity", self.own.source_identity.is_some()),
             ("session_tags", !self.session_tags.is_empty()),
         ];
-        if by_provider {
-            let of_sessions = [
-                ("session_policy", self.session_policy.is_some()),
-                ("policy_arns", !self.policy_arns.is_empty()),
-                ("max_duration", self.own.max_duration.is_some()),
-            ];
-            let said = of_sessions.into_iter().chain(of_grants);
-            for (key, _) in said.filter(|(_, is_said)| *is_said) {
-                let message = format!(
-                    "console = \"idp-initiated\" leaves everything to the identity provider, so \
-                     {key} cannot hold: remove it, or let the console open by federation"
-                );
-                return found(key, message);
-            }
+        let of_sessions = [
+            ("session_policy", self.session_policy.is_some()),
+            ("policy_arns", !self.policy_arns.is_empty()),
+            ("max_duration", self.own.max_duration.is_some()),
+        ];
+        let first = |said: &[(&'static str, bool)]| {
+            let found = said.iter().find(|(_, is_said)| *is_said);
+            found.map(|(key, _)| *key)
+        };
+        if settings.console == ConsoleWay::IdpInitiated
+            && let Some(key) = first(&of_sessions).or_else(|| first(&of_grants))
+        {
+            let message = format!(
+                "console = \"idp-initiated\" leaves everything to the identity provider, so {key} \
+                 cannot hold: remove it, or let the console open by federation"
+            );
+            return Some(Contradiction { key, message });
         }
-        if by_assertion {
-            for (key, _) in of_grants.into_iter().filter(|(_, is_said)| *is_said) {
-                let message = format!(
-                    "assume-role-with-saml cannot send {key}, AWS takes it from the assertion \
-                     alone: remove it, or use assume-role"
-                );
-                return found(key, message);
-            }
+        if settings.grant_method == GrantMethod::AssumeRoleWithSaml
+            && let Some(key) = first(&of_grants)
+        {
+            let message = format!(
+                "assume-role-with-saml cannot send {key}, for AWS goes by the assertion alone: \
+                 remove it, or use assume-role"
+            );
+            return Some(Contradiction { key, message });
         }
-        let provider = (self.own.saml_provider_arn.as_deref())
-            .map(|text| SamlProviderArn::from_template(text, self.arn.account_digits()))?;
-        match provider {
-            Ok(provider) if provider.is_beside(&self.arn) => None,
-            Ok(provider) => found(
-                "saml_provider_arn",
-                format!("{provider} is not in the role's account, where IAM wants it"),
-            ),
-            Err(error) => found("saml_provider_arn", error.to_string()),
-        }
+        self.misplaced_provider()
+    }
+
+    /// A provider of its own that cannot vouch for it.
+    fn misplaced_provider(&self) -> Option<Contradiction> {
+        let template = self.own.saml_provider_arn.as_deref()?;
+        let message = match SamlProviderArn::from_template(template, self.arn.account_digits()) {
+            Ok(provider) if provider.is_beside(&self.arn) => return None,
+            Ok(provider) => format!("{provider} is not in the role's account, where IAM wants it"),
+            Err(error) => error.to_string(),
+        };
+        Some(Contradiction {
+            key: "saml_provider_arn",
+            message,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! STS and the federation endpoint, asked through the production adapters.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     io,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -11,9 +11,10 @@ use std::{
 
 use rolegate::{
     access::{
-        AuthenticationMethod, Conditions, ConnectorId, Grant, Group, GroupKey, GroupKeyForm,
-        Identity, Mapping, MappingId, NameTemplate, Origin, Partition, Policy, PolicySettings,
-        PolicyTables, Request, Role, RoleDefaults, SessionDuration,
+        AssertedRole, AuthenticationMethod, Conditions, ConnectorId, ConsoleWay, Grant,
+        GrantMethod, Group, GroupKey, GroupKeyForm, Identity, Mapping, MappingId, NameTemplate,
+        Origin, Partition, Policy, PolicySettings, PolicyTables, Request, Role, RoleDefaults,
+        SessionDuration,
     },
     aws::{
         ConsoleVisit, Issued, Proof, SessionCredentials, SignIn, SignInUrlError, Sts, StsError,
@@ -22,8 +23,8 @@ use rolegate::{
     },
     demo::{
         aws::{
-            Account, Catalogue, Fault, FederationFault, Principal, Role as AwsRole, SignInOutcome,
-            StandIn, StsFault, Trust,
+            Account, Catalogue, Fault, FederationFault, Principal, Role as AwsRole, SamlProvider,
+            SignInOutcome, StandIn, StsFault, Trust,
         },
         sample,
     },
@@ -36,6 +37,7 @@ use tokio::{
 };
 use url::Url;
 
+use crate::assertion::{self, IdentityProvider, Response};
 use crate::support::{
     moto::{self, Moto},
     tcp_proxy::TcpProxy,
@@ -135,6 +137,8 @@ fn granted(role: Role, request: &Request) -> Grant {
     let connector: ConnectorId = "corp".parse().expect("a connector id");
     let key = GroupKey::new(&connector, "aws-users", GroupKeyForm::Exact).expect("a group");
     let now = OffsetDateTime::UNIX_EPOCH;
+    let arn = role.arn.clone();
+    let provider = format!("arn:aws:iam::{}:saml-provider/corp", arn.account());
     let identity = Identity {
         connector,
         subject: "6f9619ff".to_owned(),
@@ -150,11 +154,13 @@ fn granted(role: Role, request: &Request) -> Grant {
         }],
         groups_read_at: now,
         authenticated_at: now,
-        method: AuthenticationMethod::Password,
+        method: AuthenticationMethod::Saml,
         authentication_context: None,
-        asserted_roles: Vec::new(),
+        asserted_roles: vec![AssertedRole {
+            role: arn.clone(),
+            provider: provider.parse().expect("a provider's ARN"),
+        }],
     };
-    let arn = role.arn.clone();
     let tables = PolicyTables {
         version: 1,
         roles: vec![role],
@@ -171,6 +177,7 @@ fn granted(role: Role, request: &Request) -> Grant {
     let settings = PolicySettings {
         role_defaults: RoleDefaults::default(),
         session_name: "{username}".parse::<NameTemplate>().expect("a template"),
+        hand_over_connectors: HashSet::from([identity.connector.clone()]),
         ..PolicySettings::default()
     };
     Policy::new(tables, settings)
@@ -1205,4 +1212,243 @@ async fn at_the_loudest_log_level_no_issued_secret_is_written() {
         assert_eq!(line, None, "a secret was written");
     }
     assert!(!text.contains(SECRET));
+}
+
+const PROVIDER: &str = "arn:aws:iam::999900001111:saml-provider/corp";
+const FEDERATED: &str = "arn:aws:iam::999900001111:role/team/Federated";
+const HOUR_ONLY: &str = "arn:aws:iam::999900001111:role/HourOnly";
+
+fn saml_stand_in(provider: &IdentityProvider) -> StandIn {
+    let uploaded = SamlProvider::new(PROVIDER, &provider.metadata()).expect("metadata");
+    let trust = || Trust::default().with_saml(PROVIDER, [assertion::ACS]);
+    let catalogue = catalogue()
+        .with_saml_provider(uploaded)
+        .with_role(AwsRole::new(FEDERATED, trust()).with_max_session_seconds(43_200))
+        .with_role(AwsRole::new(HOUR_ONLY, trust()));
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    StandIn::start(catalogue, any_port).expect("a free port on 127.0.0.1")
+}
+
+fn saml_role(arn: &str) -> Role {
+    let mut role = long_role(arn);
+    role.own.grant_method = Some(GrantMethod::AssumeRoleWithSaml);
+    role
+}
+
+fn response() -> Response {
+    let pair = |role: &str| format!("{role},{PROVIDER}");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the stand-in has the system's clock"
+    )]
+    let now = OffsetDateTime::now_utc();
+    Response::at(now, &[&pair(FEDERATED), &pair(HOUR_ONLY)])
+}
+
+fn proof(posted: &str) -> Proof {
+    Proof::SamlResponse(posted.to_owned().into())
+}
+
+/// An adapter whose only credential source does not work.
+async fn without_credentials(endpoint: &str) -> SdkSts {
+    sts_with(
+        endpoint,
+        SourceKind::EnvironmentFile(PathBuf::from("/nowhere")),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn an_assertion_opens_a_role_without_any_credentials_of_ours() {
+    let provider = IdentityProvider::new();
+    let stand_in = saml_stand_in(&provider);
+    let sts = without_credentials(stand_in.url().as_str()).await;
+    let narrowed = Role {
+        session_policy: Some(POLICY.to_owned()),
+        policy_arns: vec!["arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()],
+        ..saml_role(FEDERATED)
+    };
+    let posted = provider.post(&response());
+    let issued = sts
+        .issue(&grant(narrowed), &proof(&posted))
+        .await
+        .expect("issued");
+    let [arrived] = <[_; 1]>::try_from(stand_in.issued()).expect("one session");
+    assert_eq!(arrived.role_arn, FEDERATED);
+    assert_eq!(arrived.policy.as_deref(), Some(POLICY));
+    assert_eq!(
+        arrived.policy_arns,
+        ["arn:aws:iam::aws:policy/ReadOnlyAccess"]
+    );
+    assert_eq!(arrived.duration_seconds, 43_200);
+    let evidence = arrived.saml.expect("an assertion");
+    assert_eq!(evidence.provider_arn, PROVIDER);
+    assert_eq!(evidence.response, posted);
+    assert_eq!(issued.assumed_role_arn, arrived.arn);
+    assert_eq!(issued.credentials.access_key_id, arrived.access_key_id);
+    assert_eq!(
+        issued.request_id.as_deref(),
+        Some(arrived.request_id.as_str())
+    );
+    assert_eq!(issued.duration, SessionDuration::LONGEST);
+    assert_eq!(issued.region, "eu-west-1");
+    assert!(!issued.is_chained);
+}
+
+#[tokio::test]
+async fn a_session_by_assertion_is_as_long_as_role_and_assertion_let_it() {
+    let provider = IdentityProvider::new();
+    let stand_in = saml_stand_in(&provider);
+    let sts = without_credentials(stand_in.url().as_str()).await;
+    let posted = proof(&provider.post(&response()));
+    let issued = sts.issue(&grant(saml_role(HOUR_ONLY)), &posted).await;
+    assert_eq!(issued.expect("an hour").duration, SessionDuration::HOUR);
+    assert_eq!(stand_in.sts_calls(), 2);
+    let refused = sts
+        .issue(&explicit(saml_role(HOUR_ONLY), 7_200), &posted)
+        .await
+        .expect_err("a length that was asked for is not shortened");
+    assert_eq!(refused.code(), "aws_invalid_request");
+
+    let half_an_hour = response().with("SessionDuration", &["1800"]);
+    let posted = proof(&provider.post(&half_an_hour));
+    let issued = sts
+        .issue(&grant(saml_role(FEDERATED)), &posted)
+        .await
+        .expect("issued");
+    assert!((1_700..=1_800).contains(&issued.duration.seconds()));
+}
+
+#[tokio::test]
+async fn refusals_of_an_assertion_keep_their_meaning() {
+    let provider = IdentityProvider::new();
+    let stand_in = saml_stand_in(&provider);
+    let settings = sts::Settings {
+        attempts: 3,
+        ..settings(
+            stand_in.url().as_str(),
+            vec![source("default", broker_keys())],
+        )
+    };
+    let sts = SdkSts::new(settings).await.expect("settings that work");
+    let old = Response {
+        issued_at: response().issued_at - Duration::from_mins(6),
+        ..response()
+    };
+    let elsewhere = Response {
+        recipient: "https://other.example.com/acs".to_owned(),
+        ..response()
+    };
+    let failed = Response {
+        status: "Responder",
+        ..response()
+    };
+    let stranger = IdentityProvider::new().post(&response());
+    let endless = "x".repeat(100_001);
+    for (posted, code, calls) in [
+        (provider.post(&old), "aws_assertion_expired", 1),
+        (provider.post(&elsewhere), "aws_access_denied", 1),
+        (provider.post(&failed), "aws_assertion_refused", 1),
+        (stranger, "aws_assertion_refused", 1),
+        (endless, "aws_assertion_refused", 0),
+        (String::new(), "aws_assertion_refused", 0),
+    ] {
+        let before = stand_in.sts_calls();
+        let refused = sts
+            .issue(&grant(saml_role(FEDERATED)), &proof(&posted))
+            .await
+            .expect_err("refused");
+        assert_eq!(refused.code(), code, "{refused:?}");
+        assert_eq!(stand_in.sts_calls() - before, calls, "{code}");
+        assert!(posted.is_empty() || !shown(&refused).contains(&posted));
+    }
+
+    stand_in.set_fault(Fault::Sts(StsFault::Throttle(2)));
+    let posted = proof(&provider.post(&response()));
+    sts.issue(&grant(saml_role(FEDERATED)), &posted)
+        .await
+        .expect("the third try");
+}
+
+#[tokio::test]
+async fn the_wrong_proof_is_no_call() {
+    let provider = IdentityProvider::new();
+    let stand_in = saml_stand_in(&provider);
+    let sts = broker(&stand_in).await;
+    let posted = provider.post(&response());
+    let mut handed_over = saml_role(FEDERATED);
+    handed_over.own.max_duration = None;
+    handed_over.own.console = Some(ConsoleWay::IdpInitiated);
+    for (role, proof) in [
+        (saml_role(FEDERATED), Proof::Own),
+        (role(LONG), proof(&posted)),
+        (handed_over.clone(), proof(&posted)),
+        (handed_over, Proof::Own),
+    ] {
+        let refused = sts.issue(&grant(role), &proof).await.expect_err("refused");
+        assert!(matches!(refused, StsError::Invalid { .. }), "{refused:?}");
+    }
+    assert_eq!(stand_in.sts_calls(), 0);
+}
+
+#[tokio::test]
+async fn at_the_loudest_log_level_no_assertion_is_written() {
+    let written = Written::default();
+    let writer = written.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let provider = IdentityProvider::new();
+    let stand_in = saml_stand_in(&provider);
+    let sts = broker(&stand_in).await;
+    let posted = provider.post(&response());
+    let stranger = IdentityProvider::new().post(&response());
+    let guard = tracing::subscriber::set_default(subscriber);
+    let grant = grant(saml_role(FEDERATED));
+    let issued = sts.issue(&grant, &proof(&posted)).await.expect("issued");
+    let refused = sts.issue(&grant, &proof(&stranger)).await;
+    drop(guard);
+    let told = format!("{issued:?} {refused:?} {:?}", proof(&posted));
+    let text = String::from_utf8_lossy(&written.0.lock().expect("no holder panics")).into_owned();
+    assert!(text.contains("TRACE"), "nothing was written");
+    let known = &stand_in.issued()[0];
+    for secret in [
+        &posted,
+        &stranger,
+        &known.secret_access_key,
+        &known.session_token,
+    ] {
+        let run = secret
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .max_by_key(|run| run.len())
+            .expect("split gives one");
+        let line = text.lines().find(|line| line.contains(run));
+        assert_eq!(line, None, "a secret was written");
+        assert!(!told.contains(run));
+    }
+}
+
+#[tokio::test]
+async fn moto_takes_an_assertion_without_a_signature() {
+    let moto = Moto::start();
+    let sts = without_credentials(&moto.url()).await;
+    let pair = format!(
+        "{},arn:aws:iam::{}:saml-provider/corp",
+        moto::ROLE_ARN,
+        moto::ACCOUNT_ID
+    );
+    let posted = IdentityProvider::new().post(&response().with("Role", &[&pair]));
+    let issued = sts
+        .issue(&grant(saml_role(moto::ROLE_ARN)), &proof(&posted))
+        .await
+        .expect("moto believes every assertion");
+    assert!(issued.credentials.access_key_id.starts_with("ASIA"));
+    assert!(
+        issued
+            .assumed_role_arn
+            .ends_with(":assumed-role/rolegate-target/ada"),
+        "{}",
+        issued.assumed_role_arn
+    );
 }

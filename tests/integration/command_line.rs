@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use crate::support;
 
+const FEDERATED: &str = "arn:aws:iam::111122223333:role/Federated";
 const READ_ONLY: &str = "arn:aws:iam::111122223333:role/team/ReadOnly";
 const DEVELOPERS: &str = "corp:cn=dev,ou=groups,dc=example,dc=com";
 
@@ -439,8 +440,8 @@ fn rows_are_added_listed_and_removed() {
     111122223333  Payments production                      1
     "#);
     insta::assert_snapshot!(installation.done(&["role", "list"]), @r#"
-    ROLE                                          ACCOUNT              LONGEST  MAPPINGS  STATE  DESCRIPTION
-    arn:aws:iam::111122223333:role/team/ReadOnly  Payments production  4 h      1
+    ROLE                                          ACCOUNT              METHOD       LONGEST  MAPPINGS  STATE  DESCRIPTION
+    arn:aws:iam::111122223333:role/team/ReadOnly  Payments production  assume-role  4 h      1
     "#);
     let mappings = installation.json(&["mapping", "list"]);
     let [mapping] = mappings.as_slice() else {
@@ -747,6 +748,72 @@ fn refusals_say_what_to_do() {
         let expected = (code, format!("error: {told}\n"));
         assert_eq!(installation.refused(arguments), expected, "{arguments:?}");
     }
+}
+
+#[test]
+fn what_an_identity_providers_role_cannot_hold_is_refused() {
+    let installation = one_by_one();
+    let add = |role: &str, more: &[&str]| {
+        let arguments = [&["role", "add", role][..], more].concat();
+        installation.refused(&arguments)
+    };
+    let (code, told) = add(
+        FEDERATED,
+        &[
+            "--grant-method",
+            "assume-role-with-saml",
+            "--session-tag",
+            "team=payments",
+        ],
+    );
+    assert_eq!(code, 2);
+    assert_eq!(
+        told,
+        "error: session_tags: assume-role-with-saml cannot send session_tags, for AWS goes by the \
+         assertion alone: remove it, or use assume-role\n"
+    );
+    let (code, told) = add(
+        FEDERATED,
+        &["--console", "idp-initiated", "--max-duration", "1h"],
+    );
+    assert_eq!(code, 2);
+    assert!(
+        told.starts_with("error: max_duration: console = "),
+        "{told}"
+    );
+    let (code, told) = add(FEDERATED, &["--saml-provider-arn", "corp"]);
+    assert_eq!(code, 2);
+    assert!(
+        told.contains("`corp` is not the ARN of an IAM SAML provider"),
+        "{told}"
+    );
+    let (code, told) = add(FEDERATED, &["--console", "saml-post"]);
+    assert_eq!(code, 2);
+    assert!(told.contains("not available in this version"), "{told}");
+
+    // The mapping of this role gives it read-only.
+    let (code, told) = add(READ_ONLY, &["--console", "idp-initiated"]);
+    assert_eq!(code, 1);
+    assert_eq!(
+        told,
+        format!(
+            "error: mapping {DEVELOPERS} → {READ_ONLY} asks for read_only, and the identity \
+             provider opens this role itself (console = \"idp-initiated\"), so that nothing can \
+             be asked for: drop it, or let the console open by federation\n"
+        )
+    );
+    let added = installation.done(&[
+        "role",
+        "add",
+        FEDERATED,
+        "--grant-method",
+        "assume-role-with-saml",
+        "--saml-provider-arn",
+        "arn:aws:iam::{account}:saml-provider/corp",
+    ]);
+    assert_eq!(added, format!("added role {FEDERATED}\n"));
+    let listed = installation.done(&["role", "list"]);
+    assert!(listed.contains("assume-role-with-saml"), "{listed}");
 }
 
 #[test]

@@ -664,7 +664,7 @@ fn what_later_versions_will_take_is_refused_by_name() {
     rolegate.toml:18: trusted_issuer: is not available in this version; remove it
     rolegate.toml:20: audit: is not available in this version; remove it
     rolegate.toml:24: store.url: PostgreSQL is not available in this version; expected sqlite:///PATH
-    rolegate.toml:26: role_defaults.grant_method: "federation-token" is not available in this version; expected "assume-role"
+    rolegate.toml:26: role_defaults.grant_method: "federation-token" is not available in this version; expected "assume-role" or "assume-role-with-saml"
     rolegate.toml:29: connector.okta.type: "saml" is not available in this version; expected "ldap"
     "#);
 }

@@ -12,6 +12,7 @@
 mod support;
 
 mod architecture;
+mod assertion;
 mod aws;
 mod browser;
 mod command_line;

@@ -105,21 +105,6 @@ external_id = "x"
 [[role]]
 arn = "arn:aws:iam::111122223333:role/other/OPS"
 console = "saml-post"
-[[role]]
-arn = "arn:aws:iam::111122223333:role/Tagged"
-grant_method = "assume-role-with-saml"
-saml_provider_arn = "arn:aws:iam::{acount}:saml-provider/corp"
-session_tags = { team = "payments" }
-[[role]]
-arn = "arn:aws:iam::111122223333:role/HandedOver"
-console = "idp-initiated"
-[[role]]
-arn = "arn:aws:iam::111122223333:role/Elsewhere"
-saml_provider_arn = "arn:aws:iam::111122224444:saml-provider/corp"
-[[mapping]]
-group = "claims:y"
-role = "arn:aws:iam::111122223333:role/HandedOver"
-read_only = true
 [[mapping]]
 group = "corp:not a dn"
 role = "Ops"
@@ -156,7 +141,7 @@ role = "arn:aws:iam::111122223333:role/x"
     mappings.toml:14: role.arn:aws:iam::111122223333:role/Ops.grant_method: expected one of assume-role, assume-role-with-saml, assume-role-with-web-identity, federation-token, session-token, found "assume-rol"; did you mean "assume-role"?
     mappings.toml:15: role.arn:aws:iam::111122223333:role/Ops.external_id: expected 2 to 1224 letters, digits or characters of _+=,.@:/-
     mappings.toml:17: role.arn:aws:iam::111122223333:role/other/OPS.arn: has the same name as arn:aws:iam::111122223333:role/Ops; names are unique within an account, ignoring case
-    mappings.toml:18: role.arn:aws:iam::111122223333:role/other/OPS.console: is not available in this version; remove it
+    mappings.toml:18: role.arn:aws:iam::111122223333:role/other/OPS.console: "saml-post" is not available in this version; expected federation or idp-initiated
     mappings.toml:20: mapping[0].group: `not a dn` is not a distinguished name: `not a dn` has no attribute=value
     mappings.toml:21: mapping[0].role: `Ops` is not the ARN of a role: it looks like arn:aws:iam::111122223333:role/Name
     mappings.toml:22: mapping[0].expires: expected a date with time and zone such as 2027-01-31T00:00:00Z, found 2027-01-31T00:00:00
@@ -166,6 +151,36 @@ role = "arn:aws:iam::111122223333:role/x"
     mappings.toml:32: mapping[3].group: gives the same role as line 28
     mappings.toml:35: mapping_rule[0].connector: no connector `crop` is configured; there are: claims, corp
     mappings.toml:40: mapping_rule[1].group_pattern: the pattern `cn=x` is open: it must start with ^ and end with $
+    "#);
+}
+
+#[test]
+fn roles_say_nothing_that_the_way_they_are_opened_cannot_carry() {
+    let text = r#"
+[[role]]
+arn = "arn:aws:iam::111122223333:role/Tagged"
+grant_method = "assume-role-with-saml"
+saml_provider_arn = "arn:aws:iam::{acount}:saml-provider/corp"
+session_tags = { team = "payments" }
+[[role]]
+arn = "arn:aws:iam::111122223333:role/HandedOver"
+console = "idp-initiated"
+[[role]]
+arn = "arn:aws:iam::111122223333:role/Elsewhere"
+saml_provider_arn = "arn:aws:iam::111122224444:saml-provider/corp"
+[[mapping]]
+group = "claims:y"
+role = "arn:aws:iam::111122223333:role/HandedOver"
+read_only = true
+[[mapping]]
+group = "claims:x"
+role = "arn:aws:iam::111122223333:role/HandedOver"
+"#;
+    insta::assert_snapshot!(parse(text).unwrap_err(), @r#"
+    mappings.toml:5: role.arn:aws:iam::111122223333:role/Tagged.saml_provider_arn: `arn:aws:iam::{acount}:saml-provider/corp` is not the ARN of an IAM SAML provider: it looks like arn:aws:iam::111122223333:saml-provider/Name, and {account} may stand for the account
+    mappings.toml:6: role.arn:aws:iam::111122223333:role/Tagged.session_tags: assume-role-with-saml cannot send session_tags, for AWS goes by the assertion alone: remove it, or use assume-role
+    mappings.toml:12: role.arn:aws:iam::111122223333:role/Elsewhere.saml_provider_arn: arn:aws:iam::111122224444:saml-provider/corp is not in the role's account, where IAM wants it
+    mappings.toml:16: mapping[0].read_only: cannot hold: the identity provider opens this role itself (console = "idp-initiated"); remove it, or let the console open by federation
     "#);
 }
 

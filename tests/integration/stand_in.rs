@@ -16,12 +16,14 @@ use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::redirect;
 use rolegate::demo::aws::{
-    Account, BrowserMode, Catalogue, Fault, FederationFault, Issued, Principal, Role,
+    Account, BrowserMode, Catalogue, Fault, FederationFault, Issued, Principal, Role, SamlProvider,
     SignInOutcome, StandIn, StsFault, Trust,
 };
 use rolegate::demo::sample;
 use time::{Duration, OffsetDateTime};
 use url::Url;
+
+use crate::assertion::{self, IdentityProvider, Response, Signed};
 
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const READ_ONLY: &str = "arn:aws:iam::111122223333:role/team/ReadOnly";
@@ -220,7 +222,7 @@ async fn what_is_not_signed_is_refused_in_xml() {
         text.contains("<Code>MissingAuthenticationToken</Code>"),
         "{text}"
     );
-    let (status, text) = post("Action=AssumeRoleWithSAML&Version=2011-06-15").await;
+    let (status, text) = post("Action=AssumeRoleWithWebIdentity&Version=2011-06-15").await;
     assert_eq!(status, 400);
     assert!(text.contains("<Code>InvalidAction</Code>"), "{text}");
     let (status, text) = post("Action=GetCallerIdentity").await;
@@ -997,5 +999,360 @@ impl Page {
         let mark = format!("id=\"{id}\">");
         let (_, rest) = self.text.split_once(&mark).expect("the element is there");
         rest.split('<').next().expect("text")
+    }
+}
+
+const PROVIDER: &str = "arn:aws:iam::111111111111:saml-provider/corp";
+const FEDERATED: &str = "arn:aws:iam::111111111111:role/team/Federated";
+const LONG: &str = "arn:aws:iam::111111111111:role/Long";
+const ELSEWHERE: &str = "arn:aws:iam::111111111111:role/Elsewhere";
+
+fn saml_catalogue(provider: &IdentityProvider) -> Catalogue {
+    let uploaded = SamlProvider::new(PROVIDER, &provider.metadata()).expect("metadata");
+    let trust = || Trust::default().with_saml(PROVIDER, [assertion::ACS]);
+    let tagged = trust().with_session_tags().with_source_identity();
+    Catalogue::default()
+        .with_account(Account::new("111111111111", "One"))
+        .with_saml_provider(uploaded)
+        .with_role(Role::new(FEDERATED, trust()))
+        .with_role(Role::new(LONG, tagged).with_max_session_seconds(43_200))
+        .with_role(Role::new(
+            ELSEWHERE,
+            Trust::default().with_saml(PROVIDER, ["https://signin.aws.amazon.com/saml"]),
+        ))
+}
+
+fn saml_stand_in(provider: &IdentityProvider) -> StandIn {
+    StandIn::start(saml_catalogue(provider), ANY_PORT).expect("a free port on 127.0.0.1")
+}
+
+/// A client without any credentials.
+fn anybody(stand_in: &StandIn) -> Client {
+    let config = aws_sdk_sts::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(stand_in.url())
+        .region(Region::new("eu-west-1"))
+        .retry_config(RetryConfig::disabled())
+        .build();
+    Client::from_conf(config)
+}
+
+fn now() -> OffsetDateTime {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the stand-in has the system's clock"
+    )]
+    OffsetDateTime::now_utc()
+}
+
+fn pairs() -> [String; 3] {
+    [
+        format!("{FEDERATED},{PROVIDER}"),
+        format!(" {PROVIDER} , {LONG} "),
+        format!("{ELSEWHERE},{PROVIDER}"),
+    ]
+}
+
+fn response() -> Response {
+    let pairs = pairs();
+    let pairs: Vec<&str> = pairs.iter().map(String::as_str).collect();
+    Response::at(now(), &pairs)
+}
+
+type SamlAnswer = aws_sdk_sts::operation::assume_role_with_saml::AssumeRoleWithSamlOutput;
+
+async fn redeem(
+    stand_in: &StandIn,
+    role: &str,
+    posted: &str,
+    seconds: i32,
+) -> Result<SamlAnswer, (u16, String, String)> {
+    let call = anybody(stand_in)
+        .assume_role_with_saml()
+        .role_arn(role)
+        .principal_arn(PROVIDER)
+        .saml_assertion(posted)
+        .duration_seconds(seconds);
+    call.send().await.map_err(|error| describe(&error))
+}
+
+#[tokio::test]
+async fn an_assertion_is_redeemed_without_a_signature() {
+    let provider = IdentityProvider::new();
+    let stand_in = saml_stand_in(&provider);
+    for (signed, role) in [(Signed::Assertion, FEDERATED), (Signed::Response, LONG)] {
+        let posted = provider.post(&Response {
+            signed,
+            ..response()
+        });
+        let answer = redeem(&stand_in, role, &posted, 3_600)
+            .await
+            .expect("taken");
+        assert_eq!(answer.subject(), Some(assertion::SUBJECT));
+        assert_eq!(answer.subject_type(), Some("persistent"));
+        assert_eq!(answer.issuer(), Some(assertion::ISSUER));
+        assert_eq!(answer.audience(), Some(assertion::ACS));
+        // printf %s 'https://idp.example.com/metadata111111111111/corp' | sha1, in base64
+        assert_eq!(
+            answer.name_qualifier(),
+            Some("3uqKXKux6oXAfQ0AmKKuSI5R4p4=")
+        );
+        let issued = stand_in.issued().pop().expect("one session");
+        assert_eq!(issued.role_arn, role);
+        assert_eq!(issued.session_name, "ada");
+        assert_eq!(issued.caller_arn, PROVIDER);
+        assert!(!issued.is_chained && issued.tags.is_empty());
+        let user = answer.assumed_role_user().expect("a user");
+        assert_eq!(user.arn(), issued.arn);
+        let saml = issued.saml.as_ref().expect("an assertion");
+        assert_eq!(saml.response, posted);
+        assert_eq!(saml.assertion_id, "_a");
+        assert!(!format!("{issued:?}").contains(&posted));
+    }
+}
+
+#[tokio::test]
+async fn what_the_assertion_says_of_the_session_holds() {
+    let provider = IdentityProvider::new();
+    let stand_in = saml_stand_in(&provider);
+    let rich = response()
+        .with("PrincipalTag:team", &["payments"])
+        .with("TransitiveTagKeys", &["team"])
+        .with("SourceIdentity", &["ada.l"])
+        .with("SessionDuration", &["7200"]);
+    let posted = provider.post(&rich);
+    redeem(&stand_in, LONG, &posted, 43_200)
+        .await
+        .expect("taken");
+    let issued = stand_in.issued().pop().expect("one session");
+    assert_eq!(issued.tags, [("team".to_owned(), "payments".to_owned())]);
+    assert_eq!(issued.transitive_tag_keys, ["team"]);
+    assert_eq!(issued.source_identity.as_deref(), Some("ada.l"));
+    assert_eq!(issued.duration_seconds, 7_200);
+
+    let short = Response {
+        session_end: Some(now() + Duration::minutes(30)),
+        ..rich
+    };
+    let posted = provider.post(&short);
+    redeem(&stand_in, LONG, &posted, 43_200)
+        .await
+        .expect("taken");
+    let issued = stand_in.issued().pop().expect("a second session");
+    assert!((1_700..=1_800).contains(&issued.duration_seconds));
+
+    let refused = redeem(&stand_in, FEDERATED, &posted, 3_600).await;
+    let (status, code, _) = refused.expect_err("tags that the trust does not allow");
+    assert_eq!((status, code.as_str()), (403, "AccessDenied"));
+    let refused = redeem(&stand_in, FEDERATED, &provider.post(&response()), 7_200).await;
+    let (status, code, message) = refused.expect_err("longer than the role allows");
+    assert_eq!((status, code.as_str()), (400, "ValidationError"));
+    assert!(message.contains("MaxSessionDuration"), "{message}");
+}
+
+const NOT_AUTHORIZED: &str = "Not authorized to perform sts:AssumeRoleWithSAML";
+
+type Case = (Response, (u16, &'static str, &'static str));
+
+fn with_bad_envelope() -> Vec<Case> {
+    vec![
+        (
+            Response {
+                issuer: "https://other.example.com".to_owned(),
+                ..response()
+            },
+            (
+                400,
+                "InvalidIdentityToken",
+                "Issuer not present in specified provider",
+            ),
+        ),
+        (
+            Response {
+                signed: Signed::Nothing,
+                ..response()
+            },
+            (400, "InvalidIdentityToken", "Response signature invalid"),
+        ),
+        (
+            Response {
+                status: "Responder",
+                ..response()
+            },
+            (403, "IDPRejectedClaim", ""),
+        ),
+        (
+            Response {
+                audience: "urn:amazon:webservices:govcloud".to_owned(),
+                ..response()
+            },
+            (
+                400,
+                "InvalidIdentityToken",
+                "does not contain the required audience",
+            ),
+        ),
+        (
+            Response {
+                issued_at: now() - Duration::minutes(5),
+                ..response()
+            },
+            (400, "ExpiredTokenException", "within 5 minutes of issuance"),
+        ),
+        (
+            Response {
+                not_on_or_after: now() - Duration::SECOND,
+                ..response()
+            },
+            (400, "ExpiredTokenException", ""),
+        ),
+        (
+            Response {
+                recipient: "https://other.example.com/acs".to_owned(),
+                ..response()
+            },
+            (403, "AccessDenied", NOT_AUTHORIZED),
+        ),
+        (
+            Response {
+                name_id: None,
+                ..response()
+            },
+            (403, "AccessDenied", NOT_AUTHORIZED),
+        ),
+    ]
+}
+
+fn with_bad_claims() -> Vec<Case> {
+    vec![
+        (
+            response().with("RoleSessionName", &[]),
+            (400, "InvalidIdentityToken", "RoleSessionName is required"),
+        ),
+        (
+            response().with("RoleSessionName", &["ada", "bob"]),
+            (400, "InvalidIdentityToken", "RoleSessionName is required"),
+        ),
+        (
+            response().with("RoleSessionName", &["a b"]),
+            (400, "InvalidIdentityToken", "must match"),
+        ),
+        (
+            response().with("SourceIdentity", &["aws:x"]),
+            (400, "InvalidIdentityToken", "Source Identity"),
+        ),
+        (
+            response().with("Role", &[&pairs()[1]]),
+            (
+                400,
+                "InvalidIdentityToken",
+                "doesn't contain the requested Role",
+            ),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn assertions_are_refused_as_aws_refuses_them() {
+    let provider = IdentityProvider::new();
+    let stand_in = saml_stand_in(&provider);
+    let refused = async |role: &str, posted: String| {
+        let answer = redeem(&stand_in, role, &posted, 3_600).await;
+        answer.expect_err("is refused")
+    };
+    for (response, (status, code, words)) in
+        with_bad_envelope().into_iter().chain(with_bad_claims())
+    {
+        let (seen_status, seen, message) = refused(FEDERATED, provider.post(&response)).await;
+        assert_eq!((seen_status, seen.as_str()), (status, code), "{message}");
+        assert!(message.contains(words), "{message}");
+    }
+    let good = provider.post(&response());
+    let stranger = IdentityProvider::new().post(&response());
+    let changed = provider
+        .document(&response())
+        .replace(assertion::SUBJECT, "eve@example.com");
+    let changed = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, changed);
+    for (role, posted, words) in [
+        (FEDERATED, stranger, "signature invalid"),
+        (FEDERATED, changed, "signature invalid"),
+        (
+            FEDERATED,
+            good.replace('+', " "),
+            "Invalid base64 SAMLResponse",
+        ),
+        (
+            FEDERATED,
+            good[..good.len() - 8].to_owned(),
+            "Invalid SAMLResponse",
+        ),
+        (ELSEWHERE, good.clone(), NOT_AUTHORIZED),
+        (
+            "arn:aws:iam::111111111111:role/Unknown",
+            good.clone(),
+            "doesn't contain the requested",
+        ),
+    ] {
+        let (_, _, message) = refused(role, posted).await;
+        assert!(message.contains(words), "{message}");
+    }
+    assert!(stand_in.issued().is_empty());
+    redeem(&stand_in, FEDERATED, &good, 3_600)
+        .await
+        .expect("nothing is wrong with it");
+}
+
+#[tokio::test]
+async fn an_assertion_is_taken_for_five_minutes_and_never_with_a_signature() {
+    let provider = IdentityProvider::new();
+    let shift = Arc::new(AtomicI64::new(0));
+    let seconds = Arc::clone(&shift);
+    let clock = move || now() + Duration::seconds(seconds.load(Ordering::SeqCst));
+    let stand_in = StandIn::start_with_clock(saml_catalogue(&provider), ANY_PORT, Arc::new(clock));
+    let stand_in = stand_in.expect("a free port on 127.0.0.1");
+    let posted = provider.post(&response());
+    for (later, is_taken) in [(0, true), (290, true), (301, false)] {
+        shift.store(later, Ordering::SeqCst);
+        let answer = redeem(&stand_in, FEDERATED, &posted, 900).await;
+        assert_eq!(answer.is_ok(), is_taken, "{later}");
+    }
+    shift.store(0, Ordering::SeqCst);
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("Action", "AssumeRoleWithSAML")
+        .append_pair("Version", "2011-06-15")
+        .append_pair("RoleArn", FEDERATED)
+        .append_pair("PrincipalArn", PROVIDER)
+        .append_pair("SAMLAssertion", &posted)
+        .finish();
+    let signed = http()
+        .post(stand_in.url())
+        .header("authorization", "AWS4-HMAC-SHA256 Credential=x")
+        .body(form.clone());
+    let answer = signed.send().await.expect("answers");
+    assert_eq!(answer.status().as_u16(), 400);
+    let answer = http().post(stand_in.url()).body(form).send().await;
+    assert_eq!(answer.expect("answers").status().as_u16(), 200);
+    let missing = "Action=AssumeRoleWithSAML&Version=2011-06-15";
+    let answer = http().post(stand_in.url()).body(missing).send().await;
+    let text = answer.expect("answers").text().await.expect("text");
+    for field in ["roleArn", "principalArn", "sAMLAssertion"] {
+        assert!(text.contains(field), "{text}");
+    }
+}
+
+#[test]
+fn metadata_is_taken_as_iam_takes_it() {
+    let metadata = IdentityProvider::new().metadata();
+    assert!(SamlProvider::new(PROVIDER, &metadata).is_ok());
+    let padding = "x".repeat(1_000);
+    for bad in [
+        String::new(),
+        padding.clone(),
+        format!("\u{feff}{metadata}x"),
+        metadata.replace("IDPSSODescriptor", "SPSSODescriptor"),
+        metadata.replace("use=\"signing\"", "use=\"encryption\""),
+        format!("<!DOCTYPE x>{metadata}"),
+    ] {
+        assert!(SamlProvider::new(PROVIDER, &bad).is_err(), "{bad}");
     }
 }

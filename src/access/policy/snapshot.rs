@@ -75,6 +75,13 @@ impl Policy {
             );
             self.problem(role.arn.as_str(), message);
         }
+        if effective.console == ConsoleWay::IdpInitiated
+            && self.settings.hand_over_connectors.is_empty()
+        {
+            let message = "is opened by the identity provider itself (console = \
+                           \"idp-initiated\"), and no connector has aws_application_url";
+            self.problem(role.arn.as_str(), message.to_owned());
+        }
         let key = (role.arn.account(), role.arn.name().to_lowercase());
         let other = self.by_name.insert(key.clone(), Some(role.arn.clone()));
         if let Some(other) = other.filter(|other| other.as_ref() != Some(&role.arn)) {

@@ -22,7 +22,7 @@ use super::{
     output::{self, Format, OutputArguments, counted, printable},
 };
 use crate::{
-    access::{GroupKey, Policy, PolicyTables},
+    access::{GrantMethod, GroupKey, Policy, PolicyTables},
     app, clock,
     config::{self, Findings, Severity},
     store::{PolicyStore, sql::SqlStore},
@@ -302,8 +302,9 @@ fn policy(installation: &Installation, tables: PolicyTables, lines: &mut Lines) 
     let sources = &installation.config.aws.credential_sources;
     let known: Vec<&str> = sources.iter().map(|source| source.id.as_str()).collect();
     for arn in arns {
-        let source = policy
-            .effective(&arn)
+        // The other methods need no credentials of ours, or are not there yet.
+        let source = (policy.effective(&arn))
+            .filter(|role| role.grant_method == GrantMethod::AssumeRole)
             .map(|role| role.credential_source.as_str());
         if let Some(source) = source.filter(|source| !known.contains(source)) {
             let known = known.join(", ");
