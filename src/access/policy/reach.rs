@@ -86,7 +86,8 @@ impl Policy {
         if request.delivery != Delivery::Console {
             return Err(NotEntitled::ConsoleOnly);
         }
-        if !self.settings.hand_over_connectors.contains(connector) {
+        let has_application = self.settings.hand_over_connectors.contains(connector);
+        if !has_application || identity.method != AuthenticationMethod::Saml {
             return Err(NotEntitled::NoHandOver(connector.clone()));
         }
         if request.read_only {

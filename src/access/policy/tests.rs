@@ -882,6 +882,9 @@ fn a_role_that_the_provider_opens_itself_is_given_as_it_is_or_not_at_all() {
 
     let closed = ask(&table(settings()), &person, ADMIN).unwrap_err();
     assert_eq!(closed, NotEntitled::NoHandOver(connector()));
+    let stranger = super::tests::person(&["dev"]);
+    let by_password = ask(&policy, &stranger, ADMIN).unwrap_err();
+    assert_eq!(by_password, NotEntitled::NoHandOver(connector()));
     assert!(names(&table(settings()), &person).is_empty());
 
     let plain = Request::console();

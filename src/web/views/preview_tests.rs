@@ -433,6 +433,31 @@ fn console_page(entitlement: &Entitlement<'_>, requires_reason: bool, at_once: b
     .unwrap()
 }
 
+/// What people read of roles that an identity provider has its say in.
+fn provider_error_pages(asked: &AskedRole) -> Vec<(&'static str, ErrorView)> {
+    vec![
+        (
+            "setting-cannot-hold",
+            ErrorView::setting_cannot_hold(layout(), asked, "session_tags"),
+        ),
+        (
+            "saml-sign-in-required",
+            ErrorView::saml_sign_in_required(layout(), asked),
+        ),
+        ("not-asserted", ErrorView::not_asserted(layout(), asked)),
+        ("console-only", ErrorView::console_only(layout(), asked)),
+        ("no-hand-over", ErrorView::no_hand_over(layout(), asked)),
+        (
+            "hand-over-length",
+            ErrorView::hand_over_as_is(layout(), asked, true),
+        ),
+        (
+            "hand-over-read-only",
+            ErrorView::hand_over_as_is(layout(), asked, false),
+        ),
+    ]
+}
+
 fn error_pages() -> Vec<(&'static str, String)> {
     let asked = AskedRole {
         account: "Payments production".to_owned(),
@@ -496,6 +521,7 @@ fn error_pages() -> Vec<(&'static str, String)> {
         ("internal", ErrorView::internal(layout())),
     ]
     .into_iter()
+    .chain(provider_error_pages(&asked))
     .map(|(name, view)| (name, view.render().unwrap()))
     .collect()
 }
