@@ -1269,13 +1269,21 @@ async fn assertions_are_refused_as_aws_refuses_them() {
     }
     let good = provider.post(&response());
     let stranger = IdentityProvider::new().post(&response());
-    let changed = provider
-        .document(&response())
-        .replace(assertion::SUBJECT, "eve@example.com");
-    let changed = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, changed);
+    let altered = |part: &str, other: &str| {
+        let document = provider.document(&response()).replace(part, other);
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, document)
+    };
+    let fetching = altered("URI=\"#_a\"", "URI=\"http://127.0.0.1:1/\"");
+    let transforming = altered(
+        "http://www.w3.org/2000/09/xmldsig#enveloped-signature",
+        "http://www.w3.org/TR/1999/REC-xslt-19991116",
+    );
+    let changed = altered(assertion::SUBJECT, "eve@example.com");
     for (role, posted, words) in [
         (FEDERATED, stranger, "signature invalid"),
         (FEDERATED, changed, "signature invalid"),
+        (FEDERATED, fetching, "signature invalid"),
+        (FEDERATED, transforming, "signature invalid"),
         (
             FEDERATED,
             good.replace('+', " "),
