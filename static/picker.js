@@ -9,7 +9,7 @@ const rowsAtOnce = 60;
 const rowsFirst = 10;
 const chipsAtOnce = 24;
 const fewRows = 5;
-const flag = { favourite: 1, reason: 2, soon: 4, warning: 8, readOnly: 16 };
+const flag = { favourite: 1, reason: 2, soon: 4, warning: 8, readOnly: 16, atProvider: 32 };
 const letterOrDigit = /[\p{Alphabetic}\p{N}]/u;
 
 // ---- Search -------------------------------------------------------------------------------
@@ -264,6 +264,9 @@ function drawChip(account, role, words) {
   if (has(flag.readOnly)) button.append(element("span", { class: "tag" }, "read-only"));
   if (has(flag.reason)) {
     button.append(element("span", { class: "icon lock" }), element("span", { class: "tag" }, "reason"));
+  }
+  if (has(flag.atProvider)) {
+    button.append(element("span", { class: "icon out" }), hiddenWords(", opens at your identity provider"));
   }
   if (has(flag.soon)) button.append(element("span", { class: "icon hourglass" }), hiddenWords(", ends soon"));
   if (has(flag.warning)) button.append(element("span", { class: "icon warning" }), hiddenWords(", warning"));
@@ -537,7 +540,8 @@ function start(root) {
   }
 
   function credentials(chip) {
-    if (chip.form?.id === "ask") return openMenu(menuOf(chip), chip);
+    const isChosenThere = chip.form?.id === "ask" || chip.querySelector(".out");
+    if (isChosenThere) return openMenu(menuOf(chip), chip);
     const form = element(
       "form",
       { method: "post", action: "/credentials" },

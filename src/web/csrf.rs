@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use super::{
     App, cookies,
     error::{ErrorPage, Frame},
+    headers::is_form,
 };
 
 /// The bytes of an unmasked token.
@@ -91,12 +92,7 @@ impl<T: DeserializeOwned> FromRequest<App> for CheckedForm<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, ErrorPage> {
         let frame = Frame::of(&request);
         let secrets = Secrets::of(&request, app.settings.is_secure);
-        let is_form = request
-            .headers()
-            .get(axum::http::header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
-        if !is_form {
+        if !is_form(request.headers()) {
             return Err(frame.status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
         let body = match Bytes::from_request(request, app).await {

@@ -15,7 +15,9 @@ use super::views::{
 };
 use crate::{
     access::NotEntitled,
-    broker::{DestinationError, GroupsRefused, OpenOrder, OpenRefused, StoreError},
+    broker::{
+        DestinationError, GroupsRefused, OpenOrder, OpenRefused, RedirectSignInRefused, StoreError,
+    },
 };
 
 /// The frame of a page before it is known what stands in it; every request carries one.
@@ -178,6 +180,48 @@ impl Frame {
         }
     }
 
+    /// A sign-in at a provider that led nowhere. The broker has logged and recorded why.
+    pub(super) fn redirect_refused(self, refused: &RedirectSignInRefused) -> ErrorPage {
+        let Self(layout) = self;
+        match refused {
+            RedirectSignInRefused::Message(_) => ErrorView::answer_refused(layout),
+            RedirectSignInRefused::GroupsOverage => ErrorView::groups_overage(layout),
+            RedirectSignInRefused::GroupsUnknown => ErrorView::unknown_person(layout),
+            RedirectSignInRefused::GroupsUnavailable(_) => ErrorView::groups_unread(layout),
+            RedirectSignInRefused::StartHere => ErrorView::start_here(layout),
+            RedirectSignInRefused::OtherBrowser => ErrorView::other_browser(layout),
+            RedirectSignInRefused::ProviderUnavailable(_)
+            | RedirectSignInRefused::Misconfigured(_) => ErrorView::provider_unavailable(layout),
+            RedirectSignInRefused::UnknownConnector => ErrorView::not_found(layout),
+            RedirectSignInRefused::Throttled { retry_after } => {
+                let seconds = retry_after.as_secs().max(1);
+                return ErrorPage {
+                    view: Box::new(ErrorView::too_many_sign_ins(layout, seconds)),
+                    retry_after_seconds: Some(seconds),
+                };
+            }
+            RedirectSignInRefused::StoreUnavailable(error) => {
+                return Self(layout).store_unavailable(error);
+            }
+        }
+        .into()
+    }
+
+    /// A message about signing out that led nowhere.
+    pub(super) fn logout_refused(self, refused: &RedirectSignInRefused) -> ErrorPage {
+        match refused {
+            RedirectSignInRefused::Message(_)
+            | RedirectSignInRefused::StartHere
+            | RedirectSignInRefused::OtherBrowser => ErrorView::logout_refused(self.0).into(),
+            _ => self.redirect_refused(refused),
+        }
+    }
+
+    /// What a provider publishes, or we publish for it, is not there.
+    pub(super) fn provider_unavailable(self) -> ErrorPage {
+        ErrorView::provider_unavailable(self.0).into()
+    }
+
     /// A role that was not opened; `asked` is what the person knows it by.
     pub(super) fn open_refused(
         self,
@@ -231,11 +275,13 @@ impl Frame {
                 &format!("{host} is no AWS console for this role: that is at {right}."),
             ),
             OpenRefused::Destination(error) => self.bad_input(&capitalised(&error.to_string())),
-            OpenRefused::ReasonTooLong
-            | OpenRefused::FreshAssertion
-            | OpenRefused::NoAssertion
-            | OpenRefused::ConsoleOnly
-            | OpenRefused::NoAwsApplication => self.bad_input(&capitalised(&refused.to_string())),
+            OpenRefused::ReasonTooLong => self.bad_input(&capitalised(&refused.to_string())),
+            // The handlers send people to their provider for it; this is for one that cannot.
+            OpenRefused::FreshAssertion => ErrorView::assertion_too_old(layout, asked).into(),
+            OpenRefused::NoAssertion => ErrorView::no_assertion(layout, asked).into(),
+            OpenRefused::ConsoleOnly | OpenRefused::NoAwsApplication => {
+                ErrorView::opens_at_provider_alone(layout, asked).into()
+            }
             OpenRefused::Duration(error) => self.bad_input(&capitalised(&error.to_string())),
             OpenRefused::Groups(refused) => self.groups_refused(refused),
             _ if refused.is_aws_outage() => ErrorView::aws_unavailable(layout).into(),

@@ -1,7 +1,7 @@
 //! What every response says to the browser, and which requests are not let in at all.
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -61,6 +61,10 @@ const LOOPBACK_CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; st
      img-src 'self' data:; connect-src 'self'; form-action 'self' https: http://127.0.0.1:* \
      http://localhost:*; base-uri 'none'; frame-ancestors 'none'";
 
+/// What identity providers make browsers post to. The messages carry signatures, and the cookie of
+/// the attempt or the provider's session decides whose they are.
+const FROM_PROVIDERS: [&str; 2] = ["/saml/{connector}/acs", "/saml/{connector}/slo"];
+
 /// Refuses state-changing requests that another site started, before any handler runs.
 ///
 /// `Sec-Fetch-Site` decides; `Origin` only where it is absent. The CSRF token of the form decides
@@ -70,7 +74,12 @@ pub(super) async fn same_site(State(app): State<App>, request: Request, next: Ne
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     );
-    if is_safe || is_own(request.headers(), &app.settings.origin) {
+    // An address that leads nowhere changes no state, and should say so.
+    let is_exempt = request
+        .extensions()
+        .get::<MatchedPath>()
+        .is_none_or(|path| FROM_PROVIDERS.contains(&path.as_str()));
+    if is_safe || is_exempt || is_own(request.headers(), &app.settings.origin) {
         return next.run(request).await;
     }
     metrics::counter!("rolegate_cross_site_refused_total").increment(1);
@@ -83,6 +92,28 @@ fn is_own(headers: &HeaderMap, origin: &str) -> bool {
         (None, Some(from)) => from == origin,
         (None, None) => true,
     }
+}
+
+/// Whether the body says that it is a form.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| {
+            kind.trim()
+                .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        })
+}
+
+/// Keeps an answer whose address or fields are secrets from caches and from the next site's log.
+pub(super) fn keep_secret(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
 }
 
 /// Whether another site brought the browser here; what cannot be told counts as yes.

@@ -4,6 +4,7 @@
 //! a page. Entry point: [`router`].
 
 mod assets;
+mod attempt;
 mod client_address;
 mod cookies;
 mod csrf;
@@ -33,6 +34,9 @@ use tower_http::{
 
 use crate::broker::Broker;
 pub use serve::{serve, stopped};
+
+/// The largest form that carries an identity provider's message, in bytes.
+const MESSAGE_LIMIT: usize = 256 * 1024;
 
 /// What the pages need of the configuration.
 #[derive(Debug, Clone)]
@@ -82,6 +86,7 @@ pub fn router(broker: Arc<Broker>, settings: Settings) -> Router {
         settings: Arc::new(settings),
     };
     let request_timeout = app.settings.request_timeout;
+    let messages = DefaultBodyLimit::max(MESSAGE_LIMIT);
     Router::new()
         .route("/", get(pages::picker::show))
         .route("/picker.json", get(pages::picker::json))
@@ -100,16 +105,32 @@ pub fn router(broker: Arc<Broker>, settings: Settings) -> Router {
         .route("/settings", post(pages::sessions::set))
         .route("/login", get(pages::login::show))
         .route("/login/{connector}", post(pages::login::sign_in))
-        .route("/logout", post(pages::login::sign_out))
-        .route("/signed-out", get(pages::login::signed_out))
+        .route("/signed-in", get(pages::signed_in::go_on))
+        .route("/logout", post(pages::logout::sign_out))
+        .route("/signed-out", get(pages::logout::signed_out))
+        .route("/saml/{connector}/metadata", get(pages::saml::metadata))
+        .route(
+            "/saml/{connector}/acs",
+            post(pages::saml::consume).layer(messages),
+        )
+        .route(
+            "/saml/{connector}/acs/confirm",
+            post(pages::saml::confirm).layer(messages),
+        )
+        .route(
+            "/saml/{connector}/slo",
+            get(pages::saml::log_out_by_query)
+                .post(pages::saml::log_out_by_form)
+                .layer(messages),
+        )
         .route("/assets/{name}", get(pages::asset))
         .fallback(not_found)
         // From the inside out; each layer sees what the ones below it let through.
         // Sessions: read and set the cookie.
         .layer(session::layer(&app))
-        // Another site's POST goes no further than this.
+        // Another site's POST goes no further than this; identity providers' do, where they belong.
         .layer(from_fn_with_state(app.clone(), headers::same_site))
-        // Bodies are forms of ours, and small.
+        // Bodies are forms of ours, and small; what identity providers send has a limit of its own.
         .layer(DefaultBodyLimit::max(app.settings.body_limit))
         // Nobody waits for ever: directory and STS have deadlines of their own within this one.
         .layer(TimeoutLayer::with_status_code(

@@ -22,8 +22,8 @@ use tower_sessions::{
 
 use super::{App, client_address::Origin, cookies, error::Frame};
 use crate::{
-    access::Identity,
-    broker::{Broker, SignInSession},
+    access::{Identity, ProviderSession},
+    broker::{Broker, HeldProof, Kept, SessionSecret, SignInSession},
 };
 
 /// The one key in a session record.
@@ -37,6 +37,7 @@ struct Carried {
     user_agent: String,
     created_at: OffsetDateTime,
     expires_at: OffsetDateTime,
+    provider_session: Option<ProviderSession>,
 }
 
 /// Rows of ours behind tower-sessions' seam.
@@ -62,6 +63,7 @@ impl SessionStore for Rows {
             user_agent,
             created_at,
             expires_at,
+            provider_session,
         } = serde_json::from_value(carried.clone())
             .map_err(|error| session_store::Error::Encode(error.to_string()))?;
         let session = SignInSession {
@@ -72,7 +74,7 @@ impl SessionStore for Rows {
             created_at,
             last_seen_at: created_at,
             expires_at,
-            provider_session: None,
+            provider_session,
         };
         self.0.save_session(&session).await.map_err(backend)
     }
@@ -119,15 +121,56 @@ fn hash(id: Id) -> String {
     hex::encode(digest(&SHA256, &id.0.to_be_bytes()))
 }
 
+/// What a session shall be.
+pub(super) struct Beginning {
+    /// Who.
+    pub(super) identity: Identity,
+    /// What it rests on at the provider, where there is one.
+    pub(super) provider_session: Option<ProviderSession>,
+    /// When the provider's session ends, where it says.
+    pub(super) ends_at: Option<OffsetDateTime>,
+    /// What is held with the session for AWS.
+    pub(super) proof: Option<HeldProof>,
+}
+
+impl From<Identity> for Beginning {
+    fn from(identity: Identity) -> Self {
+        Self {
+            identity,
+            provider_session: None,
+            ends_at: None,
+            proof: None,
+        }
+    }
+}
+
+impl From<Kept> for Beginning {
+    fn from(kept: Kept) -> Self {
+        Self {
+            identity: kept.identity,
+            provider_session: Some(kept.provider_session),
+            ends_at: kept.ends_at,
+            proof: kept.proof,
+        }
+    }
+}
+
 /// Makes a session for a person who has just signed in, under a new id; an older one ends.
 pub(super) async fn begin(
     app: &App,
     session: &Session,
-    identity: Identity,
+    beginning: Beginning,
     origin: &Origin,
 ) -> Result<(), session_store::Error> {
+    let Beginning {
+        identity,
+        provider_session,
+        ends_at,
+        proof,
+    } = beginning;
     let now = app.broker.now();
-    let expires_at = now + app.broker.settings().absolute_timeout;
+    let longest = now + app.broker.settings().absolute_timeout;
+    let expires_at = ends_at.map_or(longest, |ends_at| ends_at.min(longest));
     let is_replaced = session.id().is_some();
     session.clear().await;
     let carried = Carried {
@@ -136,6 +179,7 @@ pub(super) async fn begin(
         user_agent: origin.user_agent.clone(),
         created_at: now,
         expires_at,
+        provider_session,
     };
     let into_store_error = |error: tower_sessions::session::Error| backend(error);
     session
@@ -148,17 +192,37 @@ pub(super) async fn begin(
     }
     session.set_expiry(Some(Expiry::AtDateTime(expires_at)));
     // Saved here and not by the layer: an answer must never promise a session that is not there.
-    session.save().await.map_err(into_store_error)
+    session.save().await.map_err(into_store_error)?;
+    let (Some(proof), Some((id_hash, secret))) = (proof, keys(session)) else {
+        return Ok(());
+    };
+    let held = app.broker.hold_proof(&id_hash, &secret, proof).await;
+    if held.is_err() {
+        // Half a sign-in is none.
+        session.flush().await.map_err(into_store_error)?;
+    }
+    held.map_err(backend)
 }
 
 /// The signed-in person's session, or the way to the sign-in page.
 #[derive(Debug)]
-pub(super) struct SignedIn(pub(super) SignInSession);
+pub(super) struct SignedIn {
+    pub(super) session: SignInSession,
+    /// What opens whatever is sealed for this session.
+    pub(super) secret: SessionSecret,
+}
 
 impl SignedIn {
     pub(super) fn identity(&self) -> &Identity {
-        &self.0.identity
+        &self.session.identity
     }
+}
+
+/// What a session is known by in the store, and what opens whatever is sealed for it; none where
+/// the browser has no session.
+pub(super) fn keys(session: &Session) -> Option<(String, SessionSecret)> {
+    let id = session.id()?;
+    Some((hash(id), SessionSecret::new(id.0.to_be_bytes())))
 }
 
 /// The session behind a request's cookie, if it is still good.
@@ -166,8 +230,8 @@ pub(super) async fn current(
     app: &App,
     session: &Session,
 ) -> Result<Option<SignInSession>, crate::broker::StoreError> {
-    match session.id() {
-        Some(id) => app.broker.session(&hash(id)).await,
+    match keys(session) {
+        Some((id_hash, _)) => app.broker.session(&id_hash).await,
         None => Ok(None),
     }
 }
@@ -183,15 +247,18 @@ impl FromRequestParts<App> for SignedIn {
                 .status(StatusCode::INTERNAL_SERVER_ERROR)
                 .into_response()
         })?;
-        match current(app, &session).await {
+        let Some((id_hash, secret)) = keys(&session) else {
+            return Err(super::pages::login::redirect(parts, false));
+        };
+        match app.broker.session(&id_hash).await {
             Ok(Some(session)) => {
                 // Whatever page answers from here on, a refusal too, shows who is signed in.
                 if let Some(Frame(layout)) = parts.extensions.get_mut() {
                     layout.person = Some(session.identity.display().to_owned());
                 }
-                Ok(Self(session))
+                Ok(Self { session, secret })
             }
-            Ok(None) => Err(super::pages::login::redirect(parts, session.id().is_some())),
+            Ok(None) => Err(super::pages::login::redirect(parts, true)),
             Err(error) => Err(frame.store_unavailable(&error).into_response()),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Path, Query, State},
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Deserializer};
@@ -14,7 +14,7 @@ use super::{
         App,
         csrf::CheckedForm,
         error::{Frame, Repeat},
-        headers::is_from_elsewhere,
+        headers::{is_from_elsewhere, keep_secret},
         session::SignedIn,
         views::{
             console::{ConsoleInput, ConsoleView},
@@ -22,11 +22,11 @@ use super::{
             query_string,
         },
     },
-    Arrival, in_own_task, layout, login, render, see_other,
+    Arrival, departure, in_own_task, layout, login, render, see_other,
 };
 use crate::{
     access::{NotEntitled, TargetArn},
-    broker::{GroupsRefused, OpenOrder, OpenRefused, Opened, SignInSession},
+    broker::{GroupsRefused, OpenOrder, OpenRefused, Opened, RedirectWish, SignInSession},
 };
 
 /// The fields of a request to open a role, however it is delivered.
@@ -69,10 +69,13 @@ impl From<OrderForm> for OpenOrder {
     }
 }
 
-/// `POST /console`: 303 to the federation sign-in URL.
+/// `POST /console`: 303 to the federation sign-in URL, or to the provider that opens the role.
 pub(in crate::web) async fn open(
     State(app): State<App>,
-    SignedIn(mut session): SignedIn,
+    SignedIn {
+        mut session,
+        secret,
+    }: SignedIn,
     arrival: Arrival,
     CheckedForm(form): CheckedForm<OrderForm>,
 ) -> Response {
@@ -80,10 +83,12 @@ pub(in crate::web) async fn open(
     let who = arrival.client(&app);
     let broker = Arc::clone(&app.broker);
     let opened = in_own_task(async move {
-        let opened = broker.open_console(&mut session, &order, None, &who).await;
-        (opened, order)
+        let opened = broker
+            .open_console(&mut session, &order, Some(&secret), &who)
+            .await;
+        (opened, order, session)
     });
-    let Some((opened, order)) = opened.await else {
+    let Some((opened, order, session)) = opened.await else {
         return arrival
             .frame
             .status(StatusCode::INTERNAL_SERVER_ERROR)
@@ -91,22 +96,73 @@ pub(in crate::web) async fn open(
     };
     match opened {
         Ok(opened) => {
-            let location = match opened {
-                Opened::Console(url) => url.into_location(),
-                Opened::HandOver(url) => url.into(),
-            };
-            let mut response = see_other(&location);
             // The Location is a bearer secret: nothing may keep it or pass it on.
-            let headers = response.headers_mut();
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            headers.insert(
-                header::REFERRER_POLICY,
-                HeaderValue::from_static("no-referrer"),
-            );
+            let mut response = match opened {
+                Opened::Console(url) => see_other(&url.into_location()),
+                Opened::HandOver(url) => see_other(url.as_str()),
+            };
+            keep_secret(&mut response);
             response
+        }
+        Err(OpenRefused::FreshAssertion) => {
+            sign_in_again(&app, &arrival, &session, way_back(&order)).await
         }
         Err(refused) => refuse(&app, arrival.frame, &refused, "/console", &order).await,
     }
+}
+
+/// Sends somebody whose proof AWS takes no more to their provider, from which they come back to
+/// `next`.
+pub(super) async fn sign_in_again(
+    app: &App,
+    arrival: &Arrival,
+    session: &SignInSession,
+    next: String,
+) -> Response {
+    let connector = &session.identity.connector;
+    let wish = RedirectWish {
+        next,
+        subject: Some(session.identity.subject.clone()),
+        ..RedirectWish::default()
+    };
+    departure::begin(app, arrival, connector, wish).await
+}
+
+/// Where somebody goes on who signs in again to open a role: its deep link, which opens it without
+/// another click. What a link cannot say is chosen once more, on the role's page: nobody may get
+/// more than they had asked for.
+fn way_back(order: &OpenOrder) -> String {
+    let is_plain = order.duration.is_none()
+        && order.reason.is_none()
+        && !order.read_only
+        && !order.sign_out_first;
+    match deep_link_path(&order.role).filter(|_| is_plain) {
+        Some(path) => query_string(&path, &where_to(order)),
+        None => role_page(order),
+    }
+}
+
+/// The role's own page, for choosing once more.
+pub(super) fn role_page(order: &OpenOrder) -> String {
+    let mut pairs = vec![("arn", order.role.as_str()), ("back", "1")];
+    pairs.extend(where_to(order));
+    query_string("/role", &pairs)
+}
+
+fn where_to(order: &OpenOrder) -> [(&str, &str); 2] {
+    [
+        (
+            "destination",
+            order.destination.as_deref().unwrap_or_default(),
+        ),
+        ("region", order.region.as_deref().unwrap_or_default()),
+    ]
+}
+
+/// The path of the deep link to a role that was named by its ARN.
+fn deep_link_path(role: &str) -> Option<String> {
+    let arn = role.parse::<TargetArn>().ok()?;
+    Some(format!("/console/{}/{}", arn.account(), arn.name()))
 }
 
 /// The page for a role that was not opened.
@@ -118,22 +174,11 @@ pub(super) async fn refuse(
     order: &OpenOrder,
 ) -> Response {
     if let OpenRefused::Groups(GroupsRefused::SignInAgain) = refused {
-        let next = order
-            .role
-            .parse::<TargetArn>()
-            .map_or("/".to_owned(), |arn| {
-                let mut pairs = vec![("confirm", "1")];
-                pairs.extend(
-                    order
-                        .destination
-                        .as_deref()
-                        .map(|text| ("destination", text)),
-                );
-                query_string(
-                    &format!("/console/{}/{}", arn.account(), arn.name()),
-                    &pairs,
-                )
-            });
+        let next = deep_link_path(&order.role).map_or("/".to_owned(), |path| {
+            let mut pairs = vec![("confirm", "1")];
+            pairs.extend(where_to(order));
+            query_string(&path, &pairs)
+        });
         return login::to_sign_in(&next, true);
     }
     let asked = asked_role(app, refused, &order.role).await;
@@ -204,14 +249,19 @@ pub(in crate::web) async fn deep_link(
     };
     let frame = Frame(layout(&frame, &signed_in));
     let now = app.broker.now();
-    let arn = account
-        .parse()
-        .ok()
-        .and_then(|id| policy.role_named(&id, &role).cloned());
     let entitlements = policy.entitlements(signed_in.identity(), now);
-    let held = arn.and_then(|arn| entitlements.iter().find(|held| held.role.arn == arn));
-    let Some(entitlement) = held else {
-        return not_held(&app, &frame, &signed_in.0, &format!("{account}/{role}"));
+    // Among the person's own: a role that their provider names need not be in the table.
+    let mut named = entitlements.iter().filter(|held| {
+        held.role.arn.account_digits() == account
+            && held.role.arn.name().eq_ignore_ascii_case(&role)
+    });
+    let (Some(entitlement), None) = (named.next(), named.next()) else {
+        return not_held(
+            &app,
+            &frame,
+            &signed_in.session,
+            &format!("{account}/{role}"),
+        );
     };
     let view = ConsoleView::new(ConsoleInput {
         layout: frame.0.clone(),
@@ -270,4 +320,49 @@ fn link(account: &str, role: &str, query: &DeepLinkQuery, confirm: bool) -> Stri
         pairs.push(("confirm", "1"));
     }
     query_string(&format!("/console/{account}/{role}"), &pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order() -> OpenOrder {
+        OpenOrder {
+            role: "arn:aws:iam::111122223333:role/team/ReadOnly".to_owned(),
+            region: Some("eu-west-1".to_owned()),
+            ..OpenOrder::default()
+        }
+    }
+
+    #[test]
+    fn whoever_signs_in_again_comes_back_to_the_same_role() {
+        assert_eq!(
+            way_back(&order()),
+            "/console/111122223333/ReadOnly?region=eu-west-1"
+        );
+        let short = OpenOrder {
+            duration: Some("900".to_owned()),
+            ..order()
+        };
+        assert_eq!(
+            way_back(&short),
+            "/role?arn=arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fteam%2FReadOnly&back=1\
+             &region=eu-west-1"
+        );
+    }
+
+    #[test]
+    fn nobody_comes_back_to_more_than_they_had_asked_for() {
+        let narrowed = OpenOrder {
+            read_only: true,
+            ..order()
+        };
+        let with_reason = OpenOrder {
+            reason: Some("incident".to_owned()),
+            ..order()
+        };
+        for order in [narrowed, with_reason] {
+            assert!(way_back(&order).starts_with("/role?"), "{order:?}");
+        }
+    }
 }

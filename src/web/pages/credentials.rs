@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use secrecy::ExposeSecret as _;
@@ -13,14 +13,15 @@ use super::{
     super::{
         App,
         csrf::CheckedForm,
+        headers::keep_secret,
         session::SignedIn,
         views::credentials::{CredentialsInput, CredentialsView},
     },
     Arrival,
-    console::{OrderForm, refuse},
+    console::{OrderForm, refuse, role_page, sign_in_again},
     in_own_task, layout, render,
 };
-use crate::broker::OpenOrder;
+use crate::broker::{OpenOrder, OpenRefused};
 
 /// Issues credentials and shows them.
 pub(in crate::web) async fn issue(
@@ -34,7 +35,12 @@ pub(in crate::web) async fn issue(
     let broker = Arc::clone(&app.broker);
     let issued = in_own_task(async move {
         let issued = broker
-            .issue_credentials(&mut signed_in.0, &order, None, &who)
+            .issue_credentials(
+                &mut signed_in.session,
+                &order,
+                Some(&signed_in.secret),
+                &who,
+            )
             .await;
         (issued, order, signed_in)
     });
@@ -46,6 +52,10 @@ pub(in crate::web) async fn issue(
     };
     let issued = match issued {
         Ok(issued) => issued,
+        Err(OpenRefused::FreshAssertion) => {
+            let next = role_page(&order);
+            return sign_in_again(&app, &arrival, &signed_in.session, next).await;
+        }
         Err(refused) => return refuse(&app, arrival.frame, &refused, "/credentials", &order).await,
     };
     let account_id = issued.role.account().to_string();
@@ -64,9 +74,6 @@ pub(in crate::web) async fn issue(
         now: app.broker.now(),
     });
     let mut response = render(&view, &arrival.frame);
-    response.headers_mut().insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    );
+    keep_secret(&mut response);
     response
 }

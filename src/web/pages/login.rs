@@ -20,21 +20,20 @@ use super::{
         session,
         views::{
             Layout,
-            sign_in::{PasswordForm, SignInInput, SignInMessage, SignInView},
-            signed_out::SignedOutView,
+            sign_in::{SignInInput, SignInMessage, SignInView, Way},
         },
     },
-    Arrival, Nothing, render, see_other,
+    Arrival, departure, render, see_other,
 };
 use crate::{
-    access::ConnectorId,
-    broker::{SignInAttempt, SignInRefused},
+    access::{ConnectorId, Identity},
+    broker::{Connector, RedirectWish, SignInAttempt, SignInRefused},
 };
 
 /// How long the browser keeps its own mark and the connector used last.
-const YEAR_SECONDS: u64 = 365 * 86_400;
+pub(super) const YEAR_SECONDS: u64 = 365 * 86_400;
 /// How long a sign-in page stays good.
-const FORM_SECONDS: u64 = 12 * 3_600;
+pub(super) const FORM_SECONDS: u64 = 12 * 3_600;
 
 #[derive(Debug, Default, Deserialize)]
 pub(in crate::web) struct LoginQuery {
@@ -80,7 +79,7 @@ pub(in crate::web) async fn show(
     .show(&app, frame, &headers)
 }
 
-/// `POST /login/{connector}`.
+/// `POST /login/{connector}`: checks a password, or sends the browser to the provider.
 pub(in crate::web) async fn sign_in(
     State(app): State<App>,
     Path(connector): Path<String>,
@@ -88,29 +87,53 @@ pub(in crate::web) async fn sign_in(
     arrival: Arrival,
     form: Result<CheckedForm<LoginForm>, ErrorPage>,
 ) -> Response {
+    let connectors = app.broker.connectors();
+    let Some(connector) = connectors
+        .iter()
+        .find(|found| found.id().as_str() == connector)
+    else {
+        return arrival.frame.status(StatusCode::NOT_FOUND).into_response();
+    };
+    let id = connector.id().clone();
+    let form = match form {
+        Ok(CheckedForm(form)) => form,
+        // The page is made anew rather than an error shown: signing in is all there is to repeat.
+        Err(error) if error.status() == StatusCode::FORBIDDEN => {
+            let page = Page {
+                message: Some(SignInMessage::FormExpired),
+                first: Some(id),
+                ..Page::default()
+            };
+            let Arrival { frame, headers, .. } = arrival;
+            return page.refuse(&app, frame, &headers, StatusCode::FORBIDDEN);
+        }
+        Err(error) => return error.into_response(),
+    };
+    match connector {
+        Connector::Password(_) => with_password(&app, id, &session, arrival, form).await,
+        Connector::Redirect(_) => {
+            let wish = RedirectWish {
+                next: local_path(&app, &form.next),
+                ..RedirectWish::default()
+            };
+            departure::begin(&app, &arrival, &id, wish).await
+        }
+    }
+}
+
+async fn with_password(
+    app: &App,
+    connector: ConnectorId,
+    session: &Session,
+    arrival: Arrival,
+    form: LoginForm,
+) -> Response {
     let Arrival {
         frame,
         origin,
         headers,
     } = arrival;
-    let Ok(connector) = connector.parse::<ConnectorId>() else {
-        return frame.status(StatusCode::NOT_FOUND).into_response();
-    };
-    let form = match form {
-        Ok(CheckedForm(form)) => form,
-        // The page is made anew rather than an error shown: signing in is all there is to repeat.
-        Err(error) if error.status() == StatusCode::FORBIDDEN => {
-            let message = Some(SignInMessage::FormExpired);
-            let page = Page {
-                message,
-                first: Some(connector),
-                ..Page::default()
-            };
-            return page.refuse(&app, frame, &headers, StatusCode::FORBIDDEN);
-        }
-        Err(error) => return error.into_response(),
-    };
-    let next = local_path(&app, &form.next);
+    let next = local_path(app, &form.next);
     let page = |message| Page {
         next: next.clone(),
         message: Some(message),
@@ -119,7 +142,7 @@ pub(in crate::web) async fn sign_in(
     };
     if form.username.trim().is_empty() {
         let incomplete = page(SignInMessage::Incomplete);
-        return incomplete.refuse(&app, frame, &headers, StatusCode::BAD_REQUEST);
+        return incomplete.refuse(app, frame, &headers, StatusCode::BAD_REQUEST);
     }
     let attempt = SignInAttempt {
         connector: connector.clone(),
@@ -129,16 +152,16 @@ pub(in crate::web) async fn sign_in(
     let browser = cookies::find(&headers, cookies::BROWSER, app.settings.is_secure)
         .map_or_else(cookies::random, str::to_owned);
     let who = origin.client(Some(browser_hash(&browser)));
-    let keep = |identity| session::begin(&app, &session, identity, &origin);
+    let keep = |identity: Identity| session::begin(app, session, identity.into(), &origin);
     match app.broker.sign_in(attempt, &who, keep).await {
-        Ok(Ok(())) => signed_in(&app, &next, &browser, &connector),
+        Ok(Ok(())) => signed_in(app, &next, &browser, &connector),
         Ok(Err(error)) => {
             tracing::error!(error = %error, "a sign-in session could not be kept");
             frame
                 .status(StatusCode::SERVICE_UNAVAILABLE)
                 .into_response()
         }
-        Err(refused) => refuse(&app, frame, &headers, refused, page),
+        Err(refused) => refuse(app, frame, &headers, refused, page),
     }
 }
 
@@ -239,18 +262,15 @@ impl Page {
                 .parse::<ConnectorId>()
                 .ok()
         });
-        let forms = app
-            .broker
-            .connectors()
-            .iter()
-            .map(|connector| PasswordForm {
-                connector: connector.id().clone(),
-                name: connector.label().to_owned(),
-            });
+        let ways = app.broker.connectors().iter().map(|connector| Way {
+            connector: connector.id().clone(),
+            name: connector.label().to_owned(),
+            is_provider: matches!(connector, Connector::Redirect(_)),
+        });
         let view = SignInView::new(SignInInput {
             layout: frame.0.clone(),
             notice: app.settings.notice.clone(),
-            forms: forms.collect(),
+            ways: ways.collect(),
             last_used,
             next: if self.next.is_empty() {
                 "/".to_owned()
@@ -274,39 +294,6 @@ impl Page {
         *response.status_mut() = status;
         response
     }
-}
-
-/// `POST /logout`.
-pub(in crate::web) async fn sign_out(
-    State(app): State<App>,
-    session: Session,
-    arrival: Arrival,
-    CheckedForm(Nothing {}): CheckedForm<Nothing>,
-) -> Response {
-    let ended = match session::current(&app, &session).await {
-        Ok(Some(current)) => app.broker.sign_out(&current, &arrival.client(&app)).await,
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = ended {
-        return arrival.frame.store_unavailable(&error).into_response();
-    }
-    signed_out_response(&app)
-}
-
-/// 303 to the page after signing out, with the cookie taken away.
-pub(super) fn signed_out_response(app: &App) -> Response {
-    let mut response = see_other("/signed-out");
-    // tower-sessions removes its cookie without `Secure`, which browsers ignore for `__Host-`.
-    if let Some(cookie) = cookies::set(cookies::SESSION, "", 0, app.settings.is_secure) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    response
-}
-
-/// `GET /signed-out`.
-pub(in crate::web) async fn signed_out(frame: Frame) -> Response {
-    render(&SignedOutView::new(frame.0.clone(), true), &frame)
 }
 
 /// The way to the sign-in page and back, for a request that needs a session and has none.
@@ -336,12 +323,17 @@ pub(super) fn local_path(app: &App, next: &str) -> String {
     own_path(&app.broker.settings().public_url, next).unwrap_or_else(|| "/".to_owned())
 }
 
+/// Whether a path opens a role without another click.
+pub(super) fn opens_at_once(next: &str) -> bool {
+    let (path, query) = next.split_once('?').unwrap_or((next, ""));
+    let asks = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "confirm");
+    path.starts_with("/console/") && !asks
+}
+
 /// The way back after signing in, where another site wrote it: signing in must not stand in for
 /// the click that opens a role.
-fn asking_first(next: String) -> String {
-    let (path, query) = next.split_once('?').unwrap_or((&next, ""));
-    let asks_already = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "confirm");
-    if asks_already || !path.starts_with("/console/") {
+pub(super) fn asking_first(next: String) -> String {
+    if !opens_at_once(&next) {
         return next;
     }
     let separator = if next.contains('?') { '&' } else { '?' };
@@ -363,7 +355,10 @@ fn own_path(own: &Url, next: &str) -> Option<String> {
         return None;
     }
     let path = resolved[Position::BeforePath..Position::AfterQuery].to_owned();
-    (!path.starts_with("/login") && !path.starts_with("/signed-out")).then_some(path)
+    let leads_back = ["/login", "/signed-in", "/signed-out"]
+        .iter()
+        .any(|start| path.starts_with(start));
+    (!leads_back).then_some(path)
 }
 
 /// What the throttle knows a browser by.
@@ -418,6 +413,7 @@ mod tests {
             "/x\u{2028}",
             "http:/evil.example",
             "/signed-out",
+            "/signed-in?next=/console/1/R",
         ] {
             assert_eq!(path(next), None, "{next:?}");
         }

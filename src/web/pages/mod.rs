@@ -2,10 +2,14 @@
 
 pub(super) mod console;
 pub(super) mod credentials;
+mod departure;
 pub(super) mod login;
+pub(super) mod logout;
 pub(super) mod picker;
 pub(super) mod role;
+pub(super) mod saml;
 pub(super) mod sessions;
+pub(super) mod signed_in;
 
 use askama::Template;
 use axum::{
@@ -17,7 +21,7 @@ use axum::{
 use super::{
     App, assets, client_address::Origin, cookies, error::Frame, session::SignedIn, views::Layout,
 };
-use crate::broker::Client;
+use crate::{access::ConnectorId, broker::Client};
 
 /// A form with nothing in it but the token.
 #[derive(serde::Deserialize)]
@@ -70,6 +74,15 @@ fn layout(frame: &Frame, signed_in: &SignedIn) -> Layout {
         person: Some(signed_in.identity().display().to_owned()),
         ..frame.0.clone()
     }
+}
+
+/// What people call the connector that a person signed in with.
+fn connector_label<'a>(app: &'a App, id: &ConnectorId) -> &'a str {
+    app.broker
+        .connectors()
+        .iter()
+        .find(|connector| connector.id() == id)
+        .map_or("your identity provider", |connector| connector.label())
 }
 
 /// 303 to a path of ours, or to an address that was checked.

@@ -154,7 +154,7 @@ pub(in crate::web) struct RefreshForm {
 /// `POST /refresh`: reads the person's groups again now.
 pub(in crate::web) async fn refresh(
     State(app): State<App>,
-    SignedIn(mut session): SignedIn,
+    SignedIn { mut session, .. }: SignedIn,
     arrival: Arrival,
     CheckedForm(form): CheckedForm<RefreshForm>,
 ) -> Response {

@@ -16,7 +16,7 @@ use super::{
             role::{RoleInput, RoleView},
         },
     },
-    layout, render,
+    connector_label, layout, render,
 };
 use crate::{
     access::{NotEntitled, TargetArn},
@@ -48,6 +48,8 @@ pub(in crate::web) struct RoleQuery {
     destination: String,
     #[serde(default)]
     region: String,
+    /// Set where the person comes back from signing in again for this role.
+    back: Option<String>,
 }
 
 /// The page, which the picker's script also shows in a dialog.
@@ -101,6 +103,8 @@ async fn page(
         switch_role_link: links.switch_role.map(String::from),
         multi_session_link: links.multi_session.map(String::from),
         warning: None,
+        provider: connector_label(app, &identity.connector),
+        is_back: query.back.is_some(),
         now,
     });
     Ok(render(&view, &frame))

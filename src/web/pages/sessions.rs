@@ -13,12 +13,15 @@ use super::{
         csrf::CheckedForm,
         error::Frame,
         session::SignedIn,
-        views::sessions::{RoleSession, SessionsInput, SessionsView, SignInSession},
+        views::{
+            sessions::{RoleSession, SessionsInput, SessionsView, SignInSession},
+            signed_out::ProviderEnd,
+        },
     },
-    Arrival, Nothing, layout, login, render, see_other,
+    Arrival, Nothing, connector_label, layout, logout, render, see_other,
 };
 use crate::{
-    access::Delivery,
+    access::{AuthenticationMethod, Delivery},
     broker::{self, StoreError},
 };
 
@@ -70,12 +73,14 @@ async fn page(app: &App, signed_in: &SignedIn, frame: &Frame) -> Result<Response
         .sign_in_sessions(identity)
         .await?
         .into_iter()
-        .map(|session| sign_in_session(session, &signed_in.0.id_hash))
+        .map(|session| sign_in_session(session, &signed_in.session.id_hash))
         .collect();
     let view = SessionsView::new(SessionsInput {
         layout: layout(frame, signed_in),
         role_sessions: &role_sessions,
         sign_in_sessions: &sign_in_sessions,
+        provider: (identity.method != AuthenticationMethod::Password)
+            .then(|| connector_label(app, &identity.connector)),
         now: app.broker.now(),
     });
     Ok(render(&view, frame))
@@ -150,7 +155,7 @@ pub(in crate::web) async fn sign_out_one(
     }
 }
 
-/// `POST /sessions/sign-out-everywhere`.
+/// `POST /sessions/sign-out-everywhere`: everywhere here; the provider's own session goes on.
 pub(in crate::web) async fn sign_out_everywhere(
     State(app): State<App>,
     signed_in: SignedIn,
@@ -163,7 +168,10 @@ pub(in crate::web) async fn sign_out_everywhere(
         .sign_out_everywhere(signed_in.identity(), "asked_by_person", &who)
         .await;
     match ended {
-        Ok(_) => login::signed_out_response(&app),
+        Ok(_) => {
+            let provider = signed_in.session.provider_session.is_some();
+            logout::ended(&app, provider.then_some(ProviderEnd::Open))
+        }
         Err(error) => arrival.frame.store_unavailable(&error).into_response(),
     }
 }

@@ -40,7 +40,7 @@ pub(crate) struct AskedRole {
 }
 
 impl AskedRole {
-    fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         format!("{} in {}", self.role, self.account)
     }
 }
@@ -94,7 +94,7 @@ impl ErrorView {
         self
     }
 
-    fn back_to_roles(self) -> Self {
+    pub(super) fn back_to_roles(self) -> Self {
         self.offer(Offer::Link {
             href: "/".to_owned(),
             text: "Show my roles".to_owned(),

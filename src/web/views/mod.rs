@@ -6,16 +6,19 @@
 
 pub(crate) mod console;
 pub(crate) mod credentials;
+pub(crate) mod departure;
 pub(crate) mod environment;
 pub(crate) mod error;
 mod layout;
 mod moment;
 pub(crate) mod picker;
+mod provider_errors;
 mod query;
 pub(crate) mod role;
 pub(crate) mod search;
 pub(crate) mod sessions;
 pub(crate) mod sign_in;
+pub(crate) mod signed_in;
 pub(crate) mod signed_out;
 pub(crate) mod words;
 

@@ -10,18 +10,21 @@ use super::{
     Layout, Theme,
     console::{ConsoleInput, ConsoleView},
     credentials::{CredentialsInput, CredentialsView},
+    departure::DepartureView,
     error::{AskedRole, ErrorView},
     picker::{OpenRoleSession, Pasted, PickerInput, PickerView, picker_json},
     role::{RoleInput, RoleView},
     sessions::{RoleSession, SessionsInput, SessionsView, SignInSession},
-    sign_in::{PasswordForm, SignInInput, SignInMessage, SignInView},
-    signed_out::SignedOutView,
+    sign_in::{SignInInput, SignInMessage, SignInView, Way},
+    signed_in::{ConfirmSignInInput, ConfirmSignInView, SignedInView},
+    signed_out::{ProviderEnd, SignedOutView},
 };
 use crate::{
     access::{
-        Account, AuthenticationMethod, Clipped, Conditions, ConnectorId, Delivery, Entitlement,
-        Group, GroupKey, GroupKeyForm, Identity, Limit, Mapping, MappingId, NameTemplate, Origin,
-        Policy, PolicySettings, PolicyTables, Role, RoleDefaults, SessionDuration, TargetArn,
+        Account, AuthenticationMethod, Clipped, Conditions, ConnectorId, ConsoleWay, Delivery,
+        Entitlement, Group, GroupKey, GroupKeyForm, Identity, Limit, Mapping, MappingId,
+        NameTemplate, Origin, Policy, PolicySettings, PolicyTables, Role, RoleDefaults,
+        SessionDuration, TargetArn,
     },
     web::assets,
 };
@@ -257,16 +260,13 @@ fn ten_thousand_roles() -> Policy {
 
 fn favourites(entitlements: &[Entitlement<'_>]) -> Vec<String> {
     [0, 14]
-        .map(|place: usize| entitlements[place].role.arn.to_string())
-        .to_vec()
+        .into_iter()
+        .filter_map(|place: usize| Some(entitlements.get(place)?.role.arn.to_string()))
+        .collect()
 }
 
 fn picker(entitlements: &[Entitlement<'_>], query: &str, pasted: Option<Pasted>) -> PickerView {
-    let favourites = if entitlements.is_empty() {
-        Vec::new()
-    } else {
-        favourites(entitlements)
-    };
+    let favourites = favourites(entitlements);
     let recents: Vec<String> = entitlements
         .iter()
         .skip(20)
@@ -310,20 +310,32 @@ fn picker(entitlements: &[Entitlement<'_>], query: &str, pasted: Option<Pasted>)
     })
 }
 
+const FORMS: [(&str, &str); 2] = [("corp", "Example Corp directory"), ("partner", "Partners")];
+
 fn sign_in(message: Option<SignInMessage>, username: &str, forms: usize) -> String {
-    let forms = [("corp", "Example Corp directory"), ("partner", "Partners")]
-        .into_iter()
-        .take(forms)
-        .map(|(id, name)| PasswordForm {
-            connector: id.parse().unwrap(),
-            name: name.to_owned(),
-        })
-        .collect();
+    let ways = FORMS[..forms].iter().map(|(id, name)| way(id, name, false));
+    sign_in_by(ways.collect(), None, message, username)
+}
+
+fn way(id: &str, name: &str, is_provider: bool) -> Way {
+    Way {
+        connector: id.parse().unwrap(),
+        name: name.to_owned(),
+        is_provider,
+    }
+}
+
+fn sign_in_by(
+    ways: Vec<Way>,
+    last_used: Option<&str>,
+    message: Option<SignInMessage>,
+    username: &str,
+) -> String {
     SignInView::new(SignInInput {
         layout: signed_out(),
         notice: Some("Maintenance on Saturday from 08:00 to 09:00 UTC.".to_owned()),
-        forms,
-        last_used: None,
+        ways,
+        last_used: last_used.map(|id| id.parse().unwrap()),
         next: "/".to_owned(),
         message,
         username: username.to_owned(),
@@ -333,6 +345,10 @@ fn sign_in(message: Option<SignInMessage>, username: &str, forms: usize) -> Stri
 }
 
 fn role_page(entitlement: &Entitlement<'_>) -> String {
+    role_page_of(entitlement, false)
+}
+
+fn role_page_of(entitlement: &Entitlement<'_>, is_back: bool) -> String {
     let list = |words: &[&str]| {
         words
             .iter()
@@ -354,6 +370,8 @@ fn role_page(entitlement: &Entitlement<'_>) -> String {
         ),
         multi_session_link: Some("https://us-east-1.signin.aws.amazon.com/".to_owned()),
         warning: None,
+        provider: "Example IdP",
+        is_back,
         now: NOW,
     })
     .render()
@@ -395,6 +413,7 @@ fn sessions_page(entitlements: &[Entitlement<'_>]) -> String {
         layout: layout(),
         role_sessions: &role_sessions,
         sign_in_sessions: &sign_in_sessions,
+        provider: Some("Example IdP"),
         now: NOW,
     })
     .render()
@@ -434,7 +453,7 @@ fn console_page(entitlement: &Entitlement<'_>, requires_reason: bool, at_once: b
 }
 
 /// What people read of roles that an identity provider has its say in.
-fn provider_error_pages(asked: &AskedRole) -> Vec<(&'static str, ErrorView)> {
+fn asserted_role_pages(asked: &AskedRole) -> Vec<(&'static str, ErrorView)> {
     vec![
         (
             "setting-cannot-hold",
@@ -518,10 +537,45 @@ fn error_pages() -> Vec<(&'static str, String)> {
         ("aws", ErrorView::aws_unavailable(layout())),
         ("directory", ErrorView::directory_unavailable(layout())),
         ("store", ErrorView::store_unavailable(layout())),
-        ("internal", ErrorView::internal(layout())),
     ]
     .into_iter()
-    .chain(provider_error_pages(&asked))
+    .map(|(name, view)| (name, view.render().unwrap()))
+    .collect()
+}
+
+fn provider_error_pages() -> Vec<(&'static str, String)> {
+    let asked = AskedRole {
+        account: "Payments production".to_owned(),
+        role: "Operator".to_owned(),
+    };
+    [
+        ("answer-refused", ErrorView::answer_refused(signed_out())),
+        ("start-here", ErrorView::start_here(signed_out())),
+        ("other-browser", ErrorView::other_browser(signed_out())),
+        ("groups-overage", ErrorView::groups_overage(signed_out())),
+        ("unknown-person", ErrorView::unknown_person(signed_out())),
+        ("groups-unread", ErrorView::groups_unread(signed_out())),
+        ("logout-refused", ErrorView::logout_refused(signed_out())),
+        (
+            "too-many-sign-ins",
+            ErrorView::too_many_sign_ins(signed_out(), 90),
+        ),
+        (
+            "provider-unavailable",
+            ErrorView::provider_unavailable(signed_out()),
+        ),
+        (
+            "assertion-too-old",
+            ErrorView::assertion_too_old(layout(), &asked),
+        ),
+        ("no-assertion", ErrorView::no_assertion(layout(), &asked)),
+        (
+            "opens-at-provider-alone",
+            ErrorView::opens_at_provider_alone(layout(), &asked),
+        ),
+    ]
+    .into_iter()
+    .chain(asserted_role_pages(&asked))
     .map(|(name, view)| (name, view.render().unwrap()))
     .collect()
 }
@@ -554,6 +608,103 @@ fn sign_in_pages() -> Vec<(&'static str, String)> {
             sign_in(Some(PasswordMustChange { change_at: None }), "ada", 1),
         ),
     ]
+}
+
+/// Ways to sign in of both kinds, the words on the way to a provider and back, and roles that it
+/// opens itself.
+fn provider_pages() -> Vec<(&'static str, String)> {
+    let both = || {
+        vec![
+            way("corp", "Example Corp directory", false),
+            way("okta", "Example IdP", true),
+            way("partner-idp", "Partner Universities' Federation", true),
+        ]
+    };
+    let signed_out_page = |end| {
+        SignedOutView::new(signed_out(), true, Some(end))
+            .render()
+            .unwrap()
+    };
+    let departure = DepartureView::new(
+        signed_out(),
+        "https://idp.example.com/sso?x=1&y=2".parse().unwrap(),
+        vec![
+            ("SAMLRequest", "PD94".to_owned()),
+            ("RelayState", "\"r".to_owned()),
+        ],
+    );
+    let confirm = ConfirmSignInView::new(ConfirmSignInInput {
+        layout: signed_out(),
+        name: "Ada Lovelace".to_owned(),
+        provider: "Example IdP".to_owned(),
+        connector: "okta".parse().unwrap(),
+        message: "PD94".to_owned(),
+        relay_state: None,
+    });
+    let next = "/console/111122223333/Operator?destination=a%26b".to_owned();
+    let table = roles_at_provider();
+    let roles = table.entitlements(&identity(), NOW);
+    vec![
+        ("sign-in-both", sign_in_by(both(), None, None, "")),
+        (
+            "sign-in-provider-first",
+            sign_in_by(both(), Some("okta"), None, ""),
+        ),
+        (
+            "sign-in-provider-alone",
+            sign_in_by(
+                both().split_off(1),
+                None,
+                Some(SignInMessage::FormExpired),
+                "",
+            ),
+        ),
+        (
+            "sign-in-one-provider",
+            sign_in_by(vec![way("okta", "Example IdP", true)], None, None, ""),
+        ),
+        ("departure", departure.render().unwrap()),
+        ("confirm-sign-in", confirm.render().unwrap()),
+        (
+            "signed-in",
+            SignedInView::new(layout(), next).render().unwrap(),
+        ),
+        ("signed-out-ended", signed_out_page(ProviderEnd::Ended)),
+        ("signed-out-open", signed_out_page(ProviderEnd::Open)),
+        (
+            "picker-provider",
+            picker(&roles, "", None).render().unwrap(),
+        ),
+        ("role-provider", role_page(&roles[0])),
+        (
+            "role-back",
+            role_page_of(&forty_roles().entitlements(&identity(), NOW)[0], true),
+        ),
+    ]
+}
+
+fn roles_at_provider() -> Policy {
+    let account = account(
+        111_122_223_333,
+        "Payments production",
+        None,
+        Some("production"),
+    );
+    let roles: Vec<Role> = ["Operator", "ReadOnly", "Support"]
+        .into_iter()
+        .enumerate()
+        .map(|(place, name)| {
+            let mut role = role(&account, name, None);
+            role.own.console = (place != 1).then_some(ConsoleWay::IdpInitiated);
+            role
+        })
+        .collect();
+    let mappings = roles
+        .iter()
+        .enumerate()
+        .map(|(place, role)| mapping(place, role, Conditions::default()))
+        .collect();
+    policy(vec![account], roles, mappings)
 }
 
 fn pages() -> Vec<(&'static str, String)> {
@@ -606,11 +757,15 @@ fn pages() -> Vec<(&'static str, String)> {
         ("sessions", sessions_page(&roles)),
         (
             "signed-out",
-            SignedOutView::new(signed_out(), true).render().unwrap(),
+            SignedOutView::new(signed_out(), true, None)
+                .render()
+                .unwrap(),
         ),
     ];
     pages.extend(sign_in_pages());
+    pages.extend(provider_pages());
     pages.extend(error_pages());
+    pages.extend(provider_error_pages());
     pages
 }
 
@@ -651,8 +806,13 @@ fn no_page_holds_what_the_content_security_policy_forbids() {
             );
         }
         let posts = text.matches("method=\"post\"").count();
+        let abroad = text.matches("method=\"post\" action=\"https:").count();
         let tokens = text.matches("name=\"csrf_token\"").count();
-        assert_eq!(posts, tokens, "{name}: each post form carries one token");
+        assert_eq!(
+            posts - abroad,
+            tokens,
+            "{name}: each form that posts to us carries one token, and no other one"
+        );
     }
 }
 
@@ -790,14 +950,12 @@ fn a_refused_sign_in_keeps_the_name_and_asks_for_the_password_alone() {
 
 #[test]
 fn the_form_of_the_connector_used_last_comes_first() {
-    let form = |id: &str| PasswordForm {
-        connector: id.parse().unwrap(),
-        name: id.to_owned(),
-    };
     let text = SignInView::new(SignInInput {
         layout: signed_out(),
         notice: None,
-        forms: vec![form("corp"), form("partner"), form("third")],
+        ways: ["corp", "partner", "third"]
+            .map(|id| way(id, id, id == "third"))
+            .to_vec(),
         last_used: Some("third".parse().unwrap()),
         next: "/console/111122223333/ReadOnly".to_owned(),
         message: None,

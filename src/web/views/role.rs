@@ -5,7 +5,12 @@
 use askama::Template;
 use time::{OffsetDateTime, Time};
 
-use super::{Layout, Moment, environment::Environment, picker::access_ends_at, words};
+use super::{
+    Layout, Moment,
+    environment::Environment,
+    picker::{access_ends_at, opens_at_provider},
+    words,
+};
 use crate::access::{Entitlement, SessionDuration};
 
 /// The end of the working day that is offered as `until 19:00`.
@@ -35,6 +40,10 @@ pub(crate) struct RoleInput<'a> {
     pub(crate) multi_session_link: Option<String>,
     /// What the last probe found wrong, and the fix.
     pub(crate) warning: Option<String>,
+    /// What people call the provider that the person signed in with.
+    pub(crate) provider: &'a str,
+    /// Whether the person comes back from signing in again for this role.
+    pub(crate) is_back: bool,
     /// The present.
     pub(crate) now: OffsetDateTime,
 }
@@ -83,6 +92,8 @@ pub(crate) struct RoleView {
     requires_reason: bool,
     ends: Option<Moment>,
     warning: Option<String>,
+    opens_at: Option<String>,
+    is_back: bool,
     deep_link: String,
     switch_role_link: Option<String>,
     multi_session_link: Option<String>,
@@ -123,6 +134,8 @@ impl RoleView {
             requires_reason: entitlement.requires_reason(),
             ends: access_ends_at(entitlement).map(|at| Moment::relative(at, now)),
             warning: input.warning,
+            opens_at: opens_at_provider(entitlement).then(|| input.provider.to_owned()),
+            is_back: input.is_back,
             deep_link: input.deep_link,
             switch_role_link: input.switch_role_link,
             multi_session_link: input.multi_session_link,

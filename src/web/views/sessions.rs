@@ -50,6 +50,8 @@ pub(crate) struct SessionsInput<'a> {
     pub(crate) role_sessions: &'a [RoleSession],
     /// The latest first.
     pub(crate) sign_in_sessions: &'a [SignInSession],
+    /// What people call the provider that the person signed in with, where there is one.
+    pub(crate) provider: Option<&'a str>,
     /// The present.
     pub(crate) now: OffsetDateTime,
 }
@@ -87,6 +89,7 @@ pub(crate) struct SessionsView {
     ended: Vec<RoleSessionRow>,
     sign_ins: Vec<SignInRow>,
     sign_in_count: String,
+    provider: Option<String>,
 }
 
 impl SessionsView {
@@ -112,6 +115,7 @@ impl SessionsView {
             layout: input.layout,
             open: rows(open),
             ended: rows(ended),
+            provider: input.provider.map(str::to_owned),
             sign_in_count: words::counted(input.sign_in_sessions.len(), "browser", "browsers"),
             sign_ins: input
                 .sign_in_sessions

@@ -5,13 +5,16 @@ use askama::Template;
 use super::{Layout, words};
 use crate::access::ConnectorId;
 
-/// A configured way to sign in with a user name and a password.
+/// A configured way to sign in.
 #[derive(Debug, Clone)]
-pub(crate) struct PasswordForm {
+pub(crate) struct Way {
     /// The connector's id.
     pub(crate) connector: ConnectorId,
     /// What people call it, such as `Example Corp directory`.
     pub(crate) name: String,
+    /// Whether people sign in on a provider's own pages, rather than with a user name and a
+    /// password here.
+    pub(crate) is_provider: bool,
 }
 
 /// Why the page is shown again, or instead of another.
@@ -51,9 +54,9 @@ pub(crate) struct SignInInput {
     /// `[organisation] notice`.
     pub(crate) notice: Option<String>,
     /// In configured order.
-    pub(crate) forms: Vec<PasswordForm>,
-    /// The connector used last in this browser, or just now; its form comes first and keeps the
-    /// user name.
+    pub(crate) ways: Vec<Way>,
+    /// The connector used last in this browser, or just now; it comes first and keeps the user
+    /// name.
     pub(crate) last_used: Option<ConnectorId>,
     /// Where to go afterwards: a path of ours, checked by the caller.
     pub(crate) next: String,
@@ -63,10 +66,11 @@ pub(crate) struct SignInInput {
     pub(crate) username: String,
 }
 
-struct FormView {
+struct WayView {
     action: String,
     id: String,
     name: String,
+    is_provider: bool,
 }
 
 /// `GET /login`, and `POST /login/{connector}` where it did not succeed.
@@ -75,8 +79,8 @@ struct FormView {
 pub(crate) struct SignInView {
     layout: Layout,
     notice: Option<String>,
-    first: Option<FormView>,
-    others: Vec<FormView>,
+    first: Option<WayView>,
+    others: Vec<WayView>,
     next: String,
     username: String,
     message: Option<MessageView>,
@@ -90,22 +94,23 @@ struct MessageView {
 }
 
 impl SignInView {
-    /// Orders the forms and chooses the words.
+    /// Orders the ways and chooses the words.
     pub(crate) fn new(input: SignInInput) -> Self {
         let message = input.message.map(MessageView::new);
-        let mut forms = input.forms;
+        let mut ways = input.ways;
         // A stable sort: the rest keeps its configured order.
-        forms.sort_by_key(|form| Some(&form.connector) != input.last_used.as_ref());
-        let mut forms = forms.into_iter().map(|form| FormView {
-            action: format!("/login/{}", form.connector),
-            id: form.connector.to_string(),
-            name: form.name,
+        ways.sort_by_key(|way| Some(&way.connector) != input.last_used.as_ref());
+        let mut ways = ways.into_iter().map(|way| WayView {
+            action: format!("/login/{}", way.connector),
+            id: way.connector.to_string(),
+            name: way.name,
+            is_provider: way.is_provider,
         });
         Self {
             layout: input.layout,
             notice: input.notice.filter(|notice| !notice.trim().is_empty()),
-            first: forms.next(),
-            others: forms.collect(),
+            first: ways.next(),
+            others: ways.collect(),
             next: input.next,
             username: input.username,
             message,
@@ -135,11 +140,11 @@ impl MessageView {
             },
             SignInMessage::FormExpired => failure(
                 "This page had been open for too long.",
-                "It is fresh now: enter your password again.",
+                "It is fresh now: sign in again.",
             ),
             SignInMessage::Throttled { retry_after_s } => failure(
                 "There were too many attempts.",
-                &format!("Try again in {}.", minutes(retry_after_s)),
+                &format!("Try again in {}.", words::wait(retry_after_s)),
             ),
             SignInMessage::DirectoryUnavailable => failure(
                 "The directory that checks your password does not answer.",
@@ -176,12 +181,5 @@ impl MessageView {
             link,
             is_failure: true,
         }
-    }
-}
-
-fn minutes(seconds: u64) -> String {
-    match seconds {
-        0..=60 => "a minute".to_owned(),
-        _ => format!("{} minutes", seconds.div_ceil(60)),
     }
 }

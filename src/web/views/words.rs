@@ -33,6 +33,14 @@ pub(crate) fn minutes(duration: SessionDuration) -> SessionDuration {
     SessionDuration::from_seconds(seconds - seconds % 60).unwrap_or(duration)
 }
 
+/// How long to wait before another try counts.
+pub(crate) fn wait(seconds: u64) -> String {
+    match seconds {
+        0..=60 => "a minute".to_owned(),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
+    }
+}
+
 /// What keeps a role session from being longer, as a whole sentence.
 pub(crate) fn limit(clipped: Clipped) -> String {
     let longest = minutes(clipped.longest);

@@ -17,7 +17,7 @@ use rows::{AccountRow, Workshop};
     reason = "the route that serves it is written separately"
 )]
 pub(crate) use json::picker_json;
-pub(super) use rows::access_ends_at;
+pub(super) use rows::{access_ends_at, opens_at_provider};
 
 use super::{
     Layout, Moment, query_string,

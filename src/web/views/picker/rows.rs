@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use time::{Duration, OffsetDateTime};
 
 use crate::{
-    access::{Entitlement, TargetArn},
+    access::{ConsoleWay, Entitlement, TargetArn},
     web::{
         EnvironmentRule,
         views::{
@@ -54,6 +54,8 @@ const ENDS_SOON: u8 = 4;
 const WARNING: u8 = 8;
 /// Sessions are read-only.
 const READ_ONLY: u8 = 16;
+/// The identity provider opens it on its own pages.
+const AT_PROVIDER: u8 = 32;
 
 impl Chip {
     fn is(&self, flag: u8) -> bool {
@@ -80,6 +82,10 @@ impl Chip {
         self.is(READ_ONLY)
     }
 
+    pub(super) fn is_at_provider(&self) -> bool {
+        self.is(AT_PROVIDER)
+    }
+
     /// What hovering tells: the role's line and whatever is marked.
     pub(super) fn title(&self) -> String {
         [self.about.as_str(), self.note.as_str()]
@@ -100,6 +106,12 @@ pub(in crate::web::views) fn access_ends_at(
         .map(|giver| giver.conditions.expires)
         .reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)))
         .flatten()
+}
+
+/// Whether the identity provider's own AWS application opens the role, so that nothing about the
+/// session can be chosen here.
+pub(in crate::web::views) fn opens_at_provider(entitlement: &Entitlement<'_>) -> bool {
+    entitlement.effective.console == ConsoleWay::IdpInitiated
 }
 
 /// What all chips of one page are made with.
@@ -125,6 +137,10 @@ impl Workshop<'_> {
         }
         if entitlement.is_read_only() {
             flags |= READ_ONLY;
+        }
+        if opens_at_provider(entitlement) {
+            flags |= AT_PROVIDER;
+            notes.push("opens at your identity provider".to_owned());
         }
         if let Some(ends) = access_ends_at(entitlement).filter(|ends| *ends - self.now < SOON) {
             flags |= ENDS_SOON;
