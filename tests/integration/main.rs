@@ -28,6 +28,7 @@ mod opening;
 mod paste;
 mod process;
 mod refusals;
+mod saml_cases;
 mod saml_fuzz;
 mod stand_in;
 mod starters;

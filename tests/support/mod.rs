@@ -17,6 +17,7 @@ pub mod cookie_browser;
 pub mod moto;
 pub mod process;
 pub mod samba;
+pub mod saml;
 pub mod slapd;
 pub mod tcp_proxy;
 pub mod tls;

@@ -33,7 +33,10 @@ pub struct Trust {
 
 /// What a response has to say to be for us, now.
 #[derive(Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub struct Expectations {
     /// Any of these has to be in every AudienceRestriction.
     pub audiences: Vec<String>,

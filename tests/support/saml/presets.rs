@@ -1,0 +1,1 @@
+//! Responses in the shape of well-known providers.
