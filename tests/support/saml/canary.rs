@@ -8,19 +8,20 @@ use std::{
     process::Command,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
-/// An address and a file. Whoever asks or opens them is counted.
+/// An address and a file. Whoever asks or opens them is noticed.
 #[derive(Debug)]
 pub struct Canary {
     pub url: String,
     pub file: PathBuf,
     address: SocketAddr,
     is_over: Arc<AtomicBool>,
-    touched: Arc<AtomicUsize>,
+    touched: Arc<AtomicBool>,
     watchers: Vec<JoinHandle<()>>,
     _dir: tempfile::TempDir,
 }
@@ -38,12 +39,12 @@ impl Canary {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let is_over = Arc::new(AtomicBool::new(false));
-        let touched = Arc::new(AtomicUsize::new(0));
+        let touched = Arc::new(AtomicBool::new(false));
         let pipe = file.clone();
         let watchers = vec![
             watch(&is_over, &touched, move || drop(listener.accept())),
             watch(&is_over, &touched, move || {
-                drop(File::options().write(true).open(&pipe))
+                drop(File::options().write(true).open(&pipe));
             }),
         ];
         let url = format!("http://{address}");
@@ -58,8 +59,19 @@ impl Canary {
         }
     }
 
-    /// How often the address was asked or the file opened.
-    pub fn touched(mut self) -> usize {
+    /// Waits until somebody asked or opened it.
+    pub fn wait(&self) {
+        let started = Instant::now();
+        while !self.touched.load(Ordering::SeqCst) {
+            assert!(started.elapsed() < WAIT_LIMIT, "nobody touched it");
+            thread::yield_now();
+        }
+    }
+
+    /// Whether anybody asked the address or opened the file.
+    pub fn was_touched(mut self) -> bool {
+        // Whoever touched it is gone; the watchers may still have to note that.
+        (0..YIELDS).for_each(|_| thread::yield_now());
         self.is_over.store(true, Ordering::SeqCst);
         let connection = TcpStream::connect(self.address);
         // Not blocking: both ends of the pipe wait for each other otherwise.
@@ -75,12 +87,15 @@ impl Canary {
     }
 }
 
+/// How long a touch may take to be noted.
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
+const YIELDS: usize = 1_000;
 /// `O_NONBLOCK` of Linux.
 const O_NONBLOCK: i32 = 0o4000;
 
 fn watch(
     is_over: &Arc<AtomicBool>,
-    touched: &Arc<AtomicUsize>,
+    touched: &Arc<AtomicBool>,
     wait: impl Fn() + Send + 'static,
 ) -> JoinHandle<()> {
     let (is_over, touched) = (Arc::clone(is_over), Arc::clone(touched));
@@ -90,7 +105,7 @@ fn watch(
             if is_over.load(Ordering::SeqCst) {
                 break;
             }
-            touched.fetch_add(1, Ordering::SeqCst);
+            touched.store(true, Ordering::SeqCst);
         }
     })
 }

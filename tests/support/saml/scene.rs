@@ -107,6 +107,14 @@ impl Scene {
         }
     }
 
+    /// This scene, where a request waits for its answer now.
+    pub fn answering(&self, request_id: &str, now: OffsetDateTime) -> Self {
+        let mut scene = self.clone();
+        scene.context.in_response_to = Some(request_id.to_owned());
+        scene.context.now = now;
+        scene
+    }
+
     /// The request that the usual response answers.
     pub fn request(&self) -> Request {
         let context = &self.context;

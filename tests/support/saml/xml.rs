@@ -175,6 +175,11 @@ impl Element {
         self
     }
 
+    /// Gives it another name.
+    pub fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+    }
+
     /// The name without its prefix.
     pub fn local_name(&self) -> &str {
         self.name.rsplit(':').next().unwrap_or_default()

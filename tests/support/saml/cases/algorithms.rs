@@ -30,7 +30,8 @@ pub(super) fn recipes() -> Vec<Recipe> {
 }
 
 fn hmacs() -> Vec<Recipe> {
-    let keys: [(&str, fn(&Scene) -> Vec<u8>); 7] = [
+    type Key = (&'static str, fn(&Scene) -> Vec<u8>);
+    let keys: [Key; 7] = [
         ("certificate-pem", |s| {
             s.provider.primary.certificate_pem().into_bytes()
         }),

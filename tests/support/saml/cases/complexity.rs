@@ -1,6 +1,6 @@
 //! Documents that are expensive to read: large, deep, wide, or programs.
 
-use super::{Recipe, Verdict, accept, reject};
+use super::{Recipe, accept, reject};
 use crate::support::saml::{
     provider::{Claim, transform},
     scene::Scene,
@@ -116,7 +116,7 @@ fn sizes() -> Vec<Recipe> {
                 .edit(|r| r.at("Assertion/AttributeStatement").push(claim))
                 .sign_assertion()
         }),
-        Recipe::new("complexity-comment-within-size", Verdict::Safe, &[], |s| {
+        accept("complexity-comment-within-size", |s| {
             let comment = Node::comment(&"x".repeat(100_000));
             s.signed().edit(|r| r.insert_before("Assertion", comment))
         }),
@@ -152,9 +152,8 @@ fn with_transform(scene: &Scene, expensive: Element) -> Vec<u8> {
 }
 
 fn wide(scene: &Scene, count: usize, name: &str) -> String {
-    let attributes: String = (0..count)
-        .map(|n| format!(" {name}{n}=\"urn:x\""))
-        .collect();
+    let attributes = (0..count).map(|n| format!(" {name}{n}=\"urn:x\""));
+    let attributes = attributes.collect::<Vec<String>>().concat();
     scene
         .signed()
         .xml()

@@ -55,7 +55,7 @@ pub(super) fn recipes() -> Vec<Recipe> {
             let response = s.signed().root;
             s.draft()
                 .edit(|r| {
-                    r.name = "samlp:ArtifactResponse".to_owned();
+                    r.rename("samlp:ArtifactResponse");
                     r.take("Assertion");
                     r.push(response);
                     r.set("ID", s.id());
@@ -65,7 +65,7 @@ pub(super) fn recipes() -> Vec<Recipe> {
         reject("confusion-authn-request", &["wrong_message"], |s| {
             s.draft()
                 .edit(|r| {
-                    r.name = "samlp:AuthnRequest".to_owned();
+                    r.rename("samlp:AuthnRequest");
                     r.take("Assertion");
                     r.take("Status");
                 })
@@ -110,7 +110,7 @@ fn signed_metadata(scene: &Scene) -> Draft {
 
 fn logout_response(scene: &Scene) -> Draft {
     scene.draft().edit(|r| {
-        r.name = "samlp:LogoutResponse".to_owned();
+        r.rename("samlp:LogoutResponse");
         r.take("Assertion");
         r.at("Status/StatusCode").set("Value", SUCCESS);
     })

@@ -11,6 +11,15 @@ use crate::support::saml::{
 const GCM: Encryption = Encryption::USUAL;
 
 pub(super) fn recipes() -> Vec<Recipe> {
+    let mut recipes = taken();
+    recipes.extend(not_allowed());
+    recipes.extend(evil());
+    recipes.extend(not_readable());
+    recipes.extend(not_what_it_should_be());
+    recipes
+}
+
+fn taken() -> Vec<Recipe> {
     let cbc = GCM.content(Content::Aes256Cbc);
     vec![
         accept("encrypted-signed-assertion", |s| {
@@ -45,6 +54,12 @@ pub(super) fn recipes() -> Vec<Recipe> {
             let how = GCM.content(Content::Aes128Cbc);
             encrypt(s, s.draft(), how).sign_response()
         }),
+    ]
+}
+
+fn not_allowed() -> Vec<Recipe> {
+    let cbc = GCM.content(Content::Aes256Cbc);
+    vec![
         reject(
             "encrypted-cbc-unsigned-outside",
             &["encryption_not_allowed"],
@@ -59,6 +74,11 @@ pub(super) fn recipes() -> Vec<Recipe> {
         reject("encrypted-rsa-1-5", &["encryption_not_allowed"], |s| {
             encrypt(s, s.signed(), GCM.key_transport(KeyTransport::Rsa15)).sign_response()
         }),
+    ]
+}
+
+fn evil() -> Vec<Recipe> {
+    vec![
         reject("encrypted-nothing-signed", &["unsigned"], |s| {
             encrypt(s, s.draft(), GCM)
         }),
@@ -91,6 +111,11 @@ pub(super) fn recipes() -> Vec<Recipe> {
                     .edit(|r| drop(r.replace("EncryptedAssertion", evil)))
             },
         ),
+    ]
+}
+
+fn not_readable() -> Vec<Recipe> {
+    vec![
         reject("encrypted-to-somebody-else", &["decryption_failed"], |s| {
             let other = s.provider.attacker.public_key();
             s.signed().encrypt(GCM, &other)
@@ -137,10 +162,51 @@ pub(super) fn recipes() -> Vec<Recipe> {
                 })
             },
         ),
-        reject("encrypted-document-type-inside", &["document_type"], |s| {
-            let inner = write(&s.signed().root.copy("Assertion"), &s.provider.prefixes);
-            inside(s, &format!("<!DOCTYPE a [<!ENTITY e \"x\">]>{inner}"))
-        }),
+    ]
+}
+
+fn not_what_it_should_be() -> Vec<Recipe> {
+    vec![
+        reject(
+            "encrypted-document-type-inside",
+            &["document_type", "decryption_failed"],
+            |s| {
+                let inner = write(&s.signed().root.copy("Assertion"), &s.provider.prefixes);
+                inside(s, &format!("<!DOCTYPE a [<!ENTITY e \"x\">]>{inner}"))
+            },
+        ),
+        reject(
+            "encrypted-key-at-an-address",
+            &[
+                "encryption_not_allowed",
+                "unexpected_element",
+                "signature_reference",
+            ],
+            |s| {
+                let url = format!("{}/key", s.context.forbidden_url);
+                let how = Encryption {
+                    is_key_beside: true,
+                    ..GCM
+                };
+                encrypt(s, s.signed(), how).edit(|r| {
+                    r.at("EncryptedAssertion/EncryptedData/KeyInfo/RetrievalMethod")
+                        .set("URI", url);
+                })
+            },
+        ),
+        reject(
+            "encrypted-name-id",
+            &["encryption_not_allowed", "unexpected_element"],
+            |s| {
+                let name_id = s.draft().root.copy("Assertion/Subject/NameID");
+                let plain = write(&name_id, &s.provider.prefixes);
+                let mut encrypted = GCM.encrypt(plain.as_bytes(), &s.decryption.public_key());
+                encrypted.rename("saml:EncryptedID");
+                s.draft()
+                    .edit(|r| drop(r.replace("Assertion/Subject/NameID", encrypted)))
+                    .sign_assertion()
+            },
+        ),
         reject(
             "encrypted-not-an-assertion",
             &["malformed_xml", "wrong_message"],

@@ -58,7 +58,23 @@ pub struct Case {
     pub decryption_key: Option<PKey<Private>>,
 }
 
+/// A word for an id, and what stands for it in a scene.
+type Placed = (&'static str, fn(&Scene) -> String);
+/// A word for an id, and how what is ours is written instead.
+type Changed = (&'static str, fn(&str) -> String);
+type Make = Box<dyn Fn(&Scene) -> Vec<u8> + Send + Sync>;
 type Adjust = Box<dyn Fn(&Scene, &mut Case) + Send + Sync>;
+
+impl Case {
+    /// Whether a service provider that was set up for the scene judges it as it has to, without
+    /// other keys, certificates, clocks or requests.
+    pub fn fits(&self, scene: &Scene) -> bool {
+        self.certificates == [scene.provider.primary.der()]
+            && self.decryption_key.is_some()
+            && self.at == scene.context.now
+            && self.in_response_to == scene.context.in_response_to
+    }
+}
 
 /// How a case is made.
 pub struct Recipe {
@@ -66,7 +82,7 @@ pub struct Recipe {
     pub class: &'static str,
     pub expected: Verdict,
     pub reasons: &'static [&'static str],
-    document: Box<dyn Fn(&Scene) -> Vec<u8> + Send + Sync>,
+    document: Make,
     adjustments: Vec<Adjust>,
 }
 

@@ -1,6 +1,6 @@
 //! References to something else than what is signed, and to what nobody may fetch.
 
-use super::{Recipe, accept, reject};
+use super::{Placed, Recipe, accept, reject};
 use crate::support::saml::{
     provider::Draft,
     scene::Scene,
@@ -84,7 +84,7 @@ fn inside() -> Vec<Recipe> {
 }
 
 fn outside() -> Vec<Recipe> {
-    let places: [(&str, fn(&Scene) -> String); 5] = [
+    let places: [Placed; 5] = [
         ("http", |s| format!("{}/reference", s.context.forbidden_url)),
         ("file", |s| format!("file://{}", s.context.forbidden_file)),
         ("path", |s| s.context.forbidden_file.clone()),

@@ -1,6 +1,6 @@
 //! Well signed, and not for us, not now, or not saying who.
 
-use super::{Recipe, Verdict, accept, reject};
+use super::{Changed, Recipe, accept, reject};
 use crate::support::saml::{
     provider::{Claim, Draft, status_code},
     scene::Scene,
@@ -17,6 +17,7 @@ const AUTHN: &str = "Assertion/AuthnStatement";
 
 pub(super) fn recipes() -> Vec<Recipe> {
     let mut recipes = times();
+    recipes.extend(instants());
     recipes.extend(audiences());
     recipes.extend(addresses());
     recipes.extend(requests());
@@ -30,14 +31,17 @@ pub(super) fn recipes() -> Vec<Recipe> {
 }
 
 fn times() -> Vec<Recipe> {
-    let mut recipes = vec![
+    vec![
         reject("rule-expired", &["expired"], Scene::signed)
             .adjust(|_, case| case.at += time::Duration::minutes(15)),
         reject("rule-not-yet-valid", &["not_yet_valid"], Scene::signed)
             .adjust(|_, case| case.at -= time::Duration::minutes(15)),
         reject("rule-conditions-expired", &["expired"], |s| {
-            let at = s.at(-120);
-            edited(s, |r| r.at(CONDITIONS).set("NotOnOrAfter", at))
+            let (from, until) = (s.at(-300), s.at(-120));
+            edited(s, |r| {
+                r.at(CONDITIONS).set("NotBefore", from);
+                r.at(CONDITIONS).set("NotOnOrAfter", until);
+            })
         }),
         reject(
             "rule-confirmation-expired",
@@ -67,7 +71,7 @@ fn times() -> Vec<Recipe> {
         }),
         reject(
             "rule-window-inverted",
-            &["expired", "not_yet_valid", "bad_instant"],
+            &["expired", "not_yet_valid", "no_conditions"],
             |s| {
                 let (from, until) = (s.at(240), s.at(-240));
                 edited(s, |r| {
@@ -76,8 +80,8 @@ fn times() -> Vec<Recipe> {
                 })
             },
         ),
-        // Far ends are no errors of their own; what is kept until then is bounded elsewhere.
-        Recipe::new("rule-year-9999", Verdict::Safe, &["bad_instant"], |s| {
+        // A far end is no error of its own; what is kept until then is bounded elsewhere.
+        accept("rule-year-9999", |s| {
             edited(s, |r| {
                 r.at(CONDITIONS).set("NotOnOrAfter", "9999-12-31T23:59:59Z");
                 r.at(DATA).set("NotOnOrAfter", "9999-12-31T23:59:59Z");
@@ -101,7 +105,12 @@ fn times() -> Vec<Recipe> {
                 edited(s, |r| r.at(AUTHN).set("AuthnInstant", at))
             },
         ),
-    ];
+    ]
+}
+
+/// What is no instant at all.
+fn instants() -> Vec<Recipe> {
+    let mut recipes = Vec::new();
     let no_instants = [
         ("word", "tomorrow"),
         ("empty", ""),
@@ -126,7 +135,7 @@ fn times() -> Vec<Recipe> {
     ] {
         // SAML core 1.3.3 wants UTC.
         let id = format!("rule-instant-with-{name}");
-        recipes.push(Recipe::new(id, Verdict::Safe, &["bad_instant"], move |s| {
+        recipes.push(reject(id, &["bad_instant"], move |s| {
             edited(s, |r| r.at(CONDITIONS).set("NotOnOrAfter", value))
         }));
     }
@@ -152,7 +161,7 @@ fn audiences() -> Vec<Recipe> {
             edited(s, |r| r.at(CONDITIONS).push_front(restriction_to_another()))
         }),
     ];
-    let others: [(&str, fn(&str) -> String); 6] = [
+    let others: [Changed; 6] = [
         ("of-another", |_| {
             "https://other.example/metadata".to_owned()
         }),
@@ -201,7 +210,7 @@ fn addresses() -> Vec<Recipe> {
             },
         ),
     ];
-    let others: [(&str, fn(&str) -> String); 5] = [
+    let others: [Changed; 5] = [
         ("of-another", |_| "https://other.example/acs".to_owned()),
         ("longer", |ours| format!("{ours}/more")),
         ("with-query", |ours| format!("{ours}?x=1")),
@@ -304,7 +313,7 @@ fn issuers() -> Vec<Recipe> {
             s.signed().edit(|r| drop(r.take("Issuer")))
         }),
     ];
-    let others: [(&str, fn(&str) -> String); 4] = [
+    let others: [Changed; 4] = [
         ("of-another", |_| "https://other.example/idp".to_owned()),
         ("empty", |_| String::new()),
         ("longer", |ours| format!("{ours}/more")),
@@ -385,12 +394,14 @@ fn confirmations() -> Vec<Recipe> {
         reject("rule-no-confirmation", wrong, |s| {
             edited(s, |r| drop(r.take(CONFIRMATION)))
         }),
-        reject("rule-no-confirmation-data", wrong, |s| {
-            edited(s, |r| drop(r.take(DATA)))
-        }),
+        reject(
+            "rule-no-confirmation-data",
+            &["subject_confirmation", "wrong_recipient"],
+            |s| edited(s, |r| drop(r.take(DATA))),
+        ),
         reject(
             "rule-confirmations-share-what-each-lacks",
-            wrong_of_two(),
+            &["subject_confirmation", "wrong_recipient", "expired"],
             |s| {
                 // One is for us and over, the other in time and for somebody else.
                 let at = s.at(-120);
@@ -405,10 +416,6 @@ fn confirmations() -> Vec<Recipe> {
             },
         ),
     ]
-}
-
-fn wrong_of_two() -> &'static [&'static str] {
-    &["subject_confirmation", "wrong_recipient", "expired"]
 }
 
 fn subjects() -> Vec<Recipe> {
@@ -473,7 +480,7 @@ fn statements() -> Vec<Recipe> {
             let mut claim = Claim::new(&s.claims[0].name, &["administrators"]);
             claim.friendly_name = friendly.map(str::to_owned);
             edited(s, |r| {
-                r.at("Assertion/AttributeStatement").push(claim.element())
+                r.at("Assertion/AttributeStatement").push(claim.element());
             })
         }
     };
@@ -502,7 +509,7 @@ fn statements() -> Vec<Recipe> {
             &["bad_attribute", "unexpected_element"],
             |s| {
                 edited(s, |r| {
-                    r.at("Assertion/AttributeStatement/Attribute").unset("Name")
+                    r.at("Assertion/AttributeStatement/Attribute").unset("Name");
                 })
             },
         ),

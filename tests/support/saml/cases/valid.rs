@@ -138,11 +138,9 @@ fn contents() -> Vec<Recipe> {
                 .edit(|r| {
                     let value = r.at("Assertion/Subject/NameID");
                     let name = value.text();
-                    let spelled: String = name
-                        .chars()
-                        .map(|c| format!("&#x{:x};", c as u32))
-                        .collect();
-                    value.fill(Node::spelled(&spelled, &name));
+                    let spelled = name.chars().map(|c| format!("&#x{:x};", u32::from(c)));
+                    let spelled: Vec<String> = spelled.collect();
+                    value.fill(Node::spelled(&spelled.concat(), &name));
                 })
                 .sign_assertion()
         })
@@ -174,7 +172,7 @@ fn contents() -> Vec<Recipe> {
             s.draft()
                 .edit(|r| {
                     r.at("Assertion/Conditions/AudienceRestriction")
-                        .push_front(other)
+                        .push_front(other);
                 })
                 .sign_assertion()
         }),

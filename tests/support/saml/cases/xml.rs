@@ -1,10 +1,7 @@
 //! Documents that parsers disagree about, or that are none.
 
-use super::{Recipe, Verdict, reject};
-use crate::support::saml::{
-    scene::Scene,
-    xml::{Node, write},
-};
+use super::{Placed, Recipe, Verdict, reject};
+use crate::support::saml::xml::{Node, write};
 
 const DOCTYPE: &[&str] = &["document_type"];
 const UTF8: &[&str] = &["not_utf8"];
@@ -15,12 +12,13 @@ pub(super) fn recipes() -> Vec<Recipe> {
     recipes.extend(encodings());
     recipes.extend(roots());
     recipes.extend(names());
+    recipes.extend(markup());
     recipes.extend(no_documents());
     recipes
 }
 
 fn document_types() -> Vec<Recipe> {
-    let subsets: [(&str, fn(&Scene) -> String); 11] = [
+    let subsets: [Placed; 11] = [
         ("empty", |_| "<!DOCTYPE Response>".to_owned()),
         ("internal-subset-empty", |_| {
             "<!DOCTYPE Response []>".to_owned()
@@ -73,7 +71,8 @@ fn document_types() -> Vec<Recipe> {
     recipes.push(reject("xml-entities-that-multiply", DOCTYPE, |s| {
         let mut subset = String::from("<!DOCTYPE r [<!ENTITY e0 \"lol\">");
         for n in 1..10 {
-            subset += &format!("<!ENTITY e{n} \"{}\">", format!("&e{};", n - 1).repeat(10));
+            let ten = format!("&e{};", n - 1).repeat(10);
+            subset.push_str(&["<!ENTITY e", &n.to_string(), " \"", &ten, "\">"].concat());
         }
         let signed = s.signed().edit(|r| {
             r.at("Assertion/Subject/NameID").fill(Node::raw("&e9;"));
@@ -94,10 +93,10 @@ fn document_types() -> Vec<Recipe> {
 fn encodings() -> Vec<Recipe> {
     vec![
         reject("xml-utf-16", UTF8, |s| {
-            utf16("\u{feff}".to_owned() + &s.signed().xml())
+            utf16(&("\u{feff}".to_owned() + &s.signed().xml()))
         }),
         reject("xml-utf-16-declared", UTF8, |s| {
-            utf16(format!(
+            utf16(&format!(
                 "\u{feff}<?xml version=\"1.0\" encoding=\"UTF-16\"?>{}",
                 s.signed().xml()
             ))
@@ -227,7 +226,7 @@ fn names() -> Vec<Recipe> {
             s.signed().edit(|r| {
                 r.at("Assertion")
                     .attributes
-                    .push(("ID".into(), "_other".into()))
+                    .push(("ID".into(), "_other".into()));
             })
         }),
         reject(
@@ -267,7 +266,7 @@ fn names() -> Vec<Recipe> {
                     let evil = s.evil(&r.copy("Assertion"));
                     let mut imitation = evil.clone();
                     imitation.set("xmlns:imitation", "urn:oasis:names:tc:SAML:2.0:assertion ");
-                    imitation.name = "imitation:Assertion".to_owned();
+                    imitation.rename("imitation:Assertion");
                     r.insert_before("Assertion", imitation);
                 })
             },
@@ -275,6 +274,11 @@ fn names() -> Vec<Recipe> {
         reject("xml-namespace-relative", &["bad_namespace"], |s| {
             s.signed().edit(|r| r.set("xmlns:x", "relative"))
         }),
+    ]
+}
+
+fn markup() -> Vec<Recipe> {
+    vec![
         reject(
             "xml-prefix-undeclared",
             &["malformed_xml", "bad_namespace"],
@@ -290,7 +294,7 @@ fn names() -> Vec<Recipe> {
         ),
         reject("xml-tags-crossed", MALFORMED, |s| {
             s.signed()
-                .edit(|r| r.insert_before("Assertion", Node::raw("<a><b></a></b>")))
+                .edit(|r| r.at("Assertion/Subject").push(Node::raw("</Assertion>")))
         }),
         reject("xml-attribute-without-quotes", MALFORMED, |s| {
             s.signed().xml().replace("Version=\"2.0\"", "Version=2.0")
@@ -346,7 +350,7 @@ fn entity(definition: &str) -> String {
     format!("<!DOCTYPE r [<!ENTITY e {definition}>]>")
 }
 
-fn utf16(text: String) -> Vec<u8> {
+fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
