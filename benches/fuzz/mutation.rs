@@ -1,5 +1,7 @@
 //! Ways to break a message: bytes, and elements as wholes.
 
+#![allow(unreachable_pub, reason = "a test includes this as a part of itself")]
+
 use std::ops::Range;
 
 /// Random numbers that a seed brings back (SplitMix64). Not for secrets.

@@ -3,6 +3,8 @@
 //! The templates in `tests/fixtures/saml/seeds` are written in their canonical form already, so
 //! that what is digested and signed is the text itself and no other XML software takes part.
 
+#![allow(unreachable_pub, reason = "a test includes this as a part of itself")]
+
 use openssl::{
     asn1::Asn1Time,
     bn::BigNum,
@@ -66,7 +68,11 @@ impl Seeds {
         let responses = responses(&rsa, &elliptic, &service);
         let verified = responses
             .iter()
-            .map(|response| verify(response, &trust, &expected, NOW).expect("a seed is accepted"))
+            .enumerate()
+            .map(|(position, response)| {
+                verify(response, &trust, &expected, NOW)
+                    .unwrap_or_else(|refused| panic!("the seed {position} is refused: {refused}"))
+            })
             .collect();
         let mut documents: Vec<(Root, Vec<u8>)> = responses
             .iter()
@@ -108,7 +114,7 @@ fn responses(
     [
         response("_r1", &assertion("_a1", Some(rsa)), None),
         response("_r2", &assertion("_a2", None), Some(rsa)),
-        response("_r3", &assertion("_a3", Some(rsa)), Some(elliptic)),
+        response("_r3", &assertion("_a3", Some(rsa)), Some(rsa)),
         response("_r4", &assertion("_a4", Some(elliptic)), None),
         response(
             "_r5",
@@ -133,7 +139,7 @@ fn expectations(service: PKey<Private>) -> Expectations {
         decryption_keys: vec![service],
         require_encryption: false,
         allow_cbc: false,
-        clock_skew: std::time::Duration::from_secs(60),
+        clock_skew: std::time::Duration::from_mins(1),
         longest_authentication_age: None,
         authn_contexts: Vec::new(),
         allow_sha1: false,

@@ -1,5 +1,7 @@
 //! What is broken messages are thrown at, and what must hold whatever they are.
 
+#![allow(unreachable_pub, reason = "a test includes this as a part of itself")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use quick_xml::{NsReader, events::Event};

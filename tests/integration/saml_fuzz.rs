@@ -29,7 +29,7 @@ fn broken_messages_say_nothing_that_was_not_signed() {
             match target.run(&message, &seeds) {
                 Outcome::Refused => {}
                 Outcome::Accepted => accepted += 1,
-                Outcome::Broken(why) => panic!("{target:?}, message {turn}: {why}"),
+                Outcome::Broken(why) => panic!("{}, message {turn}: {why}", target.word()),
             }
         }
         // Some changes change nothing; if all were refused, the seeds would not be worth breaking.
