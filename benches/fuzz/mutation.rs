@@ -104,6 +104,35 @@ pub fn broken(random: &mut Random, document: &[u8], others: &[Vec<u8>]) -> Vec<u
     bytes
 }
 
+/// A query after one to three changes of whole parameters; `others` lend theirs.
+pub fn shuffled(random: &mut Random, query: &[u8], others: &[Vec<u8>]) -> Vec<u8> {
+    let split = |query: &[u8]| -> Vec<Vec<u8>> {
+        query
+            .split(|byte| *byte == b'&')
+            .map(<[u8]>::to_vec)
+            .collect()
+    };
+    let mut parameters = split(query);
+    for _ in 0..=random.below(3) {
+        let (from, to) = (
+            random.below(parameters.len()),
+            random.below(parameters.len()),
+        );
+        match random.below(4) {
+            0 if !parameters.is_empty() => drop(parameters.remove(from)),
+            1 => {
+                let lent = random.pick(others).map(|other| split(other));
+                let lent = lent.and_then(|lent| random.pick(&lent).cloned());
+                parameters.insert(to, lent.unwrap_or_default());
+            }
+            2 if !parameters.is_empty() => change_bytes(random, &mut parameters[from]),
+            _ if !parameters.is_empty() => parameters.swap(from, to),
+            _ => {}
+        }
+    }
+    parameters.join(&b'&')
+}
+
 fn change_bytes(random: &mut Random, bytes: &mut Vec<u8>) {
     let at = random.below(bytes.len());
     let some = at..(at + 1 + random.below(40)).min(bytes.len());

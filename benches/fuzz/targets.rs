@@ -12,7 +12,7 @@ use rolegate::identity::saml::{
 };
 
 use super::{
-    mutation::{Random, broken},
+    mutation::{Random, broken, shuffled},
     seeds::{NOW, Seeds},
 };
 
@@ -62,7 +62,11 @@ impl Target {
             Self::Redirect => &seeds.queries,
             Self::Gate | Self::Verify => &seeds.responses,
         };
-        broken(random, whole.map_or(&[][..], Vec::as_slice), others)
+        let whole = whole.map_or(&[][..], Vec::as_slice);
+        if self == Self::Redirect && random.below(2) == 0 {
+            return shuffled(random, whole, others);
+        }
+        broken(random, whole, others)
     }
 
     /// Throws the message at it.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::identity::saml::refusal::Reason as R;
 
-const RESPONSE: &str = r##"<samlp:Response xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="_r1" Version="2.0" IssueInstant="2030-06-01T12:00:00Z" Destination="https://sp.test/acs?a=1&amp;b=2" InResponseTo="_q1"><saml:Issuer>https://idp.test/a&amp;b</saml:Issuer><samlp:Status><samlp:StatusCode Value="urn:oasis:names:tc:SAML:2.0:status:Success"></samlp:StatusCode></samlp:Status>{ASSERTION}</samlp:Response>"##;
+const RESPONSE: &str = r#"<samlp:Response xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="_r1" Version="2.0" IssueInstant="2030-06-01T12:00:00Z" Destination="https://sp.test/acs?a=1&amp;b=2" InResponseTo="_q1"><saml:Issuer>https://idp.test/a&amp;b</saml:Issuer><samlp:Status><samlp:StatusCode Value="urn:oasis:names:tc:SAML:2.0:status:Success"></samlp:StatusCode></samlp:Status>{ASSERTION}</samlp:Response>"#;
 
 const ASSERTION: &str = r##"<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="_a1" Version="2.0" IssueInstant="2030-06-01T12:00:00Z"><saml:Issuer>https://idp.test</saml:Issuer><ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:SignedInfo><ds:CanonicalizationMethod Algorithm="http://www.w3.org/2001/10/xml-exc-c14n#"></ds:CanonicalizationMethod><ds:SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"></ds:SignatureMethod><ds:Reference URI="#_a1"><ds:Transforms><ds:Transform Algorithm="http://www.w3.org/2000/09/xmldsig#enveloped-signature"></ds:Transform><ds:Transform Algorithm="http://www.w3.org/2001/10/xml-exc-c14n#"><ec:InclusiveNamespaces xmlns:ec="http://www.w3.org/2001/10/xml-exc-c14n#" PrefixList="xs"></ec:InclusiveNamespaces></ds:Transform></ds:Transforms><ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"></ds:DigestMethod><ds:DigestValue>AAAA</ds:DigestValue></ds:Reference></ds:SignedInfo><ds:SignatureValue>BBBB</ds:SignatureValue><ds:KeyInfo><ds:X509Data><ds:X509Certificate>CCCC</ds:X509Certificate></ds:X509Data></ds:KeyInfo></ds:Signature><saml:Subject><saml:NameID Format="f">alice</saml:NameID><saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"><saml:SubjectConfirmationData NotOnOrAfter="2030-06-01T12:05:00Z"></saml:SubjectConfirmationData></saml:SubjectConfirmation></saml:Subject><saml:Conditions><saml:AudienceRestriction><saml:Audience>https://sp.test</saml:Audience></saml:AudienceRestriction></saml:Conditions><saml:AuthnStatement AuthnInstant="2030-06-01T12:00:00Z"><saml:AuthnContext><saml:AuthnContextClassRef>c</saml:AuthnContextClassRef></saml:AuthnContext></saml:AuthnStatement><saml:AttributeStatement><saml:Attribute Name="groups"><saml:AttributeValue xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="xs:string">readers</saml:AttributeValue></saml:Attribute></saml:AttributeStatement></saml:Assertion>"##;
 
@@ -376,17 +376,20 @@ fn the_size_of_everything_is_bounded() {
         format!("<samlp:Extensions>{inside}</samlp:Extensions><samlp:Status>")
     };
     let attributes = |count: usize| {
-        let list: String = (0..count).map(|n| format!(" a{n}=\"\"")).collect();
+        let list: Vec<String> = (0..count).map(|n| format!(" a{n}=\"\"")).collect();
+        let list = list.concat();
         format!("ID=\"_r1\"{list}")
     };
     let namespaces = |count: usize| {
-        let list: String = (0..count)
+        let list: Vec<String> = (0..count)
             .map(|n| format!(" xmlns:a{n}=\"urn:a\""))
             .collect();
+        let list = list.concat();
         format!("ID=\"_r1\"{list}")
     };
     let scopes = |count: usize| {
-        let list: String = (0..20).map(|n| format!(" xmlns:a{n}=\"urn:a\"")).collect();
+        let list: Vec<String> = (0..20).map(|n| format!(" xmlns:a{n}=\"urn:a\"")).collect();
+        let list = list.concat();
         let inside = format!("<x{list}>").repeat(count) + &"</x>".repeat(count);
         format!("<samlp:Extensions>{inside}</samlp:Extensions><samlp:Status>")
     };
