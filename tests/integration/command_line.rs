@@ -1203,3 +1203,36 @@ async fn a_person_is_shown_with_groups_and_roles() {
     let expected = format!("error: corp: the directory is unavailable: no answer from {url}");
     assert!(told.starts_with(&expected), "{told}");
 }
+
+#[test]
+fn a_saml_response_is_not_looked_at_when_the_arguments_do_not_say_what_to_expect() {
+    let installation = Installation::new();
+    installation.write("response.xml", "<a/>");
+    installation.write("nothing.pem", "nothing");
+    let common = [
+        "saml",
+        "verify",
+        "--audience",
+        "https://rolegate.example.com/saml/metadata",
+        "--acs",
+        "https://rolegate.example.com/saml/acs",
+    ];
+    let run = |more: &[&str]| installation.run(&[&common[..], more].concat());
+    for more in [
+        &["response.xml"][..],
+        &["--idp-cert", "nothing.pem", "response.xml"],
+        &["--idp-entity-id", "https://idp.example.com", "response.xml"],
+    ] {
+        let run = run(more);
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{run:?}");
+    }
+    let trust = ["--idp-cert", "nothing.pem", "--idp-entity-id", "x"];
+    let run = installation.run(&[&common[..], &trust, &["response.xml"]].concat());
+    assert_eq!(
+        (run.code, run.err.as_str()),
+        (
+            2,
+            "error: nothing.pem cannot be read: it holds no certificate in PEM\n"
+        )
+    );
+}

@@ -356,3 +356,167 @@ fn scope(text: &str) -> Option<Vec<(String, String)>> {
     });
     bindings.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use openssl::rsa::Rsa;
+
+    use super::*;
+
+    const GCM: &str = "http://www.w3.org/2009/xmlenc11#aes256-gcm";
+    const CBC: &str = "http://www.w3.org/2001/04/xmlenc#aes256-cbc";
+    const MGF1P: &str =
+        r#"<e:EncryptionMethod Algorithm="http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p"/>"#;
+    const PLAINTEXT: &str = r#"<s:Assertion ID="_2"><s:Issuer a:b="c">i</s:Issuer></s:Assertion>"#;
+
+    fn key() -> PKey<Private> {
+        PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()
+    }
+
+    /// PLAINTEXT under `content`, its key wrapped for `recipient` as `method` says.
+    fn encrypted(
+        recipient: &PKey<Private>,
+        content: &str,
+        method: &str,
+        md: &'static MdRef,
+    ) -> String {
+        let (secret, iv) = ([7; 32], [9; 16]);
+        let mut context = CipherCtx::new().unwrap();
+        let is_gcm = content == GCM;
+        let (cipher, iv) = if is_gcm {
+            (Cipher::aes_256_gcm(), &iv[..12])
+        } else {
+            (Cipher::aes_256_cbc(), &iv[..])
+        };
+        (context.encrypt_init(Some(cipher), Some(&secret), Some(iv))).unwrap();
+        context.set_padding(false);
+        let mut plaintext = PLAINTEXT.as_bytes().to_vec();
+        if !is_gcm {
+            let padding = 16 - plaintext.len() % 16;
+            plaintext.extend(std::iter::repeat_n(b'x', padding - 1));
+            plaintext.push(u8::try_from(padding).unwrap());
+        }
+        let mut data = iv.to_vec();
+        context.cipher_update_vec(&plaintext, &mut data).unwrap();
+        context.cipher_final_vec(&mut data).unwrap();
+        if is_gcm {
+            let mut tag = [0; TAG];
+            context.tag(&mut tag).unwrap();
+            data.extend(tag);
+        }
+        let mut context = PkeyCtx::new(recipient).unwrap();
+        context.encrypt_init().unwrap();
+        context.set_rsa_padding(Padding::PKCS1_OAEP).unwrap();
+        context.set_rsa_oaep_md(md).unwrap();
+        let mask = if method.contains("mgf1sha256") {
+            Md::sha256()
+        } else {
+            Md::sha1()
+        };
+        context.set_rsa_mgf1_md(mask).unwrap();
+        let mut wrapped = Vec::new();
+        context.encrypt_to_vec(&secret, &mut wrapped).unwrap();
+        let (data, wrapped) = (STANDARD.encode(data), STANDARD.encode(wrapped));
+        format!(
+            r#"<p:Response xmlns:p="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:s="urn:oasis:names:tc:SAML:2.0:assertion" xmlns:a="urn:a" xmlns:unused="urn:u"><s:EncryptedAssertion xmlns:e="http://www.w3.org/2001/04/xmlenc#" xmlns:d="http://www.w3.org/2000/09/xmldsig#" xmlns:f="http://www.w3.org/2009/xmlenc11#"><e:EncryptedData><e:EncryptionMethod Algorithm="{content}"/><d:KeyInfo><e:EncryptedKey>{method}<e:CipherData><e:CipherValue>{wrapped}</e:CipherValue></e:CipherData></e:EncryptedKey></d:KeyInfo><e:CipherData><e:CipherValue>
+{data}
+</e:CipherValue></e:CipherData></e:EncryptedData></s:EncryptedAssertion></p:Response>"#
+        )
+    }
+
+    fn open(text: &str, keys: &[PKey<Private>], is_cbc_allowed: bool) -> Result<String, Reason> {
+        let response = Element::read(text).unwrap();
+        assertion(&response, text, keys, is_cbc_allowed)
+            .map(|plaintext| plaintext.to_string())
+            .map_err(|refused| refused.reason)
+    }
+
+    #[test]
+    fn assertions_open_with_each_form_and_any_key_and_get_the_namespaces_they_use() {
+        let (old, new) = (key(), key());
+        let oaep = r#"<e:EncryptionMethod Algorithm="http://www.w3.org/2009/xmlenc11#rsa-oaep"><d:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/><f:MGF Algorithm="http://www.w3.org/2009/xmlenc11#mgf1sha256"/></e:EncryptionMethod>"#;
+        let keys = [new, old.clone()];
+        for (content, method, md) in [
+            (GCM, MGF1P, Md::sha1()),
+            (GCM, oaep, Md::sha256()),
+            (CBC, MGF1P, Md::sha1()),
+        ] {
+            let text = encrypted(&old, content, method, md);
+            let opened = open(&text, &keys, true).unwrap();
+            assert!(opened.starts_with("<s:Assertion xmlns:"), "{opened}");
+            for used in [
+                r#" xmlns:s="urn:oasis:names:tc:SAML:2.0:assertion""#,
+                r#" xmlns:a="urn:a""#,
+            ] {
+                assert!(opened.contains(used), "{opened}");
+            }
+            assert!(!opened.contains("unused"), "{opened}");
+            assert_eq!(open(&text, &keys[..1], true), Err(Reason::Decryption));
+            assert_eq!(open(&text, &[], true), Err(Reason::Decryption));
+        }
+    }
+
+    #[test]
+    fn nobody_learns_which_step_failed() {
+        let recipient = key();
+        let text = encrypted(&recipient, GCM, MGF1P, Md::sha1());
+        let values: Vec<&str> = text.split("CipherValue>").collect();
+        let keys = [recipient.clone()];
+        let mut details = std::collections::HashSet::new();
+        for value in [values[1], values[3]] {
+            let value = value.trim_end_matches("</e:").trim();
+            let flipped = if value.starts_with('A') { "B" } else { "A" };
+            for other in [
+                format!("{flipped}{}", &value[1..]),
+                "AAAA".to_owned(),
+                String::new(),
+            ] {
+                let text = text.replace(value, &other);
+                let refused = assertion(&Element::read(&text).unwrap(), &text, &keys, true);
+                let refused = refused.unwrap_err();
+                assert_eq!(refused.reason, Reason::Decryption);
+                details.insert(refused.detail);
+            }
+        }
+        assert_eq!(details.len(), 1, "{details:?}");
+    }
+
+    #[test]
+    fn weak_forms_are_refused_by_name() {
+        let recipient = key();
+        let keys = [recipient.clone()];
+        let cbc = encrypted(&recipient, CBC, MGF1P, Md::sha1());
+        assert_eq!(open(&cbc, &keys, false), Err(Reason::Encryption));
+        let gcm = encrypted(&recipient, GCM, MGF1P, Md::sha1());
+        let key = gcm.split("KeyInfo>").nth(1).unwrap();
+        let key = key.trim_end_matches("</d:");
+        for (from, to) in [
+            ("xmlenc#rsa-oaep-mgf1p", "xmlenc#rsa-1_5"),
+            (GCM, "http://www.w3.org/2001/04/xmlenc#tripledes-cbc"),
+            (key, ""),
+            (key, &key.repeat(5)),
+            ("<e:CipherValue>", "<e:CipherValue>%"),
+            (
+                MGF1P,
+                &MGF1P.replace(
+                    "/>",
+                    "><e:OAEPparams>AA==</e:OAEPparams></e:EncryptionMethod>",
+                ),
+            ),
+            (
+                "<e:CipherData>",
+                r#"<e:CipherData><e:CipherReference URI="http://x/"/></e:CipherData><e:CipherData>"#,
+            ),
+        ] {
+            let text = gcm.replace(from, to);
+            assert_ne!(text, gcm, "{from}");
+            assert!(
+                matches!(
+                    open(&text, &keys, true),
+                    Err(Reason::Encryption | Reason::UnexpectedElement)
+                ),
+                "{from}"
+            );
+        }
+    }
+}

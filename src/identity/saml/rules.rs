@@ -19,6 +19,9 @@ const SUCCESS: &str = "urn:oasis:names:tc:SAML:2.0:status:Success";
 /// The one way of confirmation in the browser's profile.
 const BEARER: &str = "urn:oasis:names:tc:SAML:2.0:cm:bearer";
 
+/// By how much providers set NotBefore back; Okta and Entra do by just this.
+const LONGEST_ALLOWANCE: Duration = Duration::from_mins(5);
+
 /// A response whose signatures hold.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -80,7 +83,7 @@ pub(super) fn judge(
         &expected.in_response_to,
     )?;
     for issued_at in head.issued_at.into_iter().chain([assertion.issued_at]) {
-        check_begun(present, issued_at, "IssueInstant")?;
+        check_past(present, issued_at, "IssueInstant")?;
     }
     check_conditions(&assertion, present)?;
     check_audiences(&assertion, &expected.audiences)?;
@@ -208,6 +211,13 @@ fn check_conditions(assertion: &Assertion, present: Present) -> Result<(), Refus
         check_not_over(present, to, "NotOnOrAfter of Conditions")?;
     }
     Ok(())
+}
+
+/// Refuses what has not happened yet. A provider's own allowance for clocks counts here: it sets
+/// NotBefore, which alone says when the assertion begins, back from the other times.
+fn check_past(present: Present, at: OffsetDateTime, what: &str) -> Result<(), Refused> {
+    let skew = present.skew.max(LONGEST_ALLOWANCE);
+    check_begun(Present { skew, ..present }, at, what)
 }
 
 fn check_begun(present: Present, from: OffsetDateTime, what: &str) -> Result<(), Refused> {
@@ -339,7 +349,7 @@ fn check_authentications(
         return Err(no_authentication());
     }
     for authentication in authentications {
-        check_begun(present, authentication.at, "AuthnInstant")?;
+        check_past(present, authentication.at, "AuthnInstant")?;
         // Without the skew: what we begin here would be over by the clock that ends it.
         if let Some(end) = authentication.session_not_on_or_after
             && end <= present.now

@@ -161,3 +161,112 @@ fn prepare() -> Result<(), ErrorStack> {
         })
         .clone()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::ErrorKind, net::TcpListener};
+
+    use openssl::{asn1::Asn1Time, hash::MessageDigest, pkey::PKeyRef, rsa::Rsa, x509::X509Name};
+
+    use super::*;
+
+    const RSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256";
+    const ECDSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256";
+    const RSA_SHA1: &str = "http://www.w3.org/2000/09/xmldsig#rsa-sha1";
+
+    const STRICT: Allowances = Allowances { sha1: false };
+
+    fn rsa() -> PKey<Private> {
+        PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()
+    }
+
+    fn elliptic() -> PKey<Private> {
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+    }
+
+    fn certificate(key: &PKeyRef<Private>) -> Vec<u8> {
+        let mut name = X509Name::builder().unwrap();
+        name.append_entry_by_text("CN", "idp.example").unwrap();
+        let name = name.build();
+        let mut certificate = X509::builder().unwrap();
+        certificate.set_version(2).unwrap();
+        certificate.set_subject_name(&name).unwrap();
+        certificate.set_issuer_name(&name).unwrap();
+        certificate.set_pubkey(key).unwrap();
+        (certificate.set_not_before(&Asn1Time::days_from_now(0).unwrap())).unwrap();
+        (certificate.set_not_after(&Asn1Time::days_from_now(1).unwrap())).unwrap();
+        certificate.sign(key, MessageDigest::sha256()).unwrap();
+        certificate.build().to_der().unwrap()
+    }
+
+    fn template(algorithm: &str, reference: &str) -> String {
+        format!(
+            r##"<a ID="_1"><b>Ada &amp; co</b><Signature xmlns="http://www.w3.org/2000/09/xmldsig#"><SignedInfo><CanonicalizationMethod Algorithm="http://www.w3.org/2001/10/xml-exc-c14n#"/><SignatureMethod Algorithm="{algorithm}"/><Reference URI="{reference}"><Transforms><Transform Algorithm="http://www.w3.org/2000/09/xmldsig#enveloped-signature"/><Transform Algorithm="http://www.w3.org/2001/10/xml-exc-c14n#"/></Transforms><DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/><DigestValue/></Reference></SignedInfo><SignatureValue/></Signature></a>"##
+        )
+    }
+
+    #[test]
+    fn what_was_signed_comes_back_and_nothing_else() {
+        for (key, algorithm) in [(rsa(), RSA_SHA256), (elliptic(), ECDSA_SHA256)] {
+            let signed = sign(&template(algorithm, "#_1"), &key).unwrap();
+            let ours = certificate(&key);
+            let verified_bytes = verified(&signed, std::slice::from_ref(&ours), STRICT);
+            assert_eq!(
+                verified_bytes.as_deref(),
+                Ok(r#"<a ID="_1"><b>Ada &amp; co</b></a>"#)
+            );
+            let tampered = signed.replace("Ada", "Bob");
+            let strangers = certificate(&rsa());
+            for (text, certificates) in [
+                (&tampered, vec![ours]),
+                (&signed, vec![strangers]),
+                (&signed, vec![b"no certificate".to_vec()]),
+                (&signed, vec![]),
+            ] {
+                let refused = verified(text, &certificates, STRICT).unwrap_err();
+                assert_eq!(refused.reason, Reason::Signature);
+            }
+        }
+    }
+
+    #[test]
+    fn keys_roll_over_between_kinds() {
+        let (old, new) = (rsa(), elliptic());
+        let certificates = [certificate(&old), b"none".to_vec(), certificate(&new)];
+        for (key, algorithm) in [(&old, RSA_SHA256), (&new, ECDSA_SHA256)] {
+            let signed = sign(&template(algorithm, "#_1"), key).unwrap();
+            verified(&signed, &certificates, STRICT).unwrap();
+            let reversed: Vec<Vec<u8>> = certificates.iter().rev().cloned().collect();
+            verified(&signed, &reversed, STRICT).unwrap();
+        }
+    }
+
+    #[test]
+    fn sha1_needs_an_allowance() {
+        let key = rsa();
+        let signed = sign(&template(RSA_SHA1, "#_1"), &key).unwrap();
+        let certificates = [certificate(&key)];
+        assert!(verified(&signed, &certificates, STRICT).is_err());
+        verified(&signed, &certificates, Allowances { sha1: true }).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_fetched_and_no_file_is_opened() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let key = rsa();
+        let certificates = [certificate(&key)];
+        let signed = sign(&template(RSA_SHA256, "#_1"), &key).unwrap();
+        for reference in [url.as_str(), "file:///etc/passwd", "/etc/passwd"] {
+            // Signing has to read what is referred to, so it shows that nothing can be read.
+            assert!(sign(&template(RSA_SHA256, reference), &key).is_err());
+            let moved = signed.replace("\"#_1\"", &format!("\"{reference}\""));
+            assert!(moved.contains(reference));
+            assert!(verified(&moved, &certificates, STRICT).is_err());
+        }
+        listener.set_nonblocking(true).unwrap();
+        let accepted = listener.accept().map(|(_, from)| from);
+        assert_eq!(accepted.unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+}
