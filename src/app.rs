@@ -4,26 +4,30 @@
 
 use std::{collections::HashMap, fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use thiserror::Error;
-use tokio::{net::TcpListener, sync::watch};
+use time::OffsetDateTime;
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use url::Url;
 
 use crate::{
     access::{
-        ConnectorId, GrantMethod, GroupKeyForm, PolicySettings, PolicyTables, RoleDefaults,
-        SessionDuration,
+        AssertedRoles, ConnectorId, GrantMethod, GroupKeyForm, PolicySettings, PolicyTables,
+        RoleDefaults, SessionDuration,
     },
     aws::{Sts, sign_in, sts},
     broker::{Adapters, Broker, BrokerSettings},
     clock::Clock,
     config::{self, Config, ConnectorKind, CredentialSourceKind, mapping_file::MappingFile},
-    identity::{Connector, ldap},
-    store::{StoreError, sql::SqlStore},
+    identity::{Cause, Connector, ldap, saml},
+    store::{ProviderDocuments, StoreError, sql::SqlStore},
     telemetry::Metrics,
     web,
 };
 
+/// How often connectors are asked whether it is time to fetch what their provider publishes.
+const REFRESH_EVERY: Duration = Duration::from_mins(1);
 /// How often ended sign-in sessions are swept away.
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
 
@@ -94,6 +98,7 @@ pub fn group_forms(config: &Config) -> HashMap<ConnectorId, GroupKeyForm> {
         .filter_map(|connector| {
             let form = match connector.kind {
                 ConnectorKind::Ldap(_) => GroupKeyForm::DistinguishedName,
+                ConnectorKind::Saml(_) => GroupKeyForm::Exact,
             };
             Some((connector.id.parse().ok()?, form))
         })
@@ -123,18 +128,46 @@ pub fn policy_settings(config: &Config) -> PolicySettings {
         },
         session_name: config.aws.session_name.clone(),
         source_identity: config.aws.source_identity.clone(),
-        ..PolicySettings::default()
+        hand_over_connectors: saml_connectors(config)
+            .filter(|(_, saml)| saml.aws_application_url.is_some())
+            .map(|(id, _)| id)
+            .collect(),
+        asserted_roles: saml_connectors(config)
+            .filter_map(|(id, saml)| match saml.offer_asserted_roles {
+                config::OfferedRoles::None => None,
+                config::OfferedRoles::All => Some((id, AssertedRoles::All)),
+                config::OfferedRoles::Mapped => Some((id, AssertedRoles::Mapped)),
+            })
+            .collect(),
     }
 }
 
-/// The ways to sign in, without any connection made.
+/// The connectors of type `saml`.
+fn saml_connectors(config: &Config) -> impl Iterator<Item = (ConnectorId, &config::Saml)> {
+    config.connectors.iter().filter_map(|connector| {
+        let ConnectorKind::Saml(saml) = &connector.kind else {
+            return None;
+        };
+        Some((connector.id.parse().ok()?, saml.as_ref()))
+    })
+}
+
+/// The ways to sign in, without any connection made, for commands without a store: what providers
+/// publish is not kept.
 pub fn connectors(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<Connector>, StartError> {
-    config
-        .connectors
-        .iter()
-        .map(|connector| match &connector.kind {
+    connectors_keeping(config, clock, None)
+}
+
+/// The ways to sign in; `documents` keeps what providers publish.
+fn connectors_keeping(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    documents: Option<&Arc<dyn ProviderDocuments>>,
+) -> Result<Vec<Connector>, StartError> {
+    let of_kind = |connector: &config::Connector| {
+        let key = format!("connector.{}", connector.id);
+        match &connector.kind {
             ConnectorKind::Ldap(settings) => {
-                let key = format!("connector.{}", connector.id);
                 let settings = ldap_settings(connector, settings, &key)?;
                 ldap::LdapConnector::new(settings, Arc::clone(clock))
                     .map(|connector| Connector::Password(Box::new(connector)))
@@ -143,8 +176,139 @@ pub fn connectors(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<Connect
                         message: chain(&error),
                     })
             }
-        })
-        .collect()
+            ConnectorKind::Saml(settings) => {
+                let settings = saml_settings(&config.public_url, connector, settings, &key)?;
+                let kept = documents.map(|documents| {
+                    Arc::new(KeptInStore(Arc::clone(documents))) as Arc<dyn saml::KeptDocuments>
+                });
+                saml::SamlConnector::new(settings, kept, Arc::clone(clock))
+                    .map(|connector| Connector::Redirect(Box::new(connector)))
+                    .map_err(|error| StartError::Setting {
+                        key,
+                        message: chain(error.as_ref()),
+                    })
+            }
+        }
+    };
+    config.connectors.iter().map(of_kind).collect()
+}
+
+/// Keeps what providers publish in the store, which the connectors do not know.
+struct KeptInStore(Arc<dyn ProviderDocuments>);
+
+#[async_trait]
+impl saml::KeptDocuments for KeptInStore {
+    async fn keep(
+        &self,
+        connector: &ConnectorId,
+        document: &str,
+        fetched_at: OffsetDateTime,
+    ) -> Result<(), Cause> {
+        let connector = connector.as_str();
+        Ok(self
+            .0
+            .keep_document(connector, document, fetched_at)
+            .await?)
+    }
+
+    async fn last(
+        &self,
+        connector: &ConnectorId,
+    ) -> Result<Option<(String, OffsetDateTime)>, Cause> {
+        Ok(self.0.document(connector.as_str()).await?)
+    }
+}
+
+fn saml_settings(
+    public_url: &config::PublicUrl,
+    connector: &config::Connector,
+    settings: &config::Saml,
+    key: &str,
+) -> Result<saml::Settings, StartError> {
+    let setting = |message: String| StartError::Setting {
+        key: key.to_owned(),
+        message,
+    };
+    let id: ConnectorId = connector
+        .id
+        .parse()
+        .map_err(|error| setting(chain(&error)))?;
+    let address = |place: &str| {
+        let path = format!("/saml/{}/{place}", connector.id);
+        let url = public_url.url().join(&path);
+        url.map_err(|error| setting(error.to_string()))
+    };
+    let metadata_url = address("metadata")?;
+    let certificates: Result<Vec<_>, _> = settings
+        .metadata_certificates
+        .iter()
+        .map(|certificate| certificate.to_der())
+        .collect();
+    let groups_from = settings.groups_from.as_ref().map(|id| id.parse());
+    let attributes = &settings.attributes;
+    Ok(saml::Settings {
+        id,
+        label: connector.label.clone(),
+        entity_id: settings
+            .sp_entity_id
+            .clone()
+            .unwrap_or_else(|| metadata_url.to_string()),
+        acs_url: address("acs")?,
+        slo_url: address("slo")?,
+        source: metadata_source(&settings.metadata)?,
+        metadata_certificates: certificates.map_err(|error| setting(error.to_string()))?,
+        provider_entity_id: settings.idp_entity_id.clone(),
+        attributes: saml::settings::AttributeNames {
+            subject: attributes.subject.clone(),
+            username: attributes.username.clone(),
+            display_name: attributes.display_name.clone(),
+            email: attributes.email.clone(),
+            groups: attributes.groups.clone(),
+        },
+        keys: settings
+            .keys
+            .iter()
+            .map(|pair| saml::settings::Key {
+                private: pair.key.clone(),
+                certificate: pair.certificate.clone(),
+            })
+            .collect(),
+        audiences: settings.audiences.clone(),
+        sign_requests: settings.sign_requests,
+        request_binding: match settings.request_binding {
+            config::RequestBinding::Redirect => saml::settings::Binding::Redirect,
+            config::RequestBinding::Post => saml::settings::Binding::Post,
+        },
+        force_authentication: settings.force_authn,
+        authn_contexts: settings.authn_contexts.clone(),
+        name_id_format: settings.name_id_format.clone(),
+        clock_skew: settings.clock_skew,
+        longest_authentication_age: settings.longest_authentication_age,
+        require_encryption: settings.require_encrypted_assertions,
+        allow_cbc: settings.allow_cbc_encryption,
+        takes_unsolicited: settings.allow_idp_initiated,
+        groups_from: groups_from
+            .transpose()
+            .map_err(|error| setting(chain(&error)))?,
+        pass_through: settings.pass_through,
+        aws_application_url: settings.aws_application_url.clone(),
+    })
+}
+
+fn metadata_source(source: &config::MetadataSource) -> Result<saml::settings::Source, StartError> {
+    Ok(match source {
+        config::MetadataSource::Url { url, refresh } => saml::settings::Source::Url {
+            url: url.clone(),
+            refresh: *refresh,
+        },
+        config::MetadataSource::File(path) => {
+            let text = String::from_utf8(read(path)?).map_err(|_| StartError::File {
+                path: path.display().to_string(),
+                message: "is not UTF-8".to_owned(),
+            })?;
+            saml::settings::Source::Text(text)
+        }
+    })
 }
 
 fn ldap_settings(
@@ -255,7 +419,9 @@ pub async fn sts(config: &Config) -> Result<Arc<dyn Sts>, StartError> {
 fn broker_settings(config: &Config) -> Result<BrokerSettings, StartError> {
     let session = &config.sign_in_session;
     let change_urls = config.connectors.iter().filter_map(|connector| {
-        let ConnectorKind::Ldap(ldap) = &connector.kind;
+        let ConnectorKind::Ldap(ldap) = &connector.kind else {
+            return None;
+        };
         Some((
             connector.id.parse().ok()?,
             ldap.password_change_url.clone()?,
@@ -311,8 +477,9 @@ impl Application {
             key: "aws.sign_in_endpoint".to_owned(),
             message: chain(&error),
         })?;
+        let documents: Arc<dyn ProviderDocuments> = store.clone();
         let adapters = Adapters {
-            connectors: connectors(config, &clock)?,
+            connectors: connectors_keeping(config, &clock, Some(&documents))?,
             sts: sts(config).await?,
             sign_in: Arc::new(sign_in),
             policy: store.clone(),
@@ -355,15 +522,42 @@ impl Application {
     ) {
         let warm_up = warm_up(Arc::clone(&self.broker));
         let sweep = sweep(Arc::clone(&self.broker), stop.clone());
+        let refresh = refresh_trust(Arc::clone(&self.broker), stop.clone());
         let pages = web::serve(listener, self.tls, self.pages, stop.clone(), self.drain);
         let operations = web::serve(operations, None, self.operations, stop, self.drain);
-        tokio::join!(warm_up, pages, operations, sweep);
+        tokio::join!(warm_up, pages, operations, sweep, refresh);
     }
 }
 
 /// Asks AWS once who we are, so that the first person meets the right limits.
 async fn warm_up(broker: Arc<Broker>) {
     broker.learn_callers().await;
+}
+
+/// Lets every connector fetch what its provider publishes, all at once, so that a provider that
+/// hangs holds up no other.
+async fn refresh_trust(broker: Arc<Broker>, stop: watch::Receiver<bool>) {
+    let mut running = JoinSet::new();
+    for index in 0..broker.connectors().len() {
+        running.spawn(refresh_connector(Arc::clone(&broker), index, stop.clone()));
+    }
+    while running.join_next().await.is_some() {}
+}
+
+async fn refresh_connector(broker: Arc<Broker>, index: usize, mut stop: watch::Receiver<bool>) {
+    let Some(Connector::Redirect(connector)) = broker.connectors().get(index) else {
+        return;
+    };
+    let again_and_again = async {
+        loop {
+            connector.refresh_trust().await;
+            tokio::time::sleep(REFRESH_EVERY).await;
+        }
+    };
+    tokio::select! {
+        () = again_and_again => {}
+        () = web::stopped(&mut stop) => {}
+    }
 }
 
 async fn sweep(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {

@@ -4,8 +4,12 @@
 
 use std::time::Duration;
 
-use super::ldap::Ldap;
-use super::reader::Section;
+use super::ldap::{Bind, Ldap};
+use super::reader::{Place, Section};
+use super::saml::Saml;
+
+/// The deadline of a sign-in at a provider, as far as it is ours: fetching its metadata once.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One directory or identity provider.
 #[derive(Clone, Debug)]
@@ -22,9 +26,16 @@ impl Connector {
     /// Reads `[[connector]]`; the ids come back too, also those of connectors that were reported.
     pub(super) fn read_all(top: &mut Section<'_>) -> (Vec<Self>, Vec<String>) {
         top.demand("connector", "a [[connector]], or nobody can sign in");
-        let mut ids = Vec::new();
-        let connectors =
-            top.array_of_tables("connector", "id", |section| Self::read(section, &mut ids));
+        let (mut ids, mut places) = (Vec::new(), Vec::new());
+        let connectors = top.array_of_tables("connector", "id", |section| {
+            let place = section.place("groups_from");
+            let connector = Self::read(section, &mut ids)?;
+            places.push(place);
+            Some(connector)
+        });
+        for (connector, place) in connectors.iter().zip(&places) {
+            check_groups_from(top, connector, &connectors, &ids, place);
+        }
         (connectors, ids)
     }
 
@@ -32,19 +43,22 @@ impl Connector {
     pub(super) fn sign_in_timeout(&self) -> Duration {
         match &self.kind {
             ConnectorKind::Ldap(ldap) => ldap.sign_in_timeout,
+            ConnectorKind::Saml(_) => PROVIDER_TIMEOUT,
         }
     }
 
     fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Self> {
-        section.demand("type", "\"ldap\"");
+        section.demand("type", "\"ldap\" or \"saml\"");
         let id = section.identifier("id", ids);
         let label = section.string("label");
         let kinds = [("ldap", "ldap"), ("saml", "saml"), ("oidc", "oidc")];
         let kind = match section.choice("type", &kinds) {
             Some("ldap") => Ldap::read(section).map(|ldap| ConnectorKind::Ldap(Box::new(ldap))),
+            Some("saml") => Saml::read(section).map(|saml| ConnectorKind::Saml(Box::new(saml))),
             Some(other) => {
-                let message =
-                    format!("{other:?} is not available in this version; expected \"ldap\"");
+                let message = format!(
+                    "{other:?} is not available in this version; expected \"ldap\" or \"saml\""
+                );
                 section.refuse("type", message);
                 section.ignore_rest();
                 None
@@ -69,4 +83,35 @@ impl Connector {
 pub enum ConnectorKind {
     /// By their password in an LDAP directory.
     Ldap(Box<Ldap>),
+    /// At a SAML 2.0 identity provider.
+    Saml(Box<Saml>),
+}
+
+/// Refuses a `groups_from` that names no directory in which people can be looked up.
+fn check_groups_from(
+    top: &Section<'_>,
+    connector: &Connector,
+    connectors: &[Connector],
+    ids: &[String],
+    place: &Place,
+) {
+    let ConnectorKind::Saml(saml) = &connector.kind else {
+        return;
+    };
+    let Some(named) = &saml.groups_from else {
+        return;
+    };
+    let found = connectors.iter().find(|connector| connector.id == *named);
+    let problem = match found.map(|connector| &connector.kind) {
+        Some(ConnectorKind::Ldap(ldap)) => match ldap.bind {
+            Bind::Service { .. } => return,
+            Bind::Direct { .. } => "binds with the person's own password, which is not at hand",
+        },
+        Some(ConnectorKind::Saml(_)) => "is not a directory",
+        // It is there and was reported.
+        None if ids.contains(named) => return,
+        None => "is not there",
+    };
+    let message = format!("connector {named:?} {problem}; expected one of type ldap with bind_dn");
+    top.refuse_at(place, message);
 }

@@ -16,6 +16,7 @@ mod organisation;
 mod preset;
 pub(crate) mod reader;
 mod report;
+mod saml;
 mod secret_file;
 mod server;
 mod template;
@@ -32,6 +33,10 @@ pub use finding::{Finding, Findings, Severity};
 pub use ldap::{Bind, DirectoryKind, GroupStrategy, Ldap, LdapUrl, UserAttributes};
 pub use organisation::{Access, Colour, EnvironmentRule, Organisation};
 use reader::Section;
+pub use saml::{
+    APPLICATION_PLACEHOLDERS, KeyPair, MetadataSource, NAME_ID, OfferedRoles, RequestBinding, Saml,
+    SamlAttributes,
+};
 pub use server::{PublicUrl, Server, SignInSession, Store, TlsFiles};
 
 /// Everything an operator can decide, checked; safe to print with `Debug`.

@@ -6,10 +6,21 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use openssl::{
+    asn1::Asn1Time,
+    bn::BigNum,
+    hash::MessageDigest,
+    pkey::{PKey, Private},
+    rsa::Rsa,
+    x509::X509,
+};
 use rolegate::config::{
-    Bind, Config, ConnectorKind, DirectoryKind, Findings, GroupStrategy, Ldap, Loaded, Severity,
+    Bind, Config, ConnectorKind, DirectoryKind, Findings, GroupStrategy, Ldap, Loaded,
+    MetadataSource, OfferedRoles, RequestBinding, Saml, Severity,
 };
 use secrecy::ExposeSecret;
+
+use crate::support::temporary_dir;
 
 const MINIMAL: &str = r#"
 public_url = "https://aws.example.com"
@@ -54,7 +65,9 @@ fn connector_with(lines: &str) -> String {
 }
 
 fn ldap(config: &Config) -> &Ldap {
-    let ConnectorKind::Ldap(ldap) = &config.connectors[0].kind;
+    let ConnectorKind::Ldap(ldap) = &config.connectors[0].kind else {
+        panic!("the first connector is a directory");
+    };
     ldap
 }
 
@@ -177,7 +190,10 @@ fn the_shipped_example_loads_as_it_is() {
 
 #[test]
 fn the_shipped_example_says_what_the_defaults_are() {
-    let without_comments = whole_example();
+    let whole = whole_example();
+    // A SAML connector needs files that are there.
+    let (before, rest) = whole.split_once("# A SAML 2.0 identity provider.").unwrap();
+    let without_comments = [before, "[aws]\n", rest.split_once("[aws]\n").unwrap().1].concat();
     let defaults = minimal_with(&[]);
     let file_keys = [
         "ca_file",
@@ -264,10 +280,13 @@ fn the_shipped_example_has_every_key() {
             .key
             .trim_end_matches("zzzzzzzzzzzz")
             .trim_end_matches('.');
-        let section = section.replace("connector.corp", "connector").replace(
-            "organisation.environment.production",
-            "organisation.environment",
-        );
+        let section = section
+            .replace("connector.corp", "connector")
+            .replace("connector.okta", "connector")
+            .replace(
+                "organisation.environment.production",
+                "organisation.environment",
+            );
         let section = match section.strip_prefix("aws.credential_source.") {
             Some(_) => "aws.credential_source".to_owned(),
             None => section,
@@ -287,8 +306,8 @@ fn the_shipped_example_has_every_key() {
             assert!(is_written, "{path} is not in config/rolegate.toml");
         }
     }
-    // The top, eight sections, one environment, one connector, four credential sources.
-    assert_eq!(seen, 15, "{all}");
+    // The top, eight sections, one environment, two connectors, four credential sources.
+    assert_eq!(seen, 16, "{all}");
 }
 
 #[test]
@@ -365,7 +384,7 @@ fn a_variable_that_names_nothing_is_a_finding() {
     rolegate.toml:13: aws.session_name: is missing; expected "{connector}-{username}", to tell connectors apart
     ROLEGATE_CONNECTOR__CORP: connector.corp: names no key; write ROLEGATE_…__CORP__KEY
     ROLEGATE_CONNECTOR__CORP__BIND_PASWORD: connector.corp.bind_pasword: unknown key; did you mean "bind_password"?
-    ROLEGATE_CONNECTOR__CROP__BIND_PASSWORD: connector.crop.type: is missing; expected "ldap"
+    ROLEGATE_CONNECTOR__CROP__BIND_PASSWORD: connector.crop.type: is missing; expected "ldap" or "saml"
     warning: ROLEGATE_PUBLIC_URI: is not read; did you mean ROLEGATE_PUBLIC_URL?
     ROLEGATE_PUBLIC_URL__PORT: public_url.port: public_url is a string, and has no keys below it
     ROLEGATE_SERVER__BODY_LIMIT: server.body_limit: expected an integer from 1024 to 16777216, found other text
@@ -653,7 +672,7 @@ fn what_later_versions_will_take_is_refused_by_name() {
         "{MINIMAL}[tokens]\naccess = \"1h\"\n[[trusted_issuer]]\nid = \"x\"\n[audit]\n\
          stream = \"syslog\"\ncheckpoint_key_file = \"/x\"\n[store]\nurl = \"postgres://u:p@h/d\"\n\
          [role_defaults]\ngrant_method = \"federation-token\"\n[[connector]]\nid = \"okta\"\n\
-         type = \"saml\"\nidp_metadata_file = \"/x\"\n"
+         type = \"oidc\"\nissuer = \"https://x.example.com\"\n"
     )
     .replace(
         "default_region",
@@ -665,7 +684,7 @@ fn what_later_versions_will_take_is_refused_by_name() {
     rolegate.toml:20: audit: is not available in this version; remove it
     rolegate.toml:24: store.url: PostgreSQL is not available in this version; expected sqlite:///PATH
     rolegate.toml:26: role_defaults.grant_method: "federation-token" is not available in this version; expected "assume-role" or "assume-role-with-saml"
-    rolegate.toml:29: connector.okta.type: "saml" is not available in this version; expected "ldap"
+    rolegate.toml:29: connector.okta.type: "oidc" is not available in this version; expected "ldap" or "saml"
     "#);
 }
 
@@ -750,4 +769,210 @@ fn a_misspelt_key_is_one_finding_even_where_the_key_is_needed() {
 fn a_single_table_where_several_may_stand_is_told_how_to_write_it() {
     let text = MINIMAL.replace("[[connector]]", "[connector]");
     insta::assert_snapshot!(findings(&text, &[]), @r#"rolegate.toml:4: connector: may be there more than once; write [[connector]]"#);
+}
+
+/// Metadata, keys and certificates in files, for connectors of type saml.
+struct SamlFiles(tempfile::TempDir);
+
+impl SamlFiles {
+    fn new() -> Self {
+        let files = Self(temporary_dir("saml-configuration"));
+        files.write("idp.xml", b"<metadata/>");
+        for name in ["one", "two"] {
+            files.pair(name, &PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap());
+        }
+        files
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        fs::write(self.0.path().join(name), content).unwrap();
+    }
+
+    /// `NAME.key` and `NAME.crt`.
+    fn pair(&self, name: &str, key: &PKey<Private>) {
+        let mut builder = X509::builder().unwrap();
+        let serial = BigNum::from_u32(1).unwrap().to_asn1_integer().unwrap();
+        builder.set_serial_number(&serial).unwrap();
+        builder.set_pubkey(key).unwrap();
+        let (from, to) = (Asn1Time::days_from_now(0), Asn1Time::days_from_now(9));
+        builder.set_not_before(&from.unwrap()).unwrap();
+        builder.set_not_after(&to.unwrap()).unwrap();
+        builder.sign(key, MessageDigest::sha256()).unwrap();
+        let pem = key.private_key_to_pem_pkcs8().unwrap();
+        self.write(&format!("{name}.key"), &pem);
+        let pem = builder.build().to_pem().unwrap();
+        self.write(&format!("{name}.crt"), &pem);
+    }
+
+    /// The file with a SAML connector in front of the directory; DIR stands for the folder.
+    fn text(&self, lines: &str) -> String {
+        let saml = format!(
+            "[[connector]]\nid = \"idp\"\ntype = \"saml\"\n{lines}\n[[connector]]\nid = \"corp\""
+        );
+        MINIMAL
+            .replace("[[connector]]\nid = \"corp\"", &saml)
+            .replace(
+                "default_region",
+                "session_name = \"{connector}-{username}\"\ndefault_region",
+            )
+            .replace("DIR", self.0.path().to_str().unwrap())
+    }
+
+    fn saml(&self, lines: &str) -> Saml {
+        let loaded = read(&self.text(lines), &[]).unwrap_or_else(|findings| panic!("{findings}"));
+        assert_eq!(loaded.warnings, []);
+        let ConnectorKind::Saml(saml) = loaded.config.connectors[0].kind.clone() else {
+            panic!("the first connector is a provider");
+        };
+        *saml
+    }
+
+    fn told(&self, lines: &str) -> String {
+        findings(&self.text(lines), &[]).replace(self.0.path().to_str().unwrap(), "DIR")
+    }
+}
+
+const IDP: &str = "idp_metadata_file = \"DIR/idp.xml\"";
+
+#[test]
+fn a_saml_connector_needs_metadata_alone() {
+    let saml = SamlFiles::new().saml(IDP);
+    assert!(matches!(saml.metadata, MetadataSource::File(_)));
+    assert_eq!(saml.attributes.subject, "NameID");
+    assert_eq!(saml.attributes.username, "NameID");
+    assert_eq!(saml.attributes.groups, None);
+    assert_eq!(saml.clock_skew, Duration::from_mins(1));
+    assert_eq!(saml.request_binding, RequestBinding::Redirect);
+    assert_eq!(saml.offer_asserted_roles, OfferedRoles::None);
+    assert!(!saml.sign_requests && !saml.allow_idp_initiated && saml.pass_through);
+}
+
+#[test]
+fn a_saml_connector_takes_every_key() {
+    let files = SamlFiles::new();
+    let saml = files.saml(
+        "preset = \"shibboleth\"\nidp_metadata_url = \"https://idp.example.com/metadata\"\n\
+         metadata_refresh = \"10m\"\nmetadata_certificate_file = \"DIR/one.crt\"\n\
+         idp_entity_id = \"urn:idp\"\nattributes = { username = \"mail\" }\n\
+         keys = [{ key_file = \"DIR/one.key\", certificate_file = \"DIR/one.crt\" },\n\
+         { key_file = \"DIR/two.key\", certificate_file = \"DIR/two.crt\" }]\n\
+         sp_entity_id = \"urn:rolegate\"\naudiences = [\"urn:amazon:webservices\"]\n\
+         request_binding = \"post\"\nforce_authn = true\nauthn_contexts = [\"urn:x\"]\n\
+         name_id_format = \"transient\"\nclock_skew = \"5m\"\n\
+         longest_authentication_age = \"12h\"\nrequire_encrypted_assertions = true\n\
+         allow_cbc_encryption = true\nallow_idp_initiated = true\ngroups_from = \"corp\"\n\
+         offer_asserted_roles = \"mapped\"\n\
+         aws_application_url = \"https://idp.example.com/a/{account}?to={relay_state}\"",
+    );
+    let MetadataSource::Url { url, refresh } = &saml.metadata else {
+        panic!("{saml:?}");
+    };
+    assert_eq!(url.as_str(), "https://idp.example.com/metadata");
+    assert_eq!(*refresh, Duration::from_mins(10));
+    assert_eq!((saml.keys.len(), saml.metadata_certificates.len()), (2, 1));
+    assert!(saml.sign_requests, "keys are there to sign with");
+    assert!(
+        !saml.pass_through,
+        "AWS cannot read what is encrypted for us"
+    );
+    assert_eq!(
+        saml.attributes.subject,
+        "urn:oasis:names:tc:SAML:attribute:subject-id"
+    );
+    assert_eq!(saml.attributes.username, "mail");
+    let printed = format!("{saml:?}");
+    assert!(!printed.contains("PRIVATE"), "{printed}");
+}
+
+#[test]
+fn every_preset_names_the_groups() {
+    let files = SamlFiles::new();
+    for preset in ["keycloak", "adfs", "okta", "entra", "google", "shibboleth"] {
+        let saml = files.saml(&format!("{IDP}\npreset = \"{preset}\""));
+        assert!(saml.attributes.groups.is_some(), "{preset}");
+    }
+}
+
+#[test]
+fn every_line_that_a_saml_connector_refuses_says_why() {
+    let files = SamlFiles::new();
+    files.pair(
+        "weak",
+        &PKey::from_rsa(Rsa::generate(1024).unwrap()).unwrap(),
+    );
+    let keys = |key: &str, certificate: &str| {
+        format!(
+            "{IDP}\nkeys = [{{ key_file = \"DIR/{key}\", certificate_file = \"DIR/{certificate}\" }}]"
+        )
+    };
+    let pair = "{ key_file = \"DIR/one.key\", certificate_file = \"DIR/one.crt\" }";
+    let lines = [
+        String::new(),
+        format!("{IDP}\nidp_metadata_url = \"https://idp.example.com\""),
+        "idp_metadata_url = \"http://idp.example.com\"".to_owned(),
+        "idp_metadata_file = \"/nowhere/idp.xml\"\nmetadata_refresh = \"1h\"".to_owned(),
+        keys("one.key", "two.crt"),
+        keys("nothing.key", "idp.xml"),
+        keys("weak.key", "weak.crt"),
+        format!("{IDP}\nkeys = [{}]", [pair; 5].join(", ")),
+        format!("{IDP}\nkeys = [{{ key_file = \"DIR/one.key\" }}]"),
+        format!("{IDP}\nmetadata_certificate_file = \"DIR/idp.xml\""),
+        format!("{IDP}\nsign_requests = true\nrequire_encrypted_assertions = true"),
+        format!(
+            "{}\nrequire_encrypted_assertions = true\npass_through = true",
+            keys("one.key", "one.crt")
+        ),
+        format!("{IDP}\nname_id_format = \"transient\""),
+        format!("{IDP}\nname_id_format = \"email\""),
+        format!("{IDP}\nclock_skew = \"6m\""),
+        format!("{IDP}\ngroups_from = \"corpp\""),
+        format!("{IDP}\ngroups_from = \"idp\""),
+        format!("{IDP}\noffer_asserted_roles = \"maped\""),
+        format!("{IDP}\naudiences = [\"a b\"]"),
+        format!("{IDP}\naws_application_url = \"https://{{account}}.example.com/\""),
+        format!("{IDP}\naws_application_url = \"https://idp.example.com/{{role}}\""),
+        format!("{IDP}\nidp_entity = \"x\"\nattributes = {{ groop = \"x\" }}"),
+    ];
+    let told: Vec<_> = lines.iter().map(|lines| files.told(lines)).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    rolegate.toml:4: connector.idp.idp_metadata_file: is missing; expected the file with the provider's metadata, or idp_metadata_url
+    rolegate.toml:8: connector.idp.idp_metadata_url: is given beside idp_metadata_file; give one of the two
+    rolegate.toml:7: connector.idp.idp_metadata_url: plain http is taken for loopback hosts alone; expected https://
+    rolegate.toml:7: connector.idp.idp_metadata_file: "/nowhere/idp.xml" cannot be read: No such file or directory (os error 2)
+    rolegate.toml:8: connector.idp.metadata_refresh: a file is read at start alone; expected idp_metadata_url beside it
+    rolegate.toml:8: connector.idp.keys[0].certificate_file: is not the certificate of DIR/one.key
+    rolegate.toml:8: connector.idp.keys[0].key_file: "DIR/nothing.key" cannot be read: No such file or directory (os error 2)
+    rolegate.toml:8: connector.idp.keys[0].certificate_file: "DIR/idp.xml" holds no PEM certificate
+    rolegate.toml:8: connector.idp.keys[0].key_file: "DIR/weak.key" holds an RSA key of 1024 bits; expected 2048 or more
+    rolegate.toml:8: connector.idp.keys[0].certificate_file: "DIR/weak.crt" holds an RSA key of 1024 bits; expected 2048 or more
+    rolegate.toml:8: connector.idp.keys: expected at most 4 pairs, found 5
+    rolegate.toml:8: connector.idp.keys[0].certificate_file: is missing; expected the PEM file of the key's certificate
+    rolegate.toml:8: connector.idp.metadata_certificate_file: "DIR/idp.xml" holds no PEM certificate
+    rolegate.toml:8: connector.idp.sign_requests: needs keys, of which the first signs
+    rolegate.toml:9: connector.idp.require_encrypted_assertions: needs an RSA key in keys, to decrypt with
+    rolegate.toml:10: connector.idp.pass_through: AWS cannot read an assertion that is encrypted for us; expected false, or require_encrypted_assertions = false
+    rolegate.toml:8: connector.idp.name_id_format: a transient NameID is another one at every sign-in; name a stable attribute in attributes.subject
+    rolegate.toml:8: connector.idp.name_id_format: expected "persistent", "emailAddress", "unspecified", "transient" or an URN, found "email"
+    rolegate.toml:8: connector.idp.clock_skew: expected a duration from 0s to 5m, found 6m
+    rolegate.toml:8: connector.idp.groups_from: connector "corpp" is not there; expected one of type ldap with bind_dn
+    rolegate.toml:8: connector.idp.groups_from: connector "idp" is not a directory; expected one of type ldap with bind_dn
+    rolegate.toml:8: connector.idp.offer_asserted_roles: expected one of none, all, mapped, found "maped"; did you mean "mapped"?
+    rolegate.toml:8: connector.idp.audiences[0]: expected an URI without blanks of at most 1024 characters, found "a b"
+    rolegate.toml:8: connector.idp.aws_application_url: the host is fixed; expected placeholders behind it alone
+    rolegate.toml:8: connector.idp.aws_application_url: unknown placeholder {role}; expected {account}, {role_arn}, {role_name}, {relay_state}
+    rolegate.toml:8: connector.idp.idp_entity: unknown key; did you mean "idp_entity_id"?
+    rolegate.toml:9: connector.idp.attributes.groop: unknown key; did you mean "groups"?
+    "#);
+}
+
+#[test]
+fn groups_come_from_a_directory_that_can_be_asked() {
+    let files = SamlFiles::new();
+    let text = files
+        .text(&format!("{IDP}\ngroups_from = \"corp\""))
+        .replace(
+            "bind_dn = \"cn=rolegate,dc=example,dc=com\"\nbind_password = \"hunter2\"",
+            "user_bind = \"uid={username},dc=example,dc=com\"",
+        );
+    insta::assert_snapshot!(findings(&text, &[]), @r#"rolegate.toml:8: connector.idp.groups_from: connector "corp" binds with the person's own password, which is not at hand; expected one of type ldap with bind_dn"#);
 }

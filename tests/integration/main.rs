@@ -30,6 +30,7 @@ mod process;
 mod refusals;
 mod saml_cases;
 mod saml_fuzz;
+mod saml_provider;
 mod stand_in;
 mod starters;
 mod store;
