@@ -19,6 +19,7 @@ mod command_line;
 mod configuration;
 mod demo_directory;
 mod faults;
+mod identity_providers;
 mod ldap;
 mod ldap_active_directory;
 mod ldap_odd_servers;

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs what the tests start: slapd, Samba AD, moto, Chromium. Quick when all of it is there.
+# Installs what the tests start: slapd, Samba AD, moto, identity providers, Chromium. Quick when all
+# of it is there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/support/debian_packages.sh
@@ -9,7 +10,8 @@ tools=${CARGO_TARGET_DIR:-target}/test-tools
 debian_packages slapd ldap-utils openssl \
     samba samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind krb5-config \
     python3-samba attr \
-    python3-venv util-linux chromium
+    python3-venv util-linux chromium \
+    xmlsec1 php-cli php-mbstring php-xml
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
     debian_packages nodejs npm
 fi
@@ -17,7 +19,7 @@ fi
 # A copy of what was installed from, beside it: when the two are equal there is nothing to do.
 requirements=tests/support/requirements.txt
 if ! cmp --silent "$requirements" "$tools/venv/requirements.txt"; then
-    echo "installing moto into $tools/venv"
+    echo "installing moto and pysaml2 into $tools/venv"
     rm -rf "$tools/venv"
     mkdir -p "$tools"
     /usr/bin/python3 -m venv "$tools/venv"
@@ -25,10 +27,30 @@ if ! cmp --silent "$requirements" "$tools/venv/requirements.txt"; then
     cp "$requirements" "$tools/venv/requirements.txt"
 fi
 
-# playwright-core stays at 1.61, the last that runs on Debian 12's Node.js 18.
-lock=tests/browser/package-lock.json
-if ! cmp --silent "$lock" tests/browser/node_modules/package-lock.json; then
-    echo "installing the browser driver into tests/browser/node_modules"
-    (cd tests/browser && npm ci --silent --no-audit --no-fund --ignore-scripts)
-    cp "$lock" tests/browser/node_modules/package-lock.json
+# SimpleSAMLphp is unpacked rather than installed: the package wants a web server, which Debian would
+# start at every boot, and PHP's own is all that the tests need.
+simplesamlphp=$tools/simplesamlphp
+if [ ! -e "$simplesamlphp/usr/share/simplesamlphp/www/index.php" ]; then
+    echo "unpacking SimpleSAMLphp into $simplesamlphp"
+    rm -rf "$simplesamlphp"
+    mkdir -p "$simplesamlphp"
+    (cd "$simplesamlphp" && apt-get download --quiet=2 simplesamlphp 2>/dev/null) || {
+        as_root apt-get update --quiet=2 </dev/null
+        (cd "$simplesamlphp" && apt-get download --quiet=2 simplesamlphp)
+    }
+    dpkg-deb --extract "$simplesamlphp"/*.deb "$simplesamlphp"
+    rm "$simplesamlphp"/*.deb
 fi
+
+# playwright-core stays at 1.61, the last that runs on Debian 12's Node.js 18.
+install_node_packages() {
+    local folder=$1 what=$2
+    local lock=$folder/package-lock.json installed=$folder/node_modules/package-lock.json
+    if ! cmp --silent "$lock" "$installed"; then
+        echo "installing $what into $folder/node_modules"
+        (cd "$folder" && npm ci --silent --no-audit --no-fund --ignore-scripts)
+        cp "$lock" "$installed"
+    fi
+}
+install_node_packages tests/browser 'the browser driver'
+install_node_packages tests/support/identity_providers samlify

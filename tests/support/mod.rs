@@ -14,6 +14,7 @@ pub mod app;
 pub mod browser;
 pub mod children;
 pub mod cookie_browser;
+pub mod identity_providers;
 pub mod moto;
 pub mod process;
 pub mod samba;
