@@ -1,12 +1,14 @@
 //! Shows that the identity providers the tests start are real and answer as they are told.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use rolegate::clock::{Clock as _, SystemClock};
+use time::format_description::well_known::Rfc3339;
 use url::Url;
 
 use crate::support::{
     cookie_browser::CookieBrowser,
     identity_providers::{
-        Encryption, Form, IdentityProvider, Page, Product, ServiceProvider, Settings, Signed,
+        self, Encryption, Form, IdentityProvider, Page, Product, ServiceProvider, Settings, Signed,
         Walker, key_and_certificate,
     },
 };
@@ -32,12 +34,8 @@ fn walker() -> Walker {
 /// An AuthnRequest without a signature, as a form for the POST binding would carry it.
 fn request(provider: &IdentityProvider, id: &str) -> Form {
     let destination = provider.single_sign_on_url();
-    let now = time::OffsetDateTime::now_utc()
-        .replace_nanosecond(0)
-        .unwrap();
-    let now = now
-        .format(&time::format_description::well_known::Rfc3339)
-        .unwrap();
+    let now = SystemClock.now().replace_nanosecond(0).unwrap();
+    let now = now.format(&Rfc3339).unwrap();
     let xml = format!(
         r#"<samlp:AuthnRequest xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" ID="{id}" Version="2.0" IssueInstant="{now}" Destination="{destination}" AssertionConsumerServiceURL="{ORIGIN}saml/campus/acs" ProtocolBinding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"><saml:Issuer xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion">{ORIGIN}saml/campus/metadata</saml:Issuer></samlp:AuthnRequest>"#
     );
@@ -163,5 +161,40 @@ async fn identity_providers_refuse_a_wrong_password_and_a_request_that_nobody_si
         let page = walker.submit(&request(&provider, "_request1")).await;
         assert!(page.form_with("password").is_none(), "{}", page.answer.body);
         assert!(page.form_with("SAMLResponse").is_none());
+    }
+}
+
+#[tokio::test]
+async fn identity_providers_name_a_role_as_aws_wants_it() {
+    let (role, saml_provider) = (
+        "arn:aws:iam::123456789012:role/Reader",
+        "arn:aws:iam::123456789012:saml-provider/campus",
+    );
+    for product in Product::ALL {
+        let provider = start(product, |settings| {
+            let mut people = identity_providers::people();
+            let ada = people.remove("ada").unwrap();
+            people.insert(
+                "ada".to_owned(),
+                ada.with_aws_role(role, saml_provider, "ada"),
+            );
+            settings.people = people;
+            if product != Product::Pysaml2 {
+                settings.more_audiences = vec!["urn:amazon:webservices".to_owned()];
+            }
+        });
+        let xml = response_xml(&response_page(&provider, &mut walker(), "ada").await);
+        for text in [
+            "https://aws.amazon.com/SAML/Attributes/Role\"",
+            "https://aws.amazon.com/SAML/Attributes/RoleSessionName\"",
+            &format!("{role},{saml_provider}"),
+        ] {
+            assert!(xml.contains(text), "{product:?} lacks {text}:\n{xml}");
+        }
+        assert_eq!(
+            xml.contains(":Audience>urn:amazon:webservices<"),
+            product != Product::Pysaml2,
+            "{xml}"
+        );
     }
 }

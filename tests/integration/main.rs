@@ -32,6 +32,7 @@ mod refusals;
 mod saml_cases;
 mod saml_fuzz;
 mod saml_provider;
+mod saml_sign_in;
 mod stand_in;
 mod starters;
 mod store;

@@ -60,6 +60,10 @@ pub struct Options {
     pub directory: Option<Directory>,
     /// The stand-in's catalogue instead of the sample one.
     pub catalogue: Option<Catalogue>,
+    /// The address instead of a random one, for somebody who has to know it beforehand.
+    pub address: Option<SocketAddr>,
+    /// Tables behind those of `config/demo.toml`, such as `[[connector]]`.
+    pub more_toml: String,
 }
 
 impl TestApp {
@@ -91,7 +95,8 @@ impl TestApp {
             .unwrap();
         let catalogue = options.catalogue.unwrap_or_else(Catalogue::sample);
         let aws = StandIn::start(catalogue, LOOPBACK).unwrap();
-        let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+        let listener = TcpListener::bind(options.address.unwrap_or(LOOPBACK));
+        let listener = listener.await.unwrap();
         let operations = TcpListener::bind(LOOPBACK).await.unwrap();
         let url = origin(&listener);
         let operations_url = origin(&operations);
@@ -102,7 +107,7 @@ impl TestApp {
                 .into_iter()
                 .map(|(key, value)| (format!("ROLEGATE_{key}"), value)),
         );
-        let config = configuration(environment);
+        let config = configuration(&options.more_toml, environment);
         let store = app::open_store(&config).await.unwrap();
         let toml = options.mapping_toml.unwrap_or_else(sample::mapping_toml);
         import(&config, &store, &toml).await;
@@ -305,10 +310,10 @@ fn base_environment(
     .collect()
 }
 
-fn configuration(environment: BTreeMap<String, String>) -> Config {
+fn configuration(more: &str, environment: BTreeMap<String, String>) -> Config {
     let file = "config/demo.toml";
-    let text = include_str!("../../config/demo.toml");
-    match Config::parse(text, file.as_ref(), environment) {
+    let text = format!("{}\n{more}", include_str!("../../config/demo.toml"));
+    match Config::parse(&text, file.as_ref(), environment) {
         Ok(loaded) => loaded.config,
         Err(findings) => panic!("the test's configuration is wrong:\n{findings}"),
     }

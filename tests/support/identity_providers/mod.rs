@@ -23,7 +23,7 @@ use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256};
 use tempfile::TempDir;
 
 pub use page::{Form, Page};
-pub use settings::{Encryption, Person, ServiceProvider, Settings, Signed, people};
+pub use settings::{Encryption, ServiceProvider, Settings, Signed, people};
 pub use walker::Walker;
 
 use super::{

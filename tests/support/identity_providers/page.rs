@@ -68,6 +68,25 @@ impl Page {
         forms.find(|form| form.value(field).is_some())
     }
 
+    /// Where the page goes by itself, without a script.
+    pub fn refreshes_to(&self) -> Option<Url> {
+        let refresh = Regex::new(r"(?is)<meta\b([^>]*\brefresh\b[^>]*)>").unwrap();
+        let tag = refresh.captures(&self.answer.body)?;
+        let content = attribute(&tag[1], "content")?;
+        let (_, target) = content.split_once("url=")?;
+        self.url.join(target).ok()
+    }
+
+    /// The roles that a page of Rolegate offers, sorted.
+    pub fn offered_roles(&self) -> Vec<String> {
+        let offer = Regex::new(r#"data-role-arn="?([^" >]+)"#).unwrap();
+        let found = offer.captures_iter(&self.answer.body);
+        let mut roles: Vec<String> = found.map(|found| found[1].to_owned()).collect();
+        roles.sort();
+        roles.dedup();
+        roles
+    }
+
     fn form(&self, start: &str, content: &str) -> Form {
         let input = Regex::new(r"(?is)<input\b([^>]*)>").unwrap();
         let action = attribute(start, "action").unwrap_or_default();

@@ -9,7 +9,8 @@ use crate::support::cookie_browser::{Answer, CookieBrowser};
 /// How many steps lead from one page that waits for somebody to the next; logout takes the most.
 const LONGEST_WAY: usize = 15;
 
-/// Follows redirects and forms that carry a SAML message, and stops at every other page.
+/// Follows redirects, forms that carry a SAML message and pages that refresh to another one at once,
+/// and stops at every other page.
 ///
 /// All servers of the tests share the host 127.0.0.1, so a browser sends the cookies of one to all
 /// of them, and takes a step from one to another as same-site.
@@ -80,6 +81,8 @@ impl Walker {
                 && !self.stays_away_from(&form.action)
             {
                 page = self.send(&form).await;
+            } else if let Some(url) = page.refreshes_to() {
+                page = self.step(Method::GET, url, None).await;
             } else {
                 return page;
             }
