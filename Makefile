@@ -38,7 +38,9 @@ check: build-tools
 	fi
 
 bench: build-tools test-tools
+	@bash benches/saml/install_peers.sh
 	$(CARGO) bench --locked --bench rolegate
+	$(CARGO) bench --locked --bench saml
 
 fuzz: build-tools
 	$(CARGO) bench --locked --bench fuzz -- --seconds $(FUZZ_SECONDS)
