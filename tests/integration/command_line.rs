@@ -1219,20 +1219,20 @@ fn a_saml_response_is_not_looked_at_when_the_arguments_do_not_say_what_to_expect
     ];
     let run = |more: &[&str]| installation.run(&[&common[..], more].concat());
     for more in [
-        &["response.xml"][..],
-        &["--idp-cert", "nothing.pem", "response.xml"],
-        &["--idp-entity-id", "https://idp.example.com", "response.xml"],
+        &["DIR/response.xml"][..],
+        &["--idp-cert", "DIR/nothing.pem", "DIR/response.xml"],
+        &["--idp-entity-id", "https://idp.example.com", "DIR/response.xml"],
     ] {
         let run = run(more);
         assert_eq!((run.code, run.out.as_str()), (2, ""), "{run:?}");
     }
-    let trust = ["--idp-cert", "nothing.pem", "--idp-entity-id", "x"];
-    let run = installation.run(&[&common[..], &trust, &["response.xml"]].concat());
+    let trust = ["--idp-cert", "DIR/nothing.pem", "--idp-entity-id", "x"];
+    let run = installation.run(&[&common[..], &trust, &["DIR/response.xml"]].concat());
     assert_eq!(
         (run.code, run.err.as_str()),
         (
             2,
-            "error: nothing.pem cannot be read: it holds no certificate in PEM\n"
+            "error: DIR/nothing.pem cannot be read: it holds no certificate in PEM\n"
         )
     );
 }
