@@ -8,6 +8,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256};
+use rolegate::identity::saml::verify::{Expectations, Solicited, Trust};
 use samael::crypto::{Crypto, CryptoProvider as _};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
@@ -81,8 +82,7 @@ impl Signer {
     /// A response with so many groups in a signed assertion, valid from now on for an hour.
     pub fn case(&self, dir: &Path, groups: usize, seconds: f64, now: OffsetDateTime) -> Files {
         let at = now.replace_nanosecond(0).unwrap();
-        let template = response_template(groups, at, &self.certificate);
-        let xml = Crypto::sign_xml(template, &self.key.serialize_der()).unwrap();
+        let xml = self.signed(&attributes(groups), at);
         let idp_metadata = idp_metadata(&self.certificate);
         let case = Case {
             response: BASE64.encode(&xml),
@@ -113,21 +113,57 @@ impl Signer {
         fs::write(&files.metadata, idp_metadata).unwrap();
         files
     }
+
+    /// A response with these attributes in a signed assertion.
+    pub fn signed(&self, attributes: &str, at: OffsetDateTime) -> String {
+        let template = response_template(attributes, at, &self.certificate);
+        Crypto::sign_xml(template, &self.key.serialize_der()).unwrap()
+    }
+
+    /// The certificate, DER.
+    pub fn certificate(&self) -> Vec<u8> {
+        BASE64.decode(&self.certificate).unwrap()
+    }
 }
 
-fn response_template(groups: usize, at: OffsetDateTime, certificate: &str) -> String {
+/// Whose signatures count: those of these signers.
+pub fn trust(signers: &[&Signer]) -> Trust {
+    Trust {
+        entity_id: IDP.to_owned(),
+        certificates: signers.iter().map(|signer| signer.certificate()).collect(),
+    }
+}
+
+/// What the responses say.
+pub fn expectations() -> Expectations {
+    Expectations {
+        audiences: vec![SP.to_owned()],
+        acs_url: ACS.to_owned(),
+        in_response_to: Solicited::By(REQUEST.to_owned()),
+        decryption_keys: Vec::new(),
+        require_encryption: false,
+        allow_cbc: false,
+        clock_skew: std::time::Duration::from_mins(1),
+        longest_authentication_age: None,
+        authn_contexts: Vec::new(),
+        allow_sha1: false,
+        check_destination: true,
+    }
+}
+
+fn response_template(attributes: &str, at: OffsetDateTime, certificate: &str) -> String {
     let instant = |moment: OffsetDateTime| moment.format(&Rfc3339).unwrap();
     let now = instant(at);
     let from = instant(at - Duration::minutes(1));
     let end = instant(at + Duration::hours(1));
     let signature = signature_template("_assertion1", certificate);
-    let attributes = attributes(groups);
     format!(
         r#"<samlp:Response xmlns:samlp="{PROTOCOL}" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="_response1" Version="2.0" IssueInstant="{now}" Destination="{ACS}" InResponseTo="{REQUEST}"><saml:Issuer>{IDP}</saml:Issuer><samlp:Status><samlp:StatusCode Value="urn:oasis:names:tc:SAML:2.0:status:Success"/></samlp:Status><saml:Assertion xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" ID="_assertion1" Version="2.0" IssueInstant="{now}"><saml:Issuer>{IDP}</saml:Issuer>{signature}<saml:Subject><saml:NameID Format="urn:oasis:names:tc:SAML:2.0:nameid-format:persistent">{NAME_ID}</saml:NameID><saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"><saml:SubjectConfirmationData NotOnOrAfter="{end}" Recipient="{ACS}" InResponseTo="{REQUEST}"/></saml:SubjectConfirmation></saml:Subject><saml:Conditions NotBefore="{from}" NotOnOrAfter="{end}"><saml:AudienceRestriction><saml:Audience>{SP}</saml:Audience></saml:AudienceRestriction></saml:Conditions><saml:AuthnStatement AuthnInstant="{now}" SessionIndex="_session1"><saml:AuthnContext><saml:AuthnContextClassRef>urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport</saml:AuthnContextClassRef></saml:AuthnContext></saml:AuthnStatement><saml:AttributeStatement>{attributes}</saml:AttributeStatement></saml:Assertion></samlp:Response>"#
     )
 }
 
-fn attributes(groups: usize) -> String {
+/// The attributes of a person with so many groups.
+pub fn attributes(groups: usize) -> String {
     let groups: Vec<String> = (0..groups)
         .map(|n| format!("aws-payments-{n:04}"))
         .collect();

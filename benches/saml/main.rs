@@ -16,6 +16,7 @@
     reason = "a measurement that cannot go on panics"
 )]
 
+mod bounds;
 mod case;
 mod contestant;
 #[path = "../rolegate/report.rs"]
@@ -48,6 +49,7 @@ fn main() {
     told("Response", &format!("{} bytes of XML", files.size));
     compare(&files);
     grow(|groups| signer.case(dir.path(), groups, SECONDS / 3.0, SystemClock.now()));
+    bounds::measure(&signer, SystemClock.now());
     report::markdown();
 }
 

@@ -1221,7 +1221,11 @@ fn a_saml_response_is_not_looked_at_when_the_arguments_do_not_say_what_to_expect
     for more in [
         &["DIR/response.xml"][..],
         &["--idp-cert", "DIR/nothing.pem", "DIR/response.xml"],
-        &["--idp-entity-id", "https://idp.example.com", "DIR/response.xml"],
+        &[
+            "--idp-entity-id",
+            "https://idp.example.com",
+            "DIR/response.xml",
+        ],
     ] {
         let run = run(more);
         assert_eq!((run.code, run.out.as_str()), (2, ""), "{run:?}");
