@@ -178,6 +178,11 @@ impl Element {
         self.is_nil
     }
 
+    /// Whether its own text is nothing but white space.
+    pub(super) fn is_blank(&self) -> bool {
+        self.text.trim_ascii().is_empty()
+    }
+
     /// The value of an attribute without a prefix.
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
         let mut attributes = self.attributes.iter();

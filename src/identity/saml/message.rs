@@ -74,6 +74,7 @@ pub(super) struct Assertion {
 #[derive(Debug, Default)]
 pub(super) struct Confirmation {
     pub(super) method: String,
+    pub(super) has_data: bool,
     pub(super) recipient: Option<String>,
     pub(super) in_response_to: Option<String>,
     pub(super) not_before: Option<OffsetDateTime>,
@@ -176,6 +177,7 @@ fn confirmation(element: &Element) -> Result<Confirmation, Refused> {
     };
     Ok(Confirmation {
         method,
+        has_data: true,
         recipient: data.attribute("Recipient").map(str::to_owned),
         in_response_to: data.attribute("InResponseTo").map(str::to_owned),
         not_before: optional_instant(data, "NotBefore")?,
@@ -270,7 +272,9 @@ fn attributes(assertion: &Element) -> Result<Vec<Attribute>, Refused> {
 /// The text of a value; that of a NameID inside it, as in eduPersonTargetedID.
 fn attribute_value(value: &Element) -> Result<String, Refused> {
     match value.children() {
-        [name_id] if name_id.is(Namespace::Assertion, "NameID") => Ok(name_id.value()?.to_owned()),
+        [name_id] if name_id.is(Namespace::Assertion, "NameID") && value.is_blank() => {
+            Ok(name_id.value()?.to_owned())
+        }
         _ => Ok(value.value()?.to_owned()),
     }
 }

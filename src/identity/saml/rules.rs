@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     message::{Assertion, Authentication, Confirmation, Head},
@@ -201,7 +201,11 @@ fn check_conditions(assertion: &Assertion, present: Present) -> Result<(), Refus
     {
         return Err(Refused::new(
             Reason::Conditions,
-            format!("Conditions are over at {to} before they begin at {from}"),
+            format!(
+                "Conditions are over at {} before they begin at {}",
+                written(to),
+                written(from)
+            ),
         ));
     }
     if let Some(from) = conditions.not_before {
@@ -226,7 +230,11 @@ fn check_begun(present: Present, from: OffsetDateTime, what: &str) -> Result<(),
     }
     Err(Refused::new(
         Reason::NotYetValid,
-        format!("{what} is {from}, and it is {} here", present.now),
+        format!(
+            "{what} is {}, and it is {} here",
+            written(from),
+            written(present.now)
+        ),
     ))
 }
 
@@ -236,7 +244,11 @@ fn check_not_over(present: Present, to: OffsetDateTime, what: &str) -> Result<()
     }
     Err(Refused::new(
         Reason::Expired,
-        format!("{what} is {to}, and it is {} here", present.now),
+        format!(
+            "{what} is {}, and it is {} here",
+            written(to),
+            written(present.now)
+        ),
     ))
 }
 
@@ -290,6 +302,12 @@ fn check_bearer(
     present: Present,
     expected: &Expectations,
 ) -> Result<OffsetDateTime, Refused> {
+    if !confirmation.has_data {
+        return Err(Refused::new(
+            Reason::SubjectConfirmation,
+            "the bearer's SubjectConfirmation has no SubjectConfirmationData",
+        ));
+    }
     match confirmation.recipient.as_deref() {
         Some(recipient) if recipient == expected.acs_url => {}
         found => {
@@ -357,8 +375,9 @@ fn check_authentications(
             return Err(Refused::new(
                 Reason::Expired,
                 format!(
-                    "SessionNotOnOrAfter is {end}, and it is {} here",
-                    present.now
+                    "SessionNotOnOrAfter is {}, and it is {} here",
+                    written(end),
+                    written(present.now)
                 ),
             ));
         }
@@ -369,8 +388,8 @@ fn check_authentications(
                 Reason::AuthenticationAge,
                 format!(
                     "the person authenticated at {}, and it is {} here; {} s are allowed",
-                    authentication.at,
-                    present.now,
+                    written(authentication.at),
+                    written(present.now),
                     longest.as_secs()
                 ),
             ));
@@ -406,4 +425,11 @@ fn shown(text: &str) -> String {
         Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or_default()),
         None => format!("{text:?}"),
     }
+}
+
+/// An instant as SAML writes it.
+fn written(instant: OffsetDateTime) -> String {
+    instant
+        .format(&Rfc3339)
+        .unwrap_or_else(|_| instant.to_string())
 }

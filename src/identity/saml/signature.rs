@@ -68,6 +68,8 @@ pub fn verified(
         .ok_or_else(|| refused("no configured certificate made this signature over this content"))
 }
 
+/// One call of samael. What OpenSSL noted about a failure is dropped, so that it is not taken for
+/// that of something later on the same thread.
 fn reduce(text: &str, certificates: &[CertificateDer], allowances: Allowances) -> Option<String> {
     // samael's list cannot name SHA-1; without a list it is the gate alone that limits.
     let algorithms = (!allowances.sha1).then_some(ALGORITHMS);
@@ -102,7 +104,8 @@ fn by_kind(certificates: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
 pub fn sign(xml: &str, key: &PKey<Private>) -> Result<String, Cause> {
     prepare()?;
     let der = Zeroizing::new(key.private_key_to_pkcs8()?);
-    Ok(Crypto::sign_xml(xml, &der)?)
+    let signed = Crypto::sign_xml(xml, &der);
+    Ok(signed.inspect_err(|_| drop(ErrorStack::get()))?)
 }
 
 #[expect(
