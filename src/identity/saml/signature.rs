@@ -55,8 +55,8 @@ pub fn verified(
     };
     let mut signed = reduce(text, &ders(certificates), allowances);
     if signed.is_none() && certificates.len() > 1 {
-        // A key of another kind than the signature ends xmlsec's search instead of being passed
-        // over, which would break a rollover from RSA to an elliptic curve.
+        // A key that the signature cannot be of ends xmlsec's search instead of being passed over,
+        // which would break a rollover from RSA to an elliptic curve, or to another curve.
         let kinds = by_kind(certificates);
         if kinds.len() > 1 {
             signed = (kinds.iter()).find_map(|kind| reduce(text, &ders(kind), allowances));
@@ -82,19 +82,25 @@ fn reduce(text: &str, certificates: &[CertificateDer], allowances: Allowances) -
     signed.inspect_err(|_| drop(ErrorStack::get())).ok()
 }
 
-/// The certificates by the kind of their key; those that cannot be read are left out.
+/// The certificates by the kind of their key, and by its curve; those that cannot be read are left
+/// out. RSA keys of any length are passed over where they do not fit.
 fn by_kind(certificates: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
-    let mut kinds: Vec<(Id, Vec<Vec<u8>>)> = Vec::new();
+    let (mut kinds, mut groups) = (Vec::new(), Vec::<Vec<Vec<u8>>>::new());
     for der in certificates {
         let Ok(key) = X509::from_der(der).and_then(|certificate| certificate.public_key()) else {
             continue;
         };
-        match kinds.iter_mut().find(|(kind, _)| *kind == key.id()) {
-            Some((_, others)) => others.push(der.clone()),
-            None => kinds.push((key.id(), vec![der.clone()])),
+        let kind = (key.id(), if key.id() == Id::EC { key.bits() } else { 0 });
+        if let Some(group) = (kinds.iter().position(|known| *known == kind))
+            .and_then(|position| groups.get_mut(position))
+        {
+            group.push(der.clone());
+        } else {
+            kinds.push(kind);
+            groups.push(vec![der.clone()]);
         }
     }
-    kinds.into_iter().map(|(_, others)| others).collect()
+    groups
 }
 
 /// Fills the first `ds:Signature` template of `xml`, in document order, and returns the document.
@@ -242,6 +248,36 @@ mod tests {
             verified(&signed, &certificates, STRICT).unwrap();
             let reversed: Vec<Vec<u8>> = certificates.iter().rev().cloned().collect();
             verified(&signed, &reversed, STRICT).unwrap();
+        }
+    }
+
+    #[test]
+    fn keys_roll_over_between_sizes() {
+        let curve = |name| {
+            let group = EcGroup::from_curve_name(name).unwrap();
+            PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+        };
+        let long = PKey::from_rsa(Rsa::generate(3072).unwrap()).unwrap();
+        let keys = [
+            (elliptic(), ECDSA_SHA256),
+            (curve(Nid::SECP384R1), ECDSA_SHA256),
+            (curve(Nid::SECP521R1), ECDSA_SHA256),
+            (rsa(), RSA_SHA256),
+            (long, RSA_SHA256),
+        ];
+        for (old, _) in &keys {
+            for (new, algorithm) in &keys {
+                let certificates = [certificate(old), certificate(new)];
+                let signed = sign(&template(algorithm, "#_1"), new).unwrap();
+                assert!(
+                    verified(&signed, &certificates, STRICT).is_ok(),
+                    "{:?} {} to {:?} {}",
+                    old.id(),
+                    old.bits(),
+                    new.id(),
+                    new.bits()
+                );
+            }
         }
     }
 
