@@ -87,11 +87,14 @@ pub(super) fn judge(
     }
     check_conditions(&assertion, present)?;
     check_audiences(&assertion, &expected.audiences)?;
-    let confirmed_until = check_confirmations(&assertion.confirmations, present, expected)?;
+    check_confirmations(&assertion.confirmations, present, expected)?;
     check_name_id(&assertion.name_id)?;
     check_authentications(&assertion.authentications, present, expected)?;
-    let ends = assertion.conditions.not_on_or_after;
-    let replay_until = ends.map_or(confirmed_until, |end| end.max(confirmed_until));
+    // Another confirmation may still hold when this one is over.
+    let replay_until = (assertion.confirmations.iter())
+        .filter_map(|confirmation| confirmation.not_on_or_after)
+        .chain(assertion.conditions.not_on_or_after)
+        .fold(now, OffsetDateTime::max);
     let ends = (assertion.authentications.iter())
         .filter_map(|authentication| authentication.session_not_on_or_after)
         .min();
@@ -200,7 +203,7 @@ fn check_conditions(assertion: &Assertion, present: Present) -> Result<(), Refus
         && from >= to
     {
         return Err(Refused::new(
-            Reason::Conditions,
+            Reason::Expired,
             format!(
                 "Conditions are over at {} before they begin at {}",
                 written(to),
@@ -275,16 +278,16 @@ fn check_audiences(assertion: &Assertion, ours: &[String]) -> Result<(), Refused
     }
 }
 
-/// Until when the bearer is confirmed: one confirmation that holds is enough.
+/// One confirmation of the bearer that holds is enough.
 fn check_confirmations(
     confirmations: &[Confirmation],
     present: Present,
     expected: &Expectations,
-) -> Result<OffsetDateTime, Refused> {
+) -> Result<(), Refused> {
     let mut refused = None;
     for confirmation in confirmations.iter().filter(|one| one.method == BEARER) {
         match check_bearer(confirmation, present, expected) {
-            Ok(until) => return Ok(until),
+            Ok(()) => return Ok(()),
             Err(error) => refused = refused.or(Some(error)),
         }
     }
@@ -301,7 +304,7 @@ fn check_bearer(
     confirmation: &Confirmation,
     present: Present,
     expected: &Expectations,
-) -> Result<OffsetDateTime, Refused> {
+) -> Result<(), Refused> {
     if !confirmation.has_data {
         return Err(Refused::new(
             Reason::SubjectConfirmation,
@@ -339,8 +342,7 @@ fn check_bearer(
             "a bearer's SubjectConfirmationData has to have a NotOnOrAfter",
         ));
     };
-    check_not_over(present, until, "NotOnOrAfter of SubjectConfirmationData")?;
-    Ok(until)
+    check_not_over(present, until, "NotOnOrAfter of SubjectConfirmationData")
 }
 
 fn check_name_id(name_id: &NameId) -> Result<(), Refused> {
@@ -432,4 +434,112 @@ fn written(instant: OffsetDateTime) -> String {
     instant
         .format(&Rfc3339)
         .unwrap_or_else(|_| instant.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::{super::message::Conditions, *};
+
+    const NOW: OffsetDateTime = datetime!(2030-06-01 12:00 UTC);
+    const ACS: &str = "https://rolegate.example/saml/corp/acs";
+
+    fn confirmation(until: OffsetDateTime) -> Confirmation {
+        Confirmation {
+            method: BEARER.to_owned(),
+            has_data: true,
+            recipient: Some(ACS.to_owned()),
+            not_on_or_after: Some(until),
+            ..Confirmation::default()
+        }
+    }
+
+    fn judged(
+        confirmations: Vec<Confirmation>,
+        between: [OffsetDateTime; 2],
+    ) -> Result<Verified, Refused> {
+        let answer = Answer {
+            head: Head {
+                is_verified: false,
+                in_response_to: None,
+                destination: None,
+                issuer: None,
+                status: Some(SUCCESS.to_owned()),
+                issued_at: None,
+            },
+            assertion: Assertion {
+                id: "_1".to_owned(),
+                issued_at: NOW,
+                issuer: "https://idp.example".to_owned(),
+                name_id: NameId {
+                    value: "ada".to_owned(),
+                    format: None,
+                    name_qualifier: None,
+                    sp_name_qualifier: None,
+                },
+                confirmations,
+                conditions: Conditions {
+                    not_before: Some(between[0]),
+                    not_on_or_after: Some(between[1]),
+                    restrictions: vec![vec!["rolegate".to_owned()]],
+                },
+                authentications: vec![Authentication {
+                    at: NOW,
+                    session_index: None,
+                    session_not_on_or_after: None,
+                    context: None,
+                }],
+                attributes: Vec::new(),
+            },
+            was_encrypted: false,
+        };
+        let trust = Trust {
+            entity_id: "https://idp.example".to_owned(),
+            certificates: Vec::new(),
+        };
+        let expected = Expectations {
+            audiences: vec!["rolegate".to_owned()],
+            acs_url: ACS.to_owned(),
+            in_response_to: Solicited::Not,
+            decryption_keys: Vec::new(),
+            require_encryption: false,
+            allow_cbc: false,
+            clock_skew: Duration::from_mins(1),
+            longest_authentication_age: None,
+            authn_contexts: Vec::new(),
+            allow_sha1: false,
+            check_destination: true,
+        };
+        judge(answer, &trust, &expected, NOW)
+    }
+
+    #[test]
+    fn an_answer_is_remembered_as_long_as_any_of_its_confirmations_holds() {
+        let (soon, late) = (NOW + Duration::from_mins(5), NOW + Duration::from_hours(1));
+        for confirmations in [
+            vec![confirmation(soon), confirmation(late)],
+            vec![confirmation(late), confirmation(soon)],
+        ] {
+            let verified = judged(confirmations, [NOW, soon]).unwrap();
+            assert!(verified.replay_until >= late + Duration::from_mins(1));
+        }
+    }
+
+    #[test]
+    fn conditions_that_end_before_they_begin_never_hold() {
+        let (from, to) = (NOW + Duration::from_secs(30), NOW - Duration::from_secs(30));
+        let refused = judged(vec![confirmation(from)], [from, to]).unwrap_err();
+        assert_eq!(refused.reason, Reason::Expired);
+    }
+
+    #[test]
+    fn a_confirmation_without_data_is_none() {
+        let bare = Confirmation {
+            method: BEARER.to_owned(),
+            ..Confirmation::default()
+        };
+        let refused = judged(vec![bare], [NOW, NOW + Duration::from_mins(5)]).unwrap_err();
+        assert_eq!(refused.reason, Reason::SubjectConfirmation);
+    }
 }
