@@ -113,6 +113,10 @@ impl Policy {
     fn may_be_asserted(&self, arn: &TargetArn) -> bool {
         let account = self.accounts.get(arn.account_digits());
         let is_account_protected = account.is_some_and(|account| account.protected);
+        // IAM has a name once in an account, whatever its case and path: another spelling must not
+        // be a way around what the table says of the role.
+        let key = (arn.account(), arn.name().to_lowercase());
+        let is_another_spelling = !self.roles.contains_key(arn) && self.by_name.contains_key(&key);
         let is_open = self.roles.get(arn).is_none_or(|placed| {
             // Another method would open it with our own credentials, where AWS does not look at
             // the assertion.
@@ -120,7 +124,7 @@ impl Policy {
                 && !placed.role.disabled
                 && placed.effective.grant_method == GrantMethod::AssumeRoleWithSaml
         });
-        is_open && !is_account_protected
+        is_open && !is_another_spelling && !is_account_protected
     }
 
     /// What gives a role that the assertion names.

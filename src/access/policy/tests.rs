@@ -1031,6 +1031,34 @@ fn asserted_roles_are_given_by_themselves_where_the_connector_says_so() {
 }
 
 #[test]
+fn another_spelling_of_a_role_is_no_way_around_what_the_table_says_of_it() {
+    let protected = Role {
+        protected: true,
+        ..saml_role("arn:aws:iam::111122223333:role/team/Protected")
+    };
+    let disabled = Role {
+        disabled: true,
+        ..saml_role("arn:aws:iam::111122223333:role/Disabled")
+    };
+    let policy = of(
+        vec![protected, disabled],
+        vec![],
+        with_asserted(AssertedRoles::All),
+    );
+    let spellings = [
+        "arn:aws:iam::111122223333:role/Protected",
+        "arn:aws:iam::111122223333:role/team/PROTECTED",
+        "arn:aws:iam::111122223333:role/disabled",
+    ];
+    let person = asserting(&[], &spellings);
+    assert!(names(&policy, &person).is_empty());
+    for spelling in spellings {
+        let refused = ask(&policy, &person, spelling).unwrap_err();
+        assert_eq!(refused, NotEntitled::UnknownRole, "{spelling}");
+    }
+}
+
+#[test]
 fn a_protected_account_keeps_its_roles_from_being_given_by_assertion_alone() {
     let account = Account {
         id: "111122224444".parse().unwrap(),
