@@ -316,6 +316,8 @@ impl KeptDocuments for Kept {
 struct Person {
     name_id: &'static str,
     format: &'static str,
+    /// How long ago.
+    authenticated: Duration,
     audiences: Vec<String>,
     /// Name, FriendlyName, values.
     attributes: Vec<(&'static str, Option<&'static str>, Vec<String>)>,
@@ -326,6 +328,7 @@ impl Default for Person {
         Self {
             name_id: "G-1f0c",
             format: "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent",
+            authenticated: Duration::ZERO,
             audiences: Vec::new(),
             attributes: vec![
                 (
@@ -359,6 +362,7 @@ impl Person {
         let id = fixture.connector.id().as_str().to_owned();
         let now = fixture.clock.now();
         let at = |moment: OffsetDateTime| moment.format(&Rfc3339).unwrap();
+        let authenticated = at(now - self.authenticated);
         let (now, end) = (at(now), at(now + Duration::from_mins(10)));
         let acs = format!("https://aws.example.com/saml/{id}/acs");
         let in_response_to =
@@ -395,7 +399,7 @@ impl Person {
              {in_response_to}/></a:SubjectConfirmation></a:Subject>\
              <a:Conditions NotBefore=\"{now}\" NotOnOrAfter=\"{end}\"><a:AudienceRestriction>\
              {audiences}</a:AudienceRestriction></a:Conditions>\
-             <a:AuthnStatement AuthnInstant=\"{now}\" SessionIndex=\"s-1\"><a:AuthnContext>\
+             <a:AuthnStatement AuthnInstant=\"{authenticated}\" SessionIndex=\"s-1\"><a:AuthnContext>\
              <a:AuthnContextClassRef>urn:oasis:names:tc:SAML:2.0:ac:classes:Password\
              </a:AuthnContextClassRef></a:AuthnContext></a:AuthnStatement>\
              <a:AttributeStatement>{attributes}</a:AttributeStatement></a:Assertion></p:Response>",
@@ -542,6 +546,28 @@ async fn groups_that_the_provider_left_out_are_noticed() {
     let answer = person.answer(&fixture, Some("_request"), &idp);
     let vouched = fixture.connector.finish(&answer, Some("_request")).await;
     assert!(vouched.unwrap().groups_overage);
+}
+
+#[tokio::test]
+async fn a_forced_authentication_has_to_have_happened() {
+    let idp = Pair::new();
+    let mut settings = settings("forced", Source::Text(metadata(&[&idp], "", "")));
+    for (is_forced, age, expected) in [
+        (false, 5 * 60, None),
+        (true, 5 * 60, None),
+        (false, 15 * 60, None),
+        (true, 15 * 60, Some(Reason::AuthenticationAge)),
+    ] {
+        settings.force_authentication = is_forced;
+        let fixture = Fixture::new(settings.clone());
+        let person = Person {
+            authenticated: Duration::from_secs(age),
+            ..Person::default()
+        };
+        let answer = person.answer(&fixture, Some("_r"), &idp);
+        let refused = fixture.connector.finish(&answer, Some("_r")).await.err();
+        assert_eq!(refused.as_ref().map(reason), expected, "{is_forced} {age}");
+    }
 }
 
 #[tokio::test]

@@ -37,6 +37,9 @@ use crate::{
 const REDEEMABLE: Duration = Duration::from_mins(5);
 /// The longest `SAMLAssertion` that STS takes, in characters.
 const LONGEST_PROOF: usize = 100_000;
+/// How long ago a forced authentication may be: a sign-in takes no longer at the provider. Without a
+/// look at it, whoever takes `ForceAuthn` out of a request on its way would get around it.
+const LONGEST_FORCED: Duration = Duration::from_mins(10);
 /// The audiences that AWS takes: its entity ids in the partitions (its own metadata).
 const AWS_AUDIENCES: [&str; 3] = [
     "urn:amazon:webservices",
@@ -117,7 +120,7 @@ impl SamlConnector {
             require_encryption: settings.require_encryption,
             allow_cbc: settings.allow_cbc,
             clock_skew: settings.clock_skew,
-            longest_authentication_age: settings.longest_authentication_age,
+            longest_authentication_age: longest_authentication_age(settings),
             authn_contexts: settings.authn_contexts.clone(),
             allow_sha1: false,
             check_destination: true,
@@ -236,6 +239,12 @@ impl SamlConnector {
             key: self.settings.keys.first().cloned(),
         }))
     }
+}
+
+fn longest_authentication_age(settings: &Settings) -> Option<Duration> {
+    let forced = settings.force_authentication.then_some(LONGEST_FORCED);
+    let configured = settings.longest_authentication_age;
+    forced.into_iter().chain(configured).min()
 }
 
 struct LogoutRoute {
