@@ -23,14 +23,19 @@ pub const LARGEST: usize = 128 * 1024;
 /// The most elements that are open at once.
 pub const DEEPEST: usize = 64;
 
-/// The most elements of a message.
-pub const MOST_ELEMENTS: usize = 20_000;
+/// The most elements of a message: more than the largest message has room for values.
+pub const MOST_ELEMENTS: usize = 6_000;
 
 /// The most attributes of one element, namespace declarations apart.
 pub const MOST_ATTRIBUTES: usize = 32;
 
 /// The most namespace declarations of one element.
 pub const MOST_NAMESPACES: usize = 32;
+
+/// The most looks at a namespace that canonicalization may take. For each element libxml2 compares
+/// all that are in scope with each other and seeks each through all ancestors, with each certificate
+/// anew: unbounded, a message of 100 KB took over a second before its signature was refused.
+pub const MOST_NAMESPACE_LOOKS: usize = 1_000_000;
 
 /// The most encrypted keys of a message: one for each recipient. Each costs a private operation.
 pub const MOST_ENCRYPTED_KEYS: usize = 4;

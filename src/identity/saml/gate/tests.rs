@@ -428,6 +428,29 @@ fn the_size_of_everything_is_bounded() {
 }
 
 #[test]
+fn namespaces_times_elements_times_depth_are_limited() {
+    // Each within its own limit; inclusive canonicalization of the last took over a second.
+    let declarations: Vec<String> = (0..MOST_NAMESPACES - 2)
+        .map(|n| format!(" xmlns:a{n}=\"urn:a\""))
+        .collect();
+    let message = plain().replacen(
+        "ID=\"_r1\"",
+        &format!("ID=\"_r1\"{}", declarations.concat()),
+        1,
+    );
+    let deep = |elements: usize| {
+        let (depth, leaves) = (DEEPEST - 5, "<x/>".repeat(elements));
+        format!(
+            "<samlp:Extensions>{}{leaves}{}</samlp:Extensions><samlp:Status>",
+            "<x>".repeat(depth),
+            "</x>".repeat(depth)
+        )
+    };
+    let_through(&message, &[("<samlp:Status>", &deep(100))]);
+    refused(&message, &[("<samlp:Status>", &deep(1_000), R::TooComplex)]);
+}
+
+#[test]
 fn thousands_of_values_are_let_through() {
     let values = "<saml:AttributeValue>g</saml:AttributeValue>".repeat(2500);
     let_through(

@@ -1,8 +1,8 @@
 //! The walk over the elements of a message: each is checked where it opens and where it closes.
 
 use super::{
-    Allowances, AssertionShape, DEEPEST, MOST_ELEMENTS, MOST_ENCRYPTED_KEYS, Root, Shape,
-    algorithm,
+    Allowances, AssertionShape, DEEPEST, MOST_ELEMENTS, MOST_ENCRYPTED_KEYS, MOST_NAMESPACE_LOOKS,
+    Root, Shape, algorithm,
     grammar::{Content, Kind},
     namespace::{Namespace, Scope},
     syntax::{self, Attribute, Tag},
@@ -21,6 +21,7 @@ pub(super) struct Walk<'a> {
     scope: Scope<'a>,
     tag: Tag<'a>,
     elements: usize,
+    namespace_looks: usize,
     has_root: bool,
     ids: Vec<&'a str>,
     /// `Id`s of encrypted keys, and what refers to one.
@@ -59,6 +60,7 @@ impl<'a> Walk<'a> {
             scope: Scope::default(),
             tag: Tag::default(),
             elements: 0,
+            namespace_looks: 0,
             has_root: false,
             ids: Vec::new(),
             key_ids: Vec::new(),
@@ -91,6 +93,7 @@ impl<'a> Walk<'a> {
         tag.read(content)?;
         let scope = self.scope.len();
         self.scope.enter(&tag.declarations)?;
+        self.count_namespace_looks()?;
         let namespace = self.scope.of_element(tag.prefix)?;
         let kind = self.kind(namespace, tag.local);
         self.check_place(kind, tag.local)?;
@@ -109,6 +112,18 @@ impl<'a> Walk<'a> {
         self.check_element(kind, &tag)?;
         self.tag = tag;
         Ok(())
+    }
+
+    fn count_namespace_looks(&mut self) -> Result<(), Refused> {
+        let in_scope = self.scope.len();
+        self.namespace_looks += in_scope * (in_scope + self.open.len());
+        if self.namespace_looks <= MOST_NAMESPACE_LOOKS {
+            return Ok(());
+        }
+        Err(Refused::new(
+            Reason::TooComplex,
+            "too many elements for so many namespaces and so deep a nesting",
+        ))
     }
 
     fn kind(&self, namespace: Namespace, local: &str) -> Kind {

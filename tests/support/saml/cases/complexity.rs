@@ -106,6 +106,29 @@ fn sizes() -> Vec<Recipe> {
                 })
             },
         ),
+        reject(
+            "complexity-elements-by-namespaces-by-depth",
+            &["too_complex"],
+            |s| {
+                // Signed by a stranger: what it costs is spent before the signature is refused.
+                let many = format!(
+                    "{}{}{}",
+                    "<n1:a>".repeat(55),
+                    "<n1:a/>".repeat(4_500),
+                    "</n1:a>".repeat(55)
+                );
+                let xml = (s.draft())
+                    .edit(|r| {
+                        let holder = Element::new("samlp:Extensions").child(Node::raw(many));
+                        r.insert_after("Issuer", holder);
+                    })
+                    .sign("Assertion", &s.attacker())
+                    .xml();
+                let declared = (0..28).map(|n| format!(" xmlns:n{n}=\"urn:x:{n}\""));
+                let declared = declared.collect::<Vec<String>>().concat();
+                xml.replacen(" Version=", &format!("{declared} Version="), 1)
+            },
+        ),
         reject("complexity-comment-of-5-megabytes", LARGE, |s| {
             let comment = Node::comment(&"x".repeat(5_000_000));
             s.signed().edit(|r| r.insert_before("Assertion", comment))
