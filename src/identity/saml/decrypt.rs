@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use super::{
     element::{Element, Namespace},
-    gate,
+    gate::{self, MOST_IN_SCOPE},
     refusal::{Reason, Refused},
 };
 
@@ -298,14 +298,17 @@ fn in_scope(plaintext: &str, text: &str) -> Result<Zeroizing<String>, Refused> {
     Ok(whole)
 }
 
-/// The prefixes that are used and not declared; the empty one where the root has no namespace.
+/// The prefixes that are used and not declared; the empty one where the root has no namespace. None
+/// for what the gate will refuse: a stranger may have encrypted it, so its bounds hold here too.
 fn missing_prefixes(plaintext: &str) -> Option<Vec<String>> {
     let mut reader = NsReader::from_str(plaintext);
+    let mut depth = 0_usize;
     let mut missing = Vec::new();
     let mut note = |resolved: ResolveResult<'_>| {
         if let ResolveResult::Unknown(prefix) = resolved {
             let prefix = String::from_utf8_lossy(&prefix).into_owned();
-            if !missing.contains(&prefix) {
+            // One too many is enough to know.
+            if missing.len() <= gate::MOST_NAMESPACES && !missing.contains(&prefix) {
                 missing.push(prefix);
             }
         }
@@ -313,14 +316,31 @@ fn missing_prefixes(plaintext: &str) -> Option<Vec<String>> {
     let mut is_root = true;
     let mut is_unbound = false;
     loop {
-        match reader.read_event().ok()? {
+        let event = reader.read_event().ok()?;
+        match &event {
+            Event::Start(_) => depth += 1,
+            Event::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth >= gate::DEEPEST {
+            return None;
+        }
+        match event {
             Event::Start(start) | Event::Empty(start) => {
                 let resolver = reader.resolver();
+                // What it yields at most are all, in no time.
+                let in_scope = resolver.bindings().size_hint().1;
+                if in_scope.is_none_or(|count| count > MOST_IN_SCOPE) {
+                    return None;
+                }
                 let (resolved, _) = resolver.resolve_element(start.name());
                 is_unbound |= is_root && resolved == ResolveResult::Unbound;
                 is_root = false;
                 note(resolved);
-                for attribute in start.attributes() {
+                for (count, attribute) in start.attributes().enumerate() {
+                    if count == gate::MOST_ATTRIBUTES + gate::MOST_NAMESPACES {
+                        return None;
+                    }
                     note(resolver.resolve_attribute(attribute.ok()?.key).0);
                 }
             }
@@ -332,7 +352,7 @@ fn missing_prefixes(plaintext: &str) -> Option<Vec<String>> {
     if is_unbound {
         missing.push(String::new());
     }
-    Some(missing)
+    (missing.len() <= gate::MOST_NAMESPACES).then_some(missing)
 }
 
 /// The namespaces in scope at the EncryptedAssertion.
@@ -479,6 +499,29 @@ mod tests {
             }
         }
         assert_eq!(details.len(), 1, "{details:?}");
+    }
+
+    #[test]
+    fn what_a_stranger_encrypted_costs_no_more_than_what_they_post() {
+        let text = r#"<r xmlns:s="urn:s"><EncryptedAssertion></EncryptedAssertion></r>"#;
+        let joined = |count: usize, one: &dyn Fn(usize) -> String| -> String {
+            (0..count).map(one).collect::<Vec<_>>().concat()
+        };
+        let attributes = joined(13_000, &|n| format!(" {n:x}a=''"));
+        let prefixes = joined(12_000, &|n| format!("<a{n:x}:a/>"));
+        let declared = joined(1_000, &|n| format!(" xmlns:a{n:x}='u:a'"));
+        let nested = "<b xmlns:a='u:a' xmlns:b='u:b' xmlns:c='u:c'>".repeat(50);
+        for bomb in [
+            format!("<s:a{attributes}/>"),
+            format!("<s:a>{prefixes}</s:a>"),
+            format!("<s:a{declared}>{}</s:a>", "<b/>".repeat(20_000)),
+            format!("<s:a>{nested}{}</s:a>", "<b/>".repeat(20_000)),
+            format!("<s:a>{}</s:a>", "<b>".repeat(gate::DEEPEST)),
+        ] {
+            assert!(bomb.len() < gate::LARGEST);
+            assert!(in_scope(&bomb, text).is_err(), "{}", &bomb[..40]);
+        }
+        assert!(in_scope("<s:a><b x='' y=''/></s:a>", text).is_ok());
     }
 
     #[test]

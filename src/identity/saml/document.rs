@@ -15,7 +15,7 @@ use quick_xml::{
 const DEEPEST: usize = 32;
 /// The most elements that are read.
 const MOST_ELEMENTS: usize = 100_000;
-/// The most attributes of one element.
+/// The most attributes of one element, namespace declarations among them.
 const MOST_ATTRIBUTES: usize = 64;
 
 /// One element with all that is below it.
@@ -91,8 +91,13 @@ impl Element {
     fn opened(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Self, String> {
         let (namespace, name) = reader.resolver().resolve_element(start.name());
         let mut attributes: Vec<(String, String)> = Vec::new();
-        for attribute in start.attributes() {
+        for (count, attribute) in start.attributes().enumerate() {
             let attribute = attribute.map_err(|error| malformed(reader, &error.to_string()))?;
+            if count == MOST_ATTRIBUTES {
+                return Err(format!(
+                    "has an element with over {MOST_ATTRIBUTES} attributes"
+                ));
+            }
             if attribute.key.as_namespace_binding().is_some() {
                 continue;
             }
@@ -103,11 +108,6 @@ impl Element {
                 .map_err(|error| malformed(reader, &error.to_string()))?;
             if attributes.iter().any(|(known, _)| *known == name) {
                 return Err(format!("has the attribute {name:?} twice"));
-            }
-            if attributes.len() == MOST_ATTRIBUTES {
-                return Err(format!(
-                    "has an element with over {MOST_ATTRIBUTES} attributes"
-                ));
             }
             attributes.push((name, value.into_owned()));
         }

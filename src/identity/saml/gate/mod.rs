@@ -32,6 +32,9 @@ pub const MOST_ATTRIBUTES: usize = 32;
 /// The most namespace declarations of one element.
 pub const MOST_NAMESPACES: usize = 32;
 
+/// The most namespace declarations in scope at once, over all open elements.
+pub const MOST_IN_SCOPE: usize = 64;
+
 /// The most looks at a namespace that canonicalization may take. For each element libxml2 compares
 /// all that are in scope with each other and seeks each through all ancestors, with each certificate
 /// anew: unbounded, a message of 100 KB took over a second before its signature was refused.

@@ -2,10 +2,8 @@
 //!
 //! The number of bindings in scope is bounded, so that a lookup costs no more than a constant.
 
+use super::MOST_IN_SCOPE;
 use crate::identity::saml::refusal::{Reason, Refused};
-
-/// The most bindings in scope at once, over all open elements.
-const MOST_IN_SCOPE: usize = 64;
 
 /// A namespace as far as the gate tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
