@@ -29,6 +29,7 @@ mod opening;
 mod paste;
 mod process;
 mod refusals;
+mod saml_acs;
 mod saml_cases;
 mod saml_fuzz;
 mod saml_provider;

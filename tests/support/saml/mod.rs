@@ -14,4 +14,5 @@ pub mod provider;
 pub mod random;
 pub mod scene;
 pub mod signature;
+pub mod stage;
 pub mod xml;
