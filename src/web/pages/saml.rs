@@ -143,8 +143,6 @@ pub(in crate::web) async fn consume(
 pub(in crate::web) struct ConfirmForm {
     #[serde(rename = "SAMLResponse")]
     message: SecretString,
-    #[serde(rename = "RelayState")]
-    relay_state: Option<String>,
 }
 
 /// `POST /saml/{connector}/acs/confirm`: the same answer once more, from a page of ours.
@@ -161,7 +159,8 @@ pub(in crate::web) async fn confirm(
     let answer = match form {
         Ok(CheckedForm(form)) => Answer {
             message: form.message,
-            relay_state: form.relay_state,
+            // Whatever a stranger's RelayState said means nothing where nobody asked.
+            relay_state: None,
         },
         Err(error) => return error.into_response(),
     };
@@ -181,9 +180,7 @@ async fn finish(
     let browser_hash = conversation
         .as_deref()
         .and_then(|id| attempt::browser_hash(&arrival.headers, id, is_secure));
-    let repeated = conversation
-        .is_none()
-        .then(|| (answer.message.clone(), answer.relay_state.clone()));
+    let repeated = conversation.is_none().then(|| answer.message.clone());
     let beside = RedirectArrival {
         browser_hash,
         is_confirmed,
@@ -206,7 +203,7 @@ async fn finish(
             arrival.frame.clone().status(unavailable).into_response()
         }
         Ok(Finished::ConfirmFirst { display }) => match repeated {
-            Some(repeated) => ask(app, arrival, connector, display, repeated),
+            Some(message) => ask(app, arrival, connector, display, message),
             // Only an answer that names no conversation is confirmed.
             None => unreadable(arrival.frame.clone()).into_response(),
         },
@@ -251,7 +248,7 @@ fn ask(
     arrival: &Arrival,
     connector: ConnectorId,
     name: String,
-    (message, relay_state): (SecretString, Option<String>),
+    message: SecretString,
 ) -> Response {
     let is_secure = app.settings.is_secure;
     // Another site's request brings no cookie that the page's token could answer to.
@@ -266,7 +263,6 @@ fn ask(
         provider: connector_label(app, &connector).to_owned(),
         connector,
         message: message.expose_secret().to_owned(),
-        relay_state,
     });
     let mut response = render(&view, &arrival.frame);
     if let Some(cookie) = cookies::set(cookies::FORM, &secret, FORM_SECONDS, is_secure) {

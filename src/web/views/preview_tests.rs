@@ -639,7 +639,6 @@ fn provider_pages() -> Vec<(&'static str, String)> {
         provider: "Example IdP".to_owned(),
         connector: "okta".parse().unwrap(),
         message: "PD94".to_owned(),
-        relay_state: None,
     });
     let next = "/console/111122223333/Operator?destination=a%26b".to_owned();
     let table = roles_at_provider();

@@ -33,7 +33,6 @@ pub(crate) struct ConfirmSignInView {
     provider: String,
     action: String,
     message: String,
-    relay_state: Option<String>,
 }
 
 /// What [`ConfirmSignInView`] is made from. No `Debug`: the message is a bearer secret.
@@ -48,8 +47,6 @@ pub(crate) struct ConfirmSignInInput {
     pub(crate) connector: ConnectorId,
     /// The provider's message, which is posted once more.
     pub(crate) message: String,
-    /// What came beside it.
-    pub(crate) relay_state: Option<String>,
 }
 
 impl ConfirmSignInView {
@@ -61,7 +58,6 @@ impl ConfirmSignInView {
             provider: input.provider,
             action: format!("/saml/{}/acs/confirm", input.connector),
             message: input.message,
-            relay_state: input.relay_state,
         }
     }
 }
