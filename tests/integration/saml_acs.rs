@@ -1,21 +1,32 @@
 //! What identity providers make browsers post, at a running server: every generated case, and what
 //! only HTTP can show.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use flate2::{Compression, write::DeflateEncoder};
+use openssl::{hash::MessageDigest, sign::Verifier};
 use rolegate::{audit::Outcome, clock::Clock as _, store::SignInSession};
+use time::Duration;
+use url::form_urlencoded;
 
 use crate::support::{
-    cookie_browser::{Answer, CookieBrowser},
+    app::Options,
+    cookie_browser::{Answer, CookieBrowser, client},
     saml::{
         cases::{self, Case, Verdict},
-        stage::{self, ACS, Attempt, Setup, Stage},
+        provider::{EMAIL, PERSISTENT, Request, TRANSIENT},
+        stage::{self, ACS, Attempt, CONNECTOR, Setup, Stage},
     },
 };
 
 /// The largest form that is read, in bytes.
 const LARGEST_FORM: usize = 256 * 1024;
+/// Where the page posts that asks before signing in.
+const CONFIRM: &str = "/saml/idp/acs/confirm";
 /// Cases that a server with one provider, one clock and one request can be given.
 const LEAST_CASES: usize = 350;
 
@@ -42,13 +53,10 @@ async fn judge_all(seed: u64) {
         ..Setup::default()
     })
     .await;
-    let known = stage.browser().await;
+    let mut known = stage.browser().await;
     let (mut faults, mut pages, mut judged) = (Vec::new(), Pages::default(), 0);
     for recipe in cases::recipes() {
-        // With connections of its own: a refused body ends the one that it came on.
-        let mut browser = stage.app.browser();
-        browser.cookies.clone_from(&known.cookies);
-        browser.csrf_token.clone_from(&known.csrf_token);
+        let mut browser = known.clone();
         let attempt = stage.begin(&mut browser).await;
         let scene = (stage.scene).answering(&attempt.request_id, stage.app.clock.now());
         let case = recipe.case(&scene);
@@ -58,6 +66,10 @@ async fn judge_all(seed: u64) {
         judged += 1;
         if let Err(fault) = judge(&stage, &mut browser, (&case, &attempt), &mut pages).await {
             faults.push(format!("{} ({}): {fault}", case.id, case.class));
+        }
+        if case.document.len() > LARGEST_FORM / 2 {
+            // A body that is refused before its end takes its connection with it.
+            known = stage.browser().await;
         }
     }
     assert!(faults.is_empty(), "seed {seed}:\n{}", faults.join("\n"));
@@ -98,7 +110,10 @@ async fn judge(
     pages: &mut Pages,
 ) -> Result<(), String> {
     let body = stage::form(&STANDARD.encode(&case.document), Some(&attempt.relay_state));
-    let before = stage.sessions(&case.name_id).await;
+    let before = match case.expected {
+        Verdict::Reject => Vec::new(),
+        _ => stage.sessions(&case.name_id).await,
+    };
     let answer = stage::post_form(browser, ACS, &body).await;
     match (answer.status, case.expected) {
         (303, Verdict::Accept | Verdict::Safe) => {
@@ -194,4 +209,930 @@ fn is_expected(case: &Case, reason: &str) -> bool {
     case.reasons.is_empty()
         || case.reasons.contains(&reason)
         || (meets_none && case.reasons.contains(&"wrong_in_response_to"))
+}
+
+#[tokio::test]
+async fn only_a_form_that_was_posted_is_read() {
+    let stage = Stage::start().await;
+    let mut browser = stage.browser().await;
+    let attempt = stage.begin(&mut browser).await;
+    let message = STANDARD.encode(stage.answer(&attempt).xml());
+    let good = stage::form(&message, Some(&attempt.relay_state));
+    let refused = async |browser: &mut CookieBrowser, path: &str, body: &str, status: u16| {
+        let answer = stage::post_form(browser, path, body).await;
+        assert_eq!(
+            answer.status,
+            status,
+            "{path} {}",
+            &body[..body.len().min(90)]
+        );
+        assert!(!answer.body.contains(&message[..40]));
+        stage::assert_nobody(browser, &answer).await;
+    };
+
+    let answer = browser.get(&format!("{ACS}?{good}")).await;
+    assert_eq!((answer.status, answer.header("allow")), (405, "POST"));
+    stage::assert_nobody(&mut browser, &answer).await;
+    for path in [
+        "/saml/idp/acs/",
+        "/SAML/idp/acs",
+        "/saml/IDP/acs",
+        "/saml/idp/ACS",
+        "/saml//acs",
+        "/saml/idp/acs/x",
+        "/saml/idp%2facs",
+        "/saml/idp;x/acs",
+        "/saml/corp/acs",
+        "/saml/other/acs",
+    ] {
+        refused(&mut browser, path, &good, 404).await;
+    }
+    refused(&mut browser, &format!("{ACS}?{good}"), "", 400).await;
+    refused(&mut browser, &format!("{ACS}?{good}"), &good, 400).await;
+    refused(&mut browser, &format!("{ACS}?RelayState=x"), &good, 400).await;
+    for body in [
+        String::new(),
+        format!("RelayState={}", attempt.relay_state),
+        format!("{good}&{good}"),
+        format!("{good}&SAMLResponse="),
+        format!("SAMLResponse=&{good}"),
+        format!("{good}&%53AMLResponse=x"),
+        format!("{good}&RelayState={}", attempt.relay_state),
+        format!("{good}&SAMLRequest=x"),
+        good.replace("SAMLResponse", "samlresponse"),
+        good.replace("SAMLResponse", "SAMLResponse[]"),
+        good.replace("SAMLResponse", "SAMLart"),
+    ] {
+        refused(&mut browser, ACS, &body, 400).await;
+    }
+    assert_other_types_are_refused(&stage, &mut browser, &good).await;
+
+    // Nothing of that used the attempt up, and fields of others do not matter.
+    let answer = stage::post_form(&mut browser, ACS, &format!("{good}&submit=Continue")).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+}
+
+async fn assert_other_types_are_refused(stage: &Stage, browser: &mut CookieBrowser, good: &str) {
+    let cookies: Vec<String> = (browser.cookies.iter())
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    for (kind, status) in [
+        ("application/json", 415),
+        ("text/plain", 415),
+        ("multipart/form-data; boundary=x", 415),
+        ("application/xml", 415),
+        ("", 415),
+        ("application/x-www-form-urlencoded-not", 415),
+    ] {
+        let request = client().post(stage.app.url.join(ACS).unwrap());
+        let request = request.header("content-type", kind).body(good.to_owned());
+        let answer = request.header("cookie", cookies.join("; ")).send().await;
+        assert_eq!(answer.unwrap().status(), status, "{kind}");
+    }
+    let deflated = deflated(good.as_bytes());
+    for encoding in ["deflate", "gzip"] {
+        let request = client().post(stage.app.url.join(ACS).unwrap());
+        let request = request
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("content-encoding", encoding)
+            .header("cookie", cookies.join("; "))
+            .body(deflated.clone());
+        let status = request.send().await.unwrap().status().as_u16();
+        assert!((400..500).contains(&status), "{encoding}: {status}");
+    }
+}
+
+fn deflated(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_message_is_base64_of_the_standard_alphabet_and_not_deflated() {
+    let stage = Stage::start().await;
+    let known = stage.browser().await;
+    let lines = |text: &str, separator: &str| {
+        let lines: Vec<_> = text.as_bytes().chunks(76).collect();
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|line| str::from_utf8(line).unwrap())
+            .collect();
+        lines.join(separator)
+    };
+    type Spelling<'a> = (
+        &'static str,
+        Box<dyn Fn(&str) -> String + 'a>,
+        Option<&'a str>,
+    );
+    let spellings: [Spelling<'_>; 12] = [
+        ("lines", Box::new(|text| lines(text, "\r\n")), None),
+        ("blanks", Box::new(|text| lines(text, " ")), None),
+        ("an end of line", Box::new(|text| format!("{text}\n")), None),
+        (
+            "vertical tabs",
+            Box::new(|text| lines(text, "\u{b}")),
+            Some("bad_encoding"),
+        ),
+        (
+            "a NUL",
+            Box::new(|text| format!("{text}\0")),
+            Some("bad_encoding"),
+        ),
+        (
+            "no padding",
+            Box::new(|text| text.trim_end_matches('=').to_owned()),
+            Some("bad_encoding"),
+        ),
+        (
+            "more padding",
+            Box::new(|text| format!("{text}====")),
+            Some("bad_encoding"),
+        ),
+        (
+            "words",
+            Box::new(|_| "<Response/>".to_owned()),
+            Some("bad_encoding"),
+        ),
+        ("nothing", Box::new(|_| String::new()), None),
+        (
+            "the URL alphabet",
+            Box::new(|text| text.replace('+', "-").replace('/', "_")),
+            Some("bad_encoding"),
+        ),
+        (
+            "a data URL",
+            Box::new(|text| format!("data:text/xml;base64,{text}")),
+            Some("bad_encoding"),
+        ),
+        (
+            "base64 of base64",
+            Box::new(|text| STANDARD.encode(text)),
+            Some("malformed_xml"),
+        ),
+    ];
+    for (name, spell, reason) in spellings {
+        let mut browser = known.clone();
+        let attempt = stage.begin(&mut browser).await;
+        // Both characters in which the alphabets differ, and padding.
+        let mut xml = format!("{}<!--?????>>>>>-->", stage.answer(&attempt).xml());
+        while xml.len() % 3 != 1 {
+            xml.push('\n');
+        }
+        let message = STANDARD.encode(&xml);
+        let form = stage::form(&spell(&message), Some(&attempt.relay_state));
+        let answer = stage::post_form(&mut browser, ACS, &form).await;
+        match reason {
+            Some(reason) => stage.assert_refused(&mut browser, &answer, reason).await,
+            None if name == "nothing" => assert_eq!(answer.status, 403),
+            None => assert_eq!(
+                answer.status,
+                303,
+                "{name}: {:#?}",
+                stage.last_event().await
+            ),
+        }
+    }
+
+    // As in the redirect binding, and a bomb: nobody inflates it.
+    for inflates_to in [None, Some(vec![b' '; 64 << 20])] {
+        let mut browser = known.clone();
+        let attempt = stage.begin(&mut browser).await;
+        let plain = inflates_to.unwrap_or_else(|| stage.answer(&attempt).xml().into_bytes());
+        let message = deflated(&plain);
+        assert!(message.len() < 128 << 10);
+        let answer = stage::post(&mut browser, message, Some(&attempt.relay_state)).await;
+        stage
+            .assert_refused(&mut browser, &answer, "not_utf8")
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_field_of_300_kilobytes_is_not_read() {
+    let stage = Stage::start().await;
+    let mut browser = stage.browser().await;
+    let attempt = stage.begin(&mut browser).await;
+    let rows = stage.app.audit_rows().await.len();
+    for form in [
+        stage::form(&"A".repeat(300_000), Some(&attempt.relay_state)),
+        stage::form("AAAA", Some(&"A".repeat(300_000))),
+        format!("x={}", "A".repeat(300_000)),
+    ] {
+        let mut browser = stage.app.browser();
+        let answer = stage::post_form(&mut browser, ACS, &form).await;
+        assert_eq!(answer.status, 413);
+    }
+    assert_eq!(stage.app.audit_rows().await.len(), rows);
+
+    let form = stage::form(&"A".repeat(250_000), Some(&attempt.relay_state));
+    let answer = stage::post_form(&mut browser, ACS, &form).await;
+    stage
+        .assert_refused(&mut browser, &answer, "too_large")
+        .await;
+}
+
+#[tokio::test]
+async fn a_relay_state_that_is_not_the_one_that_was_sent_is_refused_and_never_shown() {
+    let stage = Stage::start().await;
+    let known = stage.browser().await;
+    let hostile = [
+        "x".repeat(81),
+        "x".repeat(10_000),
+        "//evil.example".to_owned(),
+        "https://evil.example/".to_owned(),
+        "/console".to_owned(),
+        "\r\nSet-Cookie: evil=1".to_owned(),
+        "<script>alert(1)</script>".to_owned(),
+        "\"><img src=x onerror=alert(1)>".to_owned(),
+        "\u{0}".to_owned(),
+        " ".to_owned(),
+        "javascript:alert(1)".to_owned(),
+    ];
+    for relay_state in hostile {
+        let mut browser = known.clone();
+        let attempt = stage.begin(&mut browser).await;
+        let message = stage.answer(&attempt).xml();
+        let answer = stage::post(&mut browser, &message, Some(&relay_state)).await;
+        stage
+            .assert_refused(&mut browser, &answer, "wrong_relay_state")
+            .await;
+        for word in ["evil", "alert(1)", "xxxxx"] {
+            assert!(!answer.body.contains(word), "{}", answer.body);
+            assert!(!format!("{:?}", answer.headers).contains(word));
+        }
+        let event = format!("{:?}", stage.last_event().await);
+        assert!(
+            relay_state.len() < 4 || !event.contains(&relay_state),
+            "{event}"
+        );
+    }
+    for relay_state in [None, Some("")] {
+        let mut browser = known.clone();
+        let attempt = stage.begin(&mut browser).await;
+        let message = stage.answer(&attempt).xml();
+        let answer = stage::post(&mut browser, &message, relay_state).await;
+        assert_eq!(
+            (answer.status, answer.location()),
+            (303, "/"),
+            "{relay_state:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_relay_states_of_two_sign_ins_cannot_be_swapped() {
+    let stage = Stage::start().await;
+    let mut browser = stage.browser().await;
+    let (one, other) = (
+        stage.begin(&mut browser).await,
+        stage.begin(&mut browser).await,
+    );
+    assert_ne!(one.relay_state, other.relay_state);
+    let message = stage.answer(&one).xml();
+    let answer = stage::post(&mut browser, &message, Some(&other.relay_state)).await;
+    stage
+        .assert_refused(&mut browser, &answer, "wrong_relay_state")
+        .await;
+}
+
+#[tokio::test]
+async fn an_answer_is_worth_nothing_in_another_browser() {
+    let stage = Stage::start().await;
+    let (mut attacker, mut victim) = (stage.browser().await, stage.browser().await);
+    let theirs = stage.begin(&mut attacker).await;
+    let own = stage.begin(&mut victim).await;
+    let message = stage.answer(&theirs).xml();
+    for relay_state in [None, Some(&*theirs.relay_state), Some(&*own.relay_state)] {
+        let answer = stage::post(&mut victim, &message, relay_state).await;
+        stage
+            .assert_refused(&mut victim, &answer, "other_browser")
+            .await;
+    }
+    // Another attempt's secret under this one's name, and no cookie at all.
+    let own_cookie = attempt_cookie(&victim, &own).1;
+    victim
+        .cookies
+        .insert(attempt_cookie(&attacker, &theirs).0, own_cookie);
+    let answer = stage::post(&mut victim, &message, Some(&theirs.relay_state)).await;
+    stage
+        .assert_refused(&mut victim, &answer, "other_browser")
+        .await;
+    let mut bare = stage.app.browser();
+    let answer = stage::post(&mut bare, &message, Some(&theirs.relay_state)).await;
+    stage
+        .assert_refused(&mut bare, &answer, "other_browser")
+        .await;
+
+    // It was not used up: where it was begun, it still ends well.
+    let answer = stage::post(&mut attacker, &message, Some(&theirs.relay_state)).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+}
+
+/// Name and value of an attempt's cookie.
+fn attempt_cookie(browser: &CookieBrowser, attempt: &Attempt) -> (String, String) {
+    let id = attempt.request_id.trim_start_matches('_');
+    let mut cookies = browser.cookies.iter();
+    let found = cookies.find(|(name, _)| name.ends_with(&format!("rolegate-attempt-{id}")));
+    let (name, value) = found.expect("the attempt has a cookie");
+    (name.clone(), value.clone())
+}
+
+#[tokio::test]
+async fn an_attempt_and_an_answer_are_used_once() {
+    let stage = Stage::start().await;
+    let mut browser = stage.browser().await;
+    let attempt = stage.begin(&mut browser).await;
+    let cookies = browser.cookies.clone();
+    let (message, state) = (stage.answer(&attempt).xml(), Some(&*attempt.relay_state));
+    let answer = stage::post(&mut browser, &message, state).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    assert!(!browser.cookies.keys().any(|name| name.contains("attempt")));
+
+    // The same again, and another answer to the same request, with the cookies of before.
+    for message in [
+        message.clone(),
+        stage.answering(&attempt).for_case("2").signed().xml(),
+    ] {
+        let mut thief = stage.app.browser();
+        thief.cookies.clone_from(&cookies);
+        let answer = stage::post(&mut thief, &message, state).await;
+        stage
+            .assert_refused(&mut thief, &answer, "unknown_request")
+            .await;
+    }
+
+    // The old answer while a new attempt waits, alone and after signing out.
+    let next = stage.begin_signed_in(&mut browser.clone()).await;
+    for state in [&attempt.relay_state, &next.relay_state] {
+        let mut thief = stage.app.browser();
+        thief.cookies.clone_from(&cookies);
+        stage
+            .begin(&mut stage::at_sign_in(thief.clone()).await)
+            .await;
+        let answer = stage::post(&mut thief, &message, Some(state)).await;
+        stage
+            .assert_refused(&mut thief, &answer, "unknown_request")
+            .await;
+    }
+    browser.get("/").await;
+    assert_eq!(browser.post("/logout", &[]).await.status, 303);
+    browser.cookies.extend(cookies);
+    let answer = stage::post(&mut browser, &message, state).await;
+    stage
+        .assert_refused(&mut browser, &answer, "unknown_request")
+        .await;
+}
+
+#[tokio::test]
+async fn an_assertion_is_taken_once_whatever_it_answers() {
+    let stage = Stage::start().await;
+    let known = stage.browser().await;
+    let mut id: Option<String> = None;
+    for expected in [303, 403] {
+        let mut browser = known.clone();
+        let attempt = stage.begin(&mut browser).await;
+        let scene = stage.answering(&attempt);
+        let draft = scene.draft().edit(|root| {
+            let assertion = root.at("Assertion");
+            match &id {
+                Some(id) => assertion.set("ID", &**id),
+                None => id = Some(assertion.id().to_owned()),
+            }
+        });
+        let message = draft.sign_assertion().xml();
+        let answer = stage::post(&mut browser, &message, None).await;
+        assert_eq!(answer.status, expected, "{}", answer.body);
+        if expected == 403 {
+            stage
+                .assert_refused(&mut browser, &answer, "replayed")
+                .await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_used_once_on_two_servers_with_one_database() {
+    let stage = Stage::configured("allow_idp_initiated = true").await;
+    let replica = stage.app.start_replica().await;
+    let mut browser = stage.browser().await;
+    let attempt = stage.begin(&mut browser).await;
+    let mut elsewhere = CookieBrowser::new(replica.clone());
+    elsewhere.cookies.clone_from(&browser.cookies);
+    let (message, state) = (stage.answer(&attempt).xml(), Some(&*attempt.relay_state));
+
+    // What one began the other finishes, and then it is over on both.
+    let answer = stage::post(&mut elsewhere, &message, state).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    assert_eq!(elsewhere.get("/").await.status, 200);
+    let answer = stage::post(&mut browser, &message, state).await;
+    stage
+        .assert_refused(&mut browser, &answer, "unknown_request")
+        .await;
+
+    // The same for what nobody asked for, confirmed here and there at one time.
+    let message = stage.unsolicited("twice").xml();
+    let mut here = stage.app.browser();
+    let mut there = CookieBrowser::new(replica);
+    for browser in [&mut here, &mut there] {
+        let answer = stage::post(browser, &message, None).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    let encoded = STANDARD.encode(&message);
+    let fields = [("SAMLResponse", &*encoded)];
+    let (one, two) = tokio::join!(here.post(CONFIRM, &fields), there.post(CONFIRM, &fields));
+    let mut statuses = [one.status, two.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [303, 403]);
+    let mut rows = stage.app.audit_rows().await.into_iter();
+    assert!(rows.any(|row| row.event.reason.as_deref() == Some("replayed")));
+}
+
+#[tokio::test]
+async fn sign_ins_in_two_tabs_at_once_both_end_well() {
+    let stage = Stage::start().await;
+    let mut browser = stage.browser().await;
+    let one = stage
+        .begin_with(&mut browser, &[("next", "/sessions")])
+        .await;
+    let two = stage
+        .begin_with(&mut browser, &[("next", "/credentials")])
+        .await;
+    for (attempt, next) in [(&two, "/credentials"), (&one, "/sessions")] {
+        let message = stage.answer(attempt).xml();
+        let answer = stage::post(&mut browser, &message, Some(&attempt.relay_state)).await;
+        assert_eq!((answer.status, answer.location()), (303, next));
+        assert_eq!(browser.get("/").await.status, 200);
+    }
+    // The second replaced the first.
+    assert_eq!(stage.sessions(&stage.scene.name_id).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_attempt_lasts_ten_minutes() {
+    let stage = Stage::start().await;
+    let known = stage.browser().await;
+    for (waited, reason) in [
+        (Duration::seconds(599), None),
+        (Duration::seconds(600), Some("request_expired")),
+    ] {
+        let mut browser = known.clone();
+        let attempt = stage.begin(&mut browser).await;
+        stage.app.clock.advance(waited);
+        let message = stage.answer(&attempt).xml();
+        let answer = stage::post(&mut browser, &message, Some(&attempt.relay_state)).await;
+        match reason {
+            Some(reason) => {
+                stage.assert_refused(&mut browser, &answer, reason).await;
+                assert_starts_here(&answer);
+            }
+            None => assert_eq!(answer.status, 303, "{}", answer.body),
+        }
+    }
+}
+
+fn assert_starts_here(answer: &Answer) {
+    assert!(answer.body.contains("Please start here"), "{}", answer.body);
+    assert!(answer.body.contains(r#"href="/login""#), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn what_nobody_asked_for_is_refused_with_a_way_to_start() {
+    let stage = Stage::start().await;
+    for (id, draft) in [
+        ("one", stage.unsolicited("one")),
+        ("two", stage.unsolicited("two").sign_response()),
+    ] {
+        let mut browser = stage.app.browser();
+        let answer = stage::post(&mut browser, draft.xml(), Some("/console")).await;
+        stage
+            .assert_refused(&mut browser, &answer, "unsolicited")
+            .await;
+        assert_starts_here(&answer);
+        // Nor does it end a sign-in that waits, or pass the page that asks elsewhere.
+        let mut browser = stage.browser().await;
+        stage.begin(&mut browser).await;
+        let encoded = STANDARD.encode(stage.unsolicited(id).xml());
+        let answer = browser.post(CONFIRM, &[("SAMLResponse", &encoded)]).await;
+        stage
+            .assert_refused(&mut browser, &answer, "unsolicited")
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_asked_for_signs_in_after_a_click_where_it_is_allowed() {
+    let stage = Stage::configured("allow_idp_initiated = true").await;
+    let mut browser = stage.app.browser();
+    let message = stage.unsolicited("one").xml();
+    let rows = stage.app.audit_rows().await.len();
+    let hostile = r#""><script>alert(1)</script>//evil.example"#;
+    let asked = stage::post(&mut browser, &message, Some(hostile)).await;
+    assert_eq!(asked.status, 200, "{}", asked.body);
+    assert_eq!(asked.header("cache-control"), "no-store");
+    assert!(asked.body.contains(&escaped(&stage.scene.name_id)));
+    assert!(!asked.body.contains("alert(1)"), "{}", asked.body);
+    stage::assert_nobody(&mut browser, &asked).await;
+    assert_eq!(stage.app.audit_rows().await.len(), rows);
+
+    // The click has to be made on our own page, in this browser.
+    let encoded = STANDARD.encode(&message);
+    let fields = [("SAMLResponse", &*encoded)];
+    let mut stranger = stage.browser().await;
+    let answers = [
+        browser.post_without_token(CONFIRM, &fields).await,
+        {
+            let token = stranger.csrf_token.clone();
+            let fields = [fields[0], ("csrf_token", &*token)];
+            browser.post_without_token(CONFIRM, &fields).await
+        },
+        {
+            let token = browser.csrf_token.clone();
+            let form = format!("{}&csrf_token={token}", stage::form(&encoded, None));
+            stage::post_form(&mut browser, CONFIRM, &form).await
+        },
+        stranger.post_without_token(CONFIRM, &fields).await,
+        stage::post(&mut browser, &message, None).await,
+    ];
+    let statuses = answers.each_ref().map(|answer| answer.status);
+    assert_eq!(statuses, [403, 403, 403, 403, 200]);
+    for answer in &answers {
+        stage::assert_nobody(&mut browser, answer).await;
+    }
+    assert!(stage.sessions(&stage.scene.name_id).await.is_empty());
+
+    let answer = browser.post(CONFIRM, &fields).await;
+    assert_eq!(
+        (answer.status, answer.location()),
+        (303, "/"),
+        "{}",
+        answer.body
+    );
+    assert_eq!(browser.get("/").await.status, 200);
+    let event = stage.last_event().await;
+    assert_eq!(event.details["unsolicited"], true);
+
+    let mut browser = stage.browser().await;
+    for answer in [
+        stage::post(&mut browser, &message, None).await,
+        browser.post(CONFIRM, &fields).await,
+    ] {
+        assert!([200, 403].contains(&answer.status));
+        stage::assert_nobody(&mut browser, &answer).await;
+    }
+    assert_eq!(stage.last_event().await.reason.as_deref(), Some("replayed"));
+}
+
+#[tokio::test]
+async fn where_unsolicited_answers_are_allowed_others_have_to_belong_to_an_attempt() {
+    let stage = Stage::configured("allow_idp_initiated = true").await;
+    let mut browser = stage.browser().await;
+    let attempt = stage.begin(&mut browser).await;
+    let scene = stage.answering(&attempt);
+    // Asked for by somebody else, or by nobody any more.
+    let foreign = scene.answering(&scene.id(), scene.context.now);
+    let answer = stage::post(&mut browser, foreign.signed().xml(), None).await;
+    stage
+        .assert_refused(&mut browser, &answer, "unknown_request")
+        .await;
+    // Stripped of what says so in the part that is not signed.
+    let stripped = scene.signed().edit(|root| root.unset("InResponseTo")).xml();
+    let answer = stage::post(&mut browser, &stripped, None).await;
+    stage
+        .assert_refused(&mut browser, &answer, "wrong_in_response_to")
+        .await;
+    // Somebody else's good answer as one that nobody asked for.
+    let mut stranger = stage.browser().await;
+    let answer = stage::post(&mut stranger, scene.signed().xml(), None).await;
+    stage
+        .assert_refused(&mut stranger, &answer, "other_browser")
+        .await;
+    // What names an attempt is not confirmed, it is finished where it was begun.
+    let mut other = stage.browser().await;
+    let encoded = STANDARD.encode(scene.signed().xml());
+    let answer = other.post(CONFIRM, &[("SAMLResponse", &encoded)]).await;
+    stage
+        .assert_refused(&mut other, &answer, "other_browser")
+        .await;
+}
+
+#[tokio::test]
+async fn a_session_outlives_a_refused_answer_and_not_an_accepted_one() {
+    let stage = Stage::start().await;
+    let mut browser = stage.signed_in().await;
+    let before = browser.cookies["rolegate"].clone();
+    let attempt = stage.begin_signed_in(&mut browser).await;
+    let evil = stage.answering(&attempt).draft().xml();
+    let answer = stage::post(&mut browser, &evil, Some(&attempt.relay_state)).await;
+    assert_eq!(answer.status, 403);
+    assert_eq!(
+        stage.event(&answer).await.reason.as_deref(),
+        Some("unsigned")
+    );
+    assert_eq!(browser.cookies["rolegate"], before);
+    assert_eq!(browser.get("/").await.status, 200);
+
+    let mut old = stage.app.browser();
+    old.cookies.clone_from(&browser.cookies);
+    let attempt = stage.begin_signed_in(&mut browser).await;
+    let message = stage.answer(&attempt).xml();
+    let answer = stage::post(&mut browser, &message, Some(&attempt.relay_state)).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    assert_ne!(browser.cookies["rolegate"], before);
+    assert_eq!(browser.get("/").await.status, 200);
+    assert_eq!(old.get("/").await.status, 303, "the old id goes on");
+    assert_eq!(stage.sessions(&stage.scene.name_id).await.len(), 1);
+
+    // An id that somebody else put there is not taken over.
+    let mut planted = stage.browser().await;
+    planted
+        .cookies
+        .insert("rolegate".to_owned(), "AAAAAAAAAAAAAAAAAAAAAA".to_owned());
+    assert_eq!(stage.sign_in(&mut planted).await.status, 303);
+    assert_ne!(planted.cookies["rolegate"], "AAAAAAAAAAAAAAAAAAAAAA");
+}
+
+#[tokio::test]
+async fn a_session_ends_when_the_provider_says() {
+    let stage = Stage::start().await;
+    let known = stage.browser().await;
+    for (minutes, path) in [
+        (Some(20), "Assertion/AuthnStatement"),
+        (None, "Assertion/AuthnStatement"),
+    ] {
+        let mut browser = known.clone();
+        let attempt = stage.begin(&mut browser).await;
+        let scene = stage.answering(&attempt);
+        let draft = scene.draft().edit(|root| match minutes {
+            Some(minutes) => (root.at(path)).set("SessionNotOnOrAfter", scene.at(minutes * 60)),
+            None => root.at(path).unset("SessionNotOnOrAfter"),
+        });
+        let message = draft.sign_assertion().xml();
+        let answer = stage::post(&mut browser, &message, None).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        stage.app.clock.advance(Duration::minutes(19));
+        assert_eq!(browser.get("/").await.status, 200);
+        stage.app.clock.advance(Duration::minutes(1));
+        let ended = if minutes.is_some() { 303 } else { 200 };
+        assert_eq!(browser.get("/").await.status, ended);
+    }
+}
+
+#[tokio::test]
+async fn subjects_are_compared_byte_for_byte() {
+    let stage = Stage::start().await;
+    let known = stage.browser().await;
+    let cases = [
+        ("ada@example.com", EMAIL, None),
+        ("Ada@example.com", EMAIL, None),
+        ("ada@example.com.", PERSISTENT, None),
+        ("a\u{308}da", PERSISTENT, None),
+        ("\u{e4}da", PERSISTENT, None),
+        (" ada@example.com", EMAIL, Some("bad_name_id")),
+        ("ada@example.com\u{a0}", EMAIL, Some("bad_name_id")),
+        ("_4711", TRANSIENT, Some("missing_attribute")),
+    ];
+    for (name_id, name_id_format, reason) in cases {
+        let mut browser = known.clone();
+        let attempt = stage.begin(&mut browser).await;
+        let request = Request {
+            name_id: name_id.to_owned(),
+            name_id_format,
+            ..stage.answering(&attempt).request()
+        };
+        let draft = stage.scene.provider.response(&request).sign_assertion();
+        let answer = stage::post(&mut browser, draft.xml(), None).await;
+        if let Some(reason) = reason {
+            stage.assert_refused(&mut browser, &answer, reason).await;
+        } else {
+            assert_eq!(
+                answer.status,
+                303,
+                "{name_id:?}: {:?}",
+                stage.last_event().await
+            );
+            assert_eq!(stage.sessions(name_id).await.len(), 1, "{name_id:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn behind_https_the_attempts_cookie_alone_comes_along_from_another_site() {
+    let overrides = vec![(
+        "PUBLIC_URL".to_owned(),
+        "https://aws.example.com".to_owned(),
+    )];
+    let options = Options {
+        overrides,
+        ..Options::default()
+    };
+    let stage = Stage::start_with(Setup {
+        options,
+        ..Setup::default()
+    })
+    .await;
+    let mut browser = stage.browser().await;
+    let attempt = stage.begin(&mut browser).await;
+    let line = set_cookie(&attempt.answer, "__Host-rolegate-attempt-");
+    for attribute in [
+        "Path=/",
+        "HttpOnly",
+        "Max-Age=600",
+        "SameSite=None",
+        "Secure",
+    ] {
+        assert!(line.split("; ").any(|found| found == attribute), "{line}");
+    }
+    assert!(!line.contains("Domain"), "{line}");
+    let (name, value) = attempt_cookie(&browser, &attempt);
+    assert!(value.len() >= 32, "{value}");
+    let lax: Vec<&String> = browser.cookies.keys().filter(|key| **key != name).collect();
+    assert!(!lax.is_empty());
+
+    // As browsers do it: what is Lax stays away from the provider's form.
+    let mut crossing = stage.app.browser();
+    crossing.cookies.insert(name, value);
+    let message = stage.answer(&attempt).xml();
+    let answer = stage::post(&mut crossing, &message, Some(&attempt.relay_state)).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    let session = set_cookie(&answer, "__Host-rolegate=");
+    for attribute in ["Path=/", "HttpOnly", "SameSite=Lax", "Secure"] {
+        assert!(
+            session.split("; ").any(|found| found == attribute),
+            "{session}"
+        );
+    }
+    let gone = set_cookie(&answer, "__Host-rolegate-attempt-");
+    assert!(
+        gone.contains("Max-Age=0") && gone.contains("SameSite=None; Secure"),
+        "{gone}"
+    );
+    assert_eq!(crossing.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn on_loopback_the_attempts_cookie_is_lax() {
+    let stage = Stage::start().await;
+    let attempt = stage.begin(&mut stage.browser().await).await;
+    let line = set_cookie(&attempt.answer, "rolegate-attempt-");
+    assert!(
+        line.ends_with("; Path=/; HttpOnly; Max-Age=600; SameSite=Lax"),
+        "{line}"
+    );
+}
+
+fn set_cookie<'a>(answer: &'a Answer, start: &str) -> &'a str {
+    let lines = answer.headers.get_all("set-cookie");
+    let mut lines = lines.iter().map(|line| line.to_str().unwrap());
+    lines
+        .find(|line| line.starts_with(start))
+        .unwrap_or_else(|| panic!("no cookie {start}: {:?}", answer.headers))
+}
+
+#[tokio::test]
+async fn our_metadata_stays_the_same_byte_for_byte() {
+    let mut stage = Stage::start().await;
+    let path = format!("/saml/{CONNECTOR}/metadata");
+    let first = stage.app.browser().get(&path).await;
+    assert_eq!(
+        (first.status, first.header("content-type")),
+        (200, "application/samlmetadata+xml")
+    );
+    assert!(first.body.contains(&stage.scene.context.acs_url));
+    let pem = stage.scene.decryption.certificate_pem();
+    let lines: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let bare: String = first.body.split_whitespace().collect();
+    assert_eq!(
+        bare.matches(&lines).count(),
+        2,
+        "for signing and encryption"
+    );
+    for restarts in [false, true] {
+        stage.app.clock.advance(Duration::days(40));
+        if restarts {
+            stage.app.restart().await;
+        }
+        let mut browser = stage.app.browser();
+        browser.headers = vec![
+            ("x-forwarded-host".to_owned(), "evil.example".to_owned()),
+            ("x-forwarded-proto".to_owned(), "https".to_owned()),
+            ("forwarded".to_owned(), "host=evil.example".to_owned()),
+            ("accept-language".to_owned(), "de".to_owned()),
+        ];
+        assert_eq!(browser.get(&path).await.body, first.body);
+        browser.headers = vec![("host".to_owned(), "evil.example".to_owned())];
+        assert!(!browser.get(&path).await.body.contains("evil"));
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_random_addressed_signed_and_nothing_that_a_browser_sent() {
+    let stage = Stage::start().await;
+    let mut seen = BTreeSet::new();
+    let evil = "https://evil.example/acs";
+    for _ in 0..20 {
+        // Eight attempts of one browser are kept at a time.
+        let mut browser = stage.browser().await;
+        let own = [
+            ("x-forwarded-host", "evil.example"),
+            ("forwarded", "host=evil.example"),
+        ];
+        browser
+            .headers
+            .extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let fields = [
+            "AssertionConsumerServiceURL",
+            "acs",
+            "RelayState",
+            "Destination",
+            "next",
+            "ID",
+            "ForceAuthn",
+        ]
+        .map(|name| (name, evil));
+        let attempt = stage.begin_with(&mut browser, &fields).await;
+        assert!(!attempt.url.as_str().contains("evil"), "{}", attempt.url);
+        assert_request(&stage, &attempt);
+        for value in [
+            &attempt.request_id,
+            &attempt.relay_state,
+            &attempt_cookie(&browser, &attempt).1,
+        ] {
+            assert!(seen.insert(value.clone()), "{value} came twice");
+        }
+    }
+}
+
+fn assert_request(stage: &Stage, attempt: &Attempt) {
+    let request = &attempt.request;
+    let entity_id = &stage.scene.provider.entity_id;
+    let attributes = [
+        ("Destination", format!("{entity_id}/sso")),
+        (
+            "AssertionConsumerServiceURL",
+            stage.scene.context.acs_url.clone(),
+        ),
+        ("Version", "2.0".to_owned()),
+    ];
+    for (name, value) in attributes {
+        assert!(
+            request.contains(&format!(r#" {name}="{value}""#)),
+            "{request}"
+        );
+    }
+    assert!(
+        !request.contains("evil") && !request.contains("ForceAuthn"),
+        "{request}"
+    );
+    assert!(
+        attempt
+            .url
+            .as_str()
+            .starts_with(&format!("{entity_id}/sso?"))
+    );
+    // 128 bits and more, in hexadecimal.
+    for random in [&attempt.request_id[1..], &attempt.relay_state] {
+        assert!(random.len() >= 32, "{random}");
+        assert!(
+            random.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{random}"
+        );
+    }
+    // SAML bindings 3.4.4.1: over the query as it stands, up to the signature.
+    let (signed, signature) = attempt
+        .url
+        .query()
+        .unwrap()
+        .split_once("&Signature=")
+        .unwrap();
+    assert!(signed.starts_with("SAMLRequest="), "{signed}");
+    let algorithm = "&SigAlg=http%3A%2F%2Fwww.w3.org%2F2001%2F04%2Fxmldsig-more%23rsa-sha256";
+    assert!(
+        signed.to_lowercase().ends_with(&algorithm.to_lowercase()),
+        "{signed}"
+    );
+    let signature = format!("s={signature}");
+    let (_, signature) = form_urlencoded::parse(signature.as_bytes()).next().unwrap();
+    let key = stage.scene.decryption.public_key();
+    let mut verifier = Verifier::new(MessageDigest::sha256(), &key).unwrap();
+    let signature = STANDARD.decode(&*signature).unwrap();
+    assert!(
+        verifier
+            .verify_oneshot(&signature, signed.as_bytes())
+            .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn without_a_key_requests_are_not_signed() {
+    let stage = Stage::start_with(Setup {
+        has_key: false,
+        ..Setup::default()
+    })
+    .await;
+    let mut browser = stage.browser().await;
+    let attempt = stage.begin(&mut browser).await;
+    assert!(!attempt.url.as_str().contains("Signature="));
+    let answer = stage::post(&mut browser, stage.answer(&attempt).xml(), None).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
 }

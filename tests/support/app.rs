@@ -152,6 +152,18 @@ impl TestApp {
         }
     }
 
+    /// Starts another server on the same configuration, database and clock, which ends with this
+    /// one; returns its address, which is not the public one.
+    pub async fn start_replica(&self) -> Url {
+        let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+        let operations = TcpListener::bind(LOOPBACK).await.unwrap();
+        let url = origin(&listener);
+        let application = Application::new(&self.config, self.clock.clone()).await;
+        let stopped = self.stop.subscribe();
+        tokio::spawn(application.unwrap().run(listener, operations, stopped));
+        url
+    }
+
     /// A new browser without cookies.
     pub fn browser(&self) -> CookieBrowser {
         CookieBrowser::new(self.url.clone())

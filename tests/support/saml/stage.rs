@@ -148,6 +148,19 @@ impl Stage {
         begin(browser, fields).await
     }
 
+    /// Begins a sign-in in a browser in which somebody is signed in, whose sign-in page would send
+    /// them on: with a page that was opened before.
+    pub async fn begin_signed_in(&self, browser: &mut CookieBrowser) -> Attempt {
+        let mut fresh = self.browser().await;
+        let session = browser.cookies.remove("rolegate");
+        browser.cookies.append(&mut fresh.cookies);
+        browser.csrf_token = fresh.csrf_token;
+        let attempt = begin(browser, &[]).await;
+        let session = session.expect("somebody is signed in");
+        browser.cookies.insert("rolegate".to_owned(), session);
+        attempt
+    }
+
     /// The scene in which the attempt waits for its answer now.
     pub fn answering(&self, attempt: &Attempt) -> Scene {
         let scene = self.scene.for_case(&attempt.request_id);
