@@ -1,6 +1,10 @@
 //! A running Rolegate that trusts a provider of ours, and the browsers between the two.
 
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::Method;
@@ -29,6 +33,16 @@ use crate::support::{
 pub const CONNECTOR: &str = "idp";
 /// Where its provider's answers are posted.
 pub const ACS: &str = "/saml/idp/acs";
+
+/// Reasons that have a page of their own: no message is at fault, or not by itself.
+const WITH_PAGES: [&str; 6] = [
+    "unsolicited",
+    "unknown_request",
+    "request_expired",
+    "other_browser",
+    "groups_overage",
+    "groups_from_unknown_person",
+];
 
 /// What a test changes before the start.
 pub struct Setup {
@@ -93,11 +107,10 @@ impl Stage {
     /// Starts with what the test wants.
     pub async fn start_with(setup: Setup) -> Self {
         let (canary, dir) = (Canary::start(), temporary_dir("stage"));
-        let provider = TestIdentityProvider::new("https://idp.test/saml", setup.seed);
-        let decryption = KeyPair::rsa("service provider", 1);
+        let (provider, decryption) = parties(setup.seed);
         let file = canary.file.to_str().expect("a plain path");
         let context = Context::from_seed(setup.seed, &canary.url, file);
-        let mut scene = Scene::new(Arc::new(provider), Arc::new(decryption), context);
+        let mut scene = Scene::new(provider, decryption, context);
         let mut options = setup.options;
         options.more_toml += &connector(&scene, dir.path(), &setup.connector, setup.has_key);
         let public = options
@@ -218,6 +231,7 @@ impl Stage {
     }
 
     /// The answer is a page that refuses, for this reason in the audit, and nobody is signed in.
+    /// Whatever is wrong with a message itself, the page is the same one.
     pub async fn assert_refused(&self, browser: &mut CookieBrowser, answer: &Answer, reason: &str) {
         assert_eq!(answer.status, 403, "{}", answer.body);
         assert_eq!(answer.location(), "");
@@ -225,6 +239,10 @@ impl Stage {
         assert_eq!(event.reason.as_deref(), Some(reason), "{event:#?}");
         assert!(!answer.body.contains(reason), "{}", answer.body);
         assert_nobody(browser, answer).await;
+        if !WITH_PAGES.contains(&reason) {
+            let nonsense = post(&mut self.app.browser(), "nonsense", None).await;
+            assert_eq!(without_request_id(answer), without_request_id(&nonsense));
+        }
     }
 
     /// The sessions of somebody, newest first.
@@ -232,6 +250,32 @@ impl Stage {
         let sessions = self.app.store.sessions_of(CONNECTOR, subject).await;
         sessions.expect("a store")
     }
+}
+
+/// The provider and our key. Making keys takes longest, so those of the default seed are shared by
+/// the tests of a process.
+pub fn parties(seed: u64) -> (Arc<TestIdentityProvider>, Arc<KeyPair>) {
+    static SHARED: OnceLock<(Arc<TestIdentityProvider>, Arc<KeyPair>)> = OnceLock::new();
+
+    let make = || {
+        let provider = TestIdentityProvider::new("https://idp.test/saml", seed);
+        (
+            Arc::new(provider),
+            Arc::new(KeyPair::rsa("service provider", 1)),
+        )
+    };
+    if seed == Setup::default().seed {
+        SHARED.get_or_init(make).clone()
+    } else {
+        make()
+    }
+}
+
+/// The page without what differs each time it is made.
+pub fn without_request_id(answer: &Answer) -> String {
+    let id = answer.header("x-request-id");
+    assert!(!id.is_empty() && answer.body.contains(id));
+    answer.body.replace(id, "")
 }
 
 /// Opens the sign-in page.
@@ -306,8 +350,8 @@ pub async fn assert_nobody(browser: &mut CookieBrowser, answer: &Answer) {
     );
 }
 
-/// What the service has to know of the provider.
-fn connector(scene: &Scene, dir: &std::path::Path, more: &str, has_key: bool) -> String {
+/// What the service has to know of the provider; the files go into `dir`.
+pub fn connector(scene: &Scene, dir: &Path, more: &str, has_key: bool) -> String {
     let provider = &scene.provider;
     let path = |name: &str| dir.join(name).display().to_string();
     fs::write(path("idp.xml"), provider.metadata(&[&provider.primary])).expect("a folder");
