@@ -60,6 +60,8 @@ pub struct Options {
     pub directory: Option<Directory>,
     /// The stand-in's catalogue instead of the sample one.
     pub catalogue: Option<Catalogue>,
+    /// The stand-in's clock instead of the system's.
+    pub aws_clock: Option<rolegate::demo::aws::Clock>,
     /// The address instead of a random one, for somebody who has to know it beforehand.
     pub address: Option<SocketAddr>,
     /// Tables behind those of `config/demo.toml`, such as `[[connector]]`.
@@ -94,7 +96,11 @@ impl TestApp {
             .start(LOOPBACK)
             .unwrap();
         let catalogue = options.catalogue.unwrap_or_else(Catalogue::sample);
-        let aws = StandIn::start(catalogue, LOOPBACK).unwrap();
+        let aws = match options.aws_clock {
+            Some(clock) => StandIn::start_with_clock(catalogue, LOOPBACK, clock),
+            None => StandIn::start(catalogue, LOOPBACK),
+        };
+        let aws = aws.unwrap();
         let listener = TcpListener::bind(options.address.unwrap_or(LOOPBACK));
         let listener = listener.await.unwrap();
         let operations = TcpListener::bind(LOOPBACK).await.unwrap();

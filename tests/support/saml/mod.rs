@@ -8,6 +8,7 @@
 pub mod canary;
 pub mod cases;
 pub mod encryption;
+pub mod for_aws;
 pub mod keys;
 pub mod presets;
 pub mod provider;
