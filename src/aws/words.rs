@@ -21,11 +21,11 @@ impl StsError {
                  role's trust policy has to be looked at."
             ),
             Self::Invalid { code, .. } => self.invalid_for_person(code),
-            Self::AssertionExpired => {
-                "AWS takes a sign-in for five minutes, and yours is older. Open the role again: \
-                 your identity provider confirms you on the way, and this role opens next."
-                    .to_owned()
-            }
+            // Whose assertion is old is sent for a fresh one; who reads this has brought it just now.
+            Self::AssertionExpired => format!(
+                "AWS takes a sign-in for five minutes, and holds yours for older although it is \
+                 new: a clock is wrong. {ASK}."
+            ),
             Self::AssertionRefused { .. } => format!(
                 "AWS did not take your identity provider's word for this role. If you were given \
                  the role just now, sign out, sign in and open it again. {ASK} if that does not \
