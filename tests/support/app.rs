@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 use rolegate::{
     app::{self, Application},
     audit::Actor,
+    broker::Broker,
     clock::{Clock as _, FixedClock, SystemClock},
     config::{Config, mapping_file::MappingFile},
     demo::{
@@ -43,6 +44,8 @@ pub struct TestApp {
     pub store: Arc<SqlStore>,
     /// The configuration it runs with.
     pub config: Config,
+    /// The use-cases of the running server.
+    pub broker: Arc<Broker>,
     /// The folder with the database and the credentials.
     pub dir: tempfile::TempDir,
     stop: watch::Sender<bool>,
@@ -119,6 +122,7 @@ impl TestApp {
         import(&config, &store, &toml).await;
         let clock = Arc::new(FixedClock::new(SystemClock.now()));
         let application = Application::new(&config, clock.clone()).await.unwrap();
+        let broker = Arc::clone(application.broker());
         let (stop, stopped) = watch::channel(false);
         let running = tokio::spawn(application.run(listener, operations, stopped));
         Self {
@@ -129,6 +133,7 @@ impl TestApp {
             clock,
             store,
             config,
+            broker,
             dir,
             stop,
             running: Some(running),
@@ -145,6 +150,7 @@ impl TestApp {
         let application = Application::new(&self.config, self.clock.clone())
             .await
             .unwrap();
+        self.broker = Arc::clone(application.broker());
         let (stop, stopped) = watch::channel(false);
         self.running = Some(tokio::spawn(application.run(listener, operations, stopped)));
         self.stop = stop;

@@ -15,6 +15,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use openssl::pkey::{PKey, Public};
 use reqwest::Method;
 use rolegate::{
+    broker::Connector,
     clock::{Clock as _, SystemClock},
     demo::aws::{Account, Catalogue, Role, SamlProvider, Trust},
 };
@@ -46,6 +47,8 @@ pub const PROVIDER: &str = "arn:aws:iam::111122223333:saml-provider/campus";
 pub const READER: &str = "arn:aws:iam::111122223333:role/team/Reader";
 /// The same, whose `SAML:aud` knows AWS's own address alone.
 pub const STRANGE: &str = "arn:aws:iam::111122223333:role/Strange";
+/// The cookie of a sign-in session, over plain HTTP.
+pub const SESSION_COOKIE: &str = "rolegate";
 /// The entity id of the identity provider.
 pub const IDP: &str = "https://idp.campus.example";
 
@@ -76,6 +79,8 @@ role = "arn:aws:iam::111122223333:role/Strange"
 
 /// What a test wants otherwise.
 pub struct Plan {
+    /// The connector's id; metrics are by it and shared by all tests.
+    pub id: &'static str,
     /// More keys of the connector, in TOML.
     pub connector: String,
     /// Where the metadata comes from, in TOML; none writes it to a file.
@@ -93,6 +98,7 @@ pub struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         Self {
+            id: "campus",
             connector: String::new(),
             metadata: None,
             table: TABLE.to_owned(),
@@ -121,6 +127,7 @@ impl Plan {
 
 /// Rolegate with the connector `campus`, the identity provider behind it, and AWS, which knows it.
 pub struct Company {
+    pub id: &'static str,
     pub app: TestApp,
     pub idp: Arc<TestIdentityProvider>,
     /// By how many seconds AWS's clock is ahead of the real one.
@@ -160,10 +167,7 @@ impl Said {
         let pairs: Vec<&str> = pairs.iter().map(String::as_str).collect();
         Self {
             name_id: format!("{name}@campus.example"),
-            claims: vec![
-                Claim::new("uid", &[name]),
-                Claim::new("groups", &["staff"]),
-            ],
+            claims: vec![Claim::new("uid", &[name]), Claim::new("groups", &["staff"])],
             audiences: vec![for_aws::AUDIENCE.to_owned()],
             age: Duration::ZERO,
             signer: None,
@@ -213,16 +217,17 @@ impl Company {
     pub async fn start_behind(idp: Arc<TestIdentityProvider>, plan: Plan) -> Self {
         let files = temporary_dir("company");
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let acs = format!("http://{address}/saml/campus/acs");
+        let id = plan.id;
+        let acs = format!("http://{address}/saml/{id}/acs");
         let metadata = idp.metadata(&[&idp.primary]);
         let file = |name: &str, text: &str| {
             let path = files.path().join(name);
             fs::write(&path, text).unwrap();
             path.display().to_string()
         };
-        let source = plan.metadata.unwrap_or_else(|| {
-            format!("idp_metadata_file = {:?}", file("idp.xml", &metadata))
-        });
+        let source = plan
+            .metadata
+            .unwrap_or_else(|| format!("idp_metadata_file = {:?}", file("idp.xml", &metadata)));
         let catalogue = Catalogue::default()
             .with_account(Account::new(ACCOUNT, "Research"))
             .with_saml_provider(SamlProvider::new(PROVIDER, &metadata).unwrap())
@@ -250,18 +255,19 @@ impl Company {
         overrides.extend(plan.overrides);
         let options = Options {
             overrides,
-            mapping_toml: Some(plan.table),
+            mapping_toml: Some(plan.table.replace("\"campus:", &format!("\"{id}:"))),
             catalogue: Some((plan.aws)(catalogue, &acs)),
             aws_clock: Some(shifted_clock(&aws_shift)),
             address: Some(address),
             more_toml: format!(
-                "[[connector]]\nid = \"campus\"\ntype = \"saml\"\nlabel = \"Campus\"\n{source}\n\
+                "[[connector]]\nid = \"{id}\"\ntype = \"saml\"\nlabel = \"Campus\"\n{source}\n\
                  attributes = {{ username = \"uid\", groups = \"groups\" }}\n{}\n",
                 plan.connector
             ),
             ..Options::default()
         };
         Self {
+            id: plan.id,
             app: TestApp::start_with(options).await,
             idp,
             aws_shift,
@@ -274,16 +280,25 @@ impl Company {
         self.aws_shift.store(by.whole_seconds(), Ordering::SeqCst);
     }
 
-    /// Where the provider posts its answers.
-    pub fn acs_url(&self) -> String {
-        self.app.url.join("saml/campus/acs").unwrap().to_string()
+    fn place(&self, name: &str) -> Url {
+        let path = format!("saml/{}/{name}", self.id);
+        self.app.url.join(&path).unwrap()
     }
 
-    /// Presses the connector's button on the sign-in page.
-    pub async fn ask(&self, browser: &mut CookieBrowser) -> Asked {
+    /// Where the provider posts its answers.
+    pub fn acs_url(&self) -> String {
+        self.place("acs").to_string()
+    }
+
+    /// Presses the connector's button on the sign-in page; what comes of it.
+    pub async fn depart(&self, browser: &mut CookieBrowser) -> Answer {
         browser.get("/login").await;
-        let answer = browser.post("/login/campus", &[]).await;
-        asked(&answer)
+        browser.post(&format!("/login/{}", self.id), &[]).await
+    }
+
+    /// Presses the connector's button; the provider is asked.
+    pub async fn ask(&self, browser: &mut CookieBrowser) -> Asked {
+        asked(&self.depart(browser).await)
     }
 
     /// What the provider answers: base64, as posted.
@@ -291,7 +306,7 @@ impl Company {
         let now = self.app.clock.now() - said.age;
         let request = Request {
             acs_url: self.acs_url(),
-            audience: self.app.url.join("saml/campus/metadata").unwrap().into(),
+            audience: self.place("metadata").into(),
             in_response_to: Some(asked.id.clone()),
             now,
             name_id: said.name_id.clone(),
@@ -314,27 +329,38 @@ impl Company {
         draft.posted()
     }
 
-    /// Brings the answer back, as the provider's page does.
+    /// Brings the answer back, as the provider's page does: a form of another site, with which
+    /// browsers do not send the session's cookie (`SameSite=Lax`).
     pub async fn post(&self, browser: &mut CookieBrowser, asked: &Asked, message: &str) -> Answer {
         cross_site(browser, true);
+        let session = browser.cookies.remove(SESSION_COOKIE);
         let fields = [
             ("SAMLResponse", message),
             ("RelayState", asked.relay_state.as_str()),
         ];
         let answer = browser
-            .post_without_token("/saml/campus/acs", &fields)
+            .post_without_token(self.place("acs").path(), &fields)
             .await;
+        if let Some(session) = session {
+            let cookies = &mut browser.cookies;
+            cookies.entry(SESSION_COOKIE.to_owned()).or_insert(session);
+        }
         cross_site(browser, false);
         answer
     }
 
-    /// Signs somebody in; panics where that fails.
-    pub async fn signed_in(&self, said: &Said) -> CookieBrowser {
+    /// Tries to sign somebody in; what comes of it.
+    pub async fn sign_in(&self, said: &Said) -> (CookieBrowser, Answer) {
         let mut browser = self.app.browser();
         let asked = self.ask(&mut browser).await;
-        let answer = self
-            .post(&mut browser, &asked, &self.answer(&asked, said))
-            .await;
+        let message = self.answer(&asked, said);
+        let answer = self.post(&mut browser, &asked, &message).await;
+        (browser, answer)
+    }
+
+    /// Signs somebody in; panics where that fails.
+    pub async fn signed_in(&self, said: &Said) -> CookieBrowser {
+        let (browser, answer) = self.sign_in(said).await;
         assert_eq!(
             (answer.status, answer.location()),
             (303, "/"),
@@ -353,9 +379,7 @@ impl Company {
         asked: &Asked,
         said: &Said,
     ) -> Answer {
-        let mut answer = self
-            .post(browser, asked, &self.answer(asked, said))
-            .await;
+        let mut answer = self.post(browser, asked, &self.answer(asked, said)).await;
         cross_site(browser, true);
         for _ in 0..8 {
             let url = self.app.url.clone();
@@ -370,7 +394,9 @@ impl Company {
             } else if let Some(form) = page.form_with("role").filter(|_| sent_by_script) {
                 cross_site(browser, false);
                 let path = form.action.path().to_owned();
-                browser.send(Method::POST, &path, Some(form.encoded())).await
+                browser
+                    .send(Method::POST, &path, Some(form.encoded()))
+                    .await
             } else {
                 cross_site(browser, false);
                 return page.answer;
@@ -386,7 +412,24 @@ impl Company {
         Page { url, answer }.offered_roles()
     }
 
-    /// A folder for what a test writes.
+    /// What the server does once a minute: fetches the provider's metadata where it is time to.
+    pub async fn refresh_trust(&self) {
+        for connector in self.app.broker.connectors() {
+            if let Connector::Redirect(connector) = connector {
+                connector.refresh_trust().await;
+            }
+        }
+    }
+
+    /// A gauge or counter of this connector.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let line = format!("{name}{{connector=\"{}\"}} ", self.id);
+        let text = self.app.metrics().await;
+        let value = text.lines().find_map(|text| text.strip_prefix(&line))?;
+        value.parse().ok()
+    }
+
+    /// A file that a test writes.
     pub fn file(&self, name: &str) -> std::path::PathBuf {
         self.files.path().join(name)
     }
@@ -428,7 +471,11 @@ pub fn asked(answer: &Answer) -> Asked {
 
 /// Whether the next requests count as started by another site.
 fn cross_site(browser: &mut CookieBrowser, is_cross: bool) {
-    let site = if is_cross { "cross-site" } else { "same-origin" };
+    let site = if is_cross {
+        "cross-site"
+    } else {
+        "same-origin"
+    };
     browser.headers = vec![("sec-fetch-site".to_owned(), site.to_owned())];
 }
 
