@@ -9,6 +9,8 @@ use axum::http::{HeaderMap, HeaderValue};
 use super::cookies;
 
 const PREFIX: &str = "rolegate-attempt-";
+/// Stands in no secret and no hash.
+const BEFORE_REPLACED: char = '.';
 /// How long an attempt may take; as long as the pending sign-in is kept.
 const SECONDS: u64 = 600;
 /// Attempts of one browser at one time. Header lines have a limit, and every cookie counts.
@@ -16,9 +18,23 @@ const MOST: usize = 8;
 /// An id is random, and no longer than this.
 const LONGEST_ID: usize = 128;
 
-/// A new attempt's secret; [`hash`] of it is what the broker learns.
-pub(super) fn secret() -> String {
-    cookies::random()
+/// A new attempt's secret; [`hash`] of it is what the broker learns. It names the session that ends
+/// when the attempt succeeds, by the hash of its id: another site's form does not bring that
+/// session's own cookie, and nobody can put another one in, for the hash would not fit.
+pub(super) fn secret(replaced: Option<&str>) -> String {
+    let random = cookies::random();
+    match replaced {
+        Some(id_hash) => format!("{random}{BEFORE_REPLACED}{id_hash}"),
+        None => random,
+    }
+}
+
+/// The session that this browser's attempt `id` replaces, by the hash of its id. To be believed
+/// once the attempt has succeeded.
+pub(super) fn replaced(headers: &HeaderMap, id: &str, is_secure: bool) -> Option<String> {
+    let secret = cookies::find(headers, &name(id)?, is_secure)?;
+    let (_, id_hash) = secret.split_once(BEFORE_REPLACED)?;
+    Some(id_hash.to_owned())
 }
 
 /// What an attempt's secret is known by.
@@ -93,6 +109,16 @@ mod tests {
         );
         let doubled = sent("__Host-rolegate-attempt-ab=x; __Host-rolegate-attempt-ab=s3cret");
         assert_eq!(browser_hash(&doubled, "_ab", true), None);
+    }
+
+    #[test]
+    fn an_attempt_names_the_session_that_it_replaces() {
+        let secret = secret(Some("0f1e"));
+        let with = sent(&format!("rolegate-attempt-ab={secret}"));
+        assert_eq!(replaced(&with, "_ab", false).as_deref(), Some("0f1e"));
+        assert_eq!(browser_hash(&with, "_ab", false), Some(hash(&secret)));
+        let without = sent(&format!("rolegate-attempt-ab={}", super::secret(None)));
+        assert_eq!(replaced(&without, "_ab", false), None);
     }
 
     #[test]

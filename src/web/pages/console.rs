@@ -125,7 +125,7 @@ pub(super) async fn sign_in_again(
         subject: Some(session.identity.subject.clone()),
         ..RedirectWish::default()
     };
-    departure::begin(app, arrival, connector, wish).await
+    departure::begin(app, arrival, connector, wish, Some(&session.id_hash)).await
 }
 
 /// Where somebody goes on who signs in again to open a role: its deep link, which opens it without

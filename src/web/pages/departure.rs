@@ -14,14 +14,16 @@ use crate::{
     broker::{Carried, RedirectWish},
 };
 
-/// Begins a sign-in at a provider, with a cookie of its own.
+/// Begins a sign-in at a provider, with a cookie of its own. Once it succeeds, it ends the session
+/// `replaced`, given by the hash of its id.
 pub(super) async fn begin(
     app: &App,
     arrival: &Arrival,
     connector: &ConnectorId,
     wish: RedirectWish,
+    replaced: Option<&str>,
 ) -> Response {
-    let secret = attempt::secret();
+    let secret = attempt::secret(replaced);
     let (hash, client) = (attempt::hash(&secret), arrival.client(app));
     let departure = match app
         .broker

@@ -116,7 +116,7 @@ pub(in crate::web) async fn sign_in(
                 next: local_path(&app, &form.next),
                 ..RedirectWish::default()
             };
-            departure::begin(&app, &arrival, &id, wish).await
+            departure::begin(&app, &arrival, &id, wish, None).await
         }
     }
 }

@@ -180,6 +180,9 @@ async fn finish(
     let browser_hash = conversation
         .as_deref()
         .and_then(|id| attempt::browser_hash(&arrival.headers, id, is_secure));
+    let replaced = conversation
+        .as_deref()
+        .and_then(|id| attempt::replaced(&arrival.headers, id, is_secure));
     let repeated = conversation.is_none().then(|| answer.message.clone());
     let beside = RedirectArrival {
         browser_hash,
@@ -193,6 +196,9 @@ async fn finish(
         .await;
     match finished {
         Ok(Finished::SignedIn { kept: Ok(()), next }) => {
+            if let Some(id_hash) = replaced {
+                forget(app, &id_hash).await;
+            }
             signed_in_response(app, &next, &connector, conversation.as_deref())
         }
         Ok(Finished::SignedIn {
@@ -212,6 +218,13 @@ async fn finish(
             .clone()
             .redirect_refused(&refused)
             .into_response(),
+    }
+}
+
+/// Ends the session that a new one stands in for; left open, it would end by itself.
+async fn forget(app: &App, id_hash: &str) {
+    if let Err(error) = app.broker.forget_session(id_hash).await {
+        tracing::warn!(%error, "a session that was replaced could not be ended");
     }
 }
 
