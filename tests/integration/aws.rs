@@ -37,9 +37,12 @@ use tokio::{
 };
 use url::Url;
 
-use crate::assertion::{self, IdentityProvider, Response};
 use crate::support::{
     moto::{self, Moto},
+    saml::{
+        for_aws,
+        provider::{Request as SamlRequest, TestIdentityProvider, instant},
+    },
     tcp_proxy::TcpProxy,
     temporary_dir,
 };
@@ -1218,9 +1221,10 @@ const PROVIDER: &str = "arn:aws:iam::999900001111:saml-provider/corp";
 const FEDERATED: &str = "arn:aws:iam::999900001111:role/team/Federated";
 const HOUR_ONLY: &str = "arn:aws:iam::999900001111:role/HourOnly";
 
-fn saml_stand_in(provider: &IdentityProvider) -> StandIn {
-    let uploaded = SamlProvider::new(PROVIDER, &provider.metadata()).expect("metadata");
-    let trust = || Trust::default().with_saml(PROVIDER, [assertion::ACS]);
+fn saml_stand_in(provider: &TestIdentityProvider) -> StandIn {
+    let uploaded = SamlProvider::new(PROVIDER, &provider.metadata(&[&provider.primary]));
+    let uploaded = uploaded.expect("metadata");
+    let trust = || Trust::default().with_saml(PROVIDER, [for_aws::ACS]);
     let catalogue = catalogue()
         .with_saml_provider(uploaded)
         .with_role(AwsRole::new(FEDERATED, trust()).with_max_session_seconds(43_200))
@@ -1235,14 +1239,20 @@ fn saml_role(arn: &str) -> Role {
     role
 }
 
-fn response() -> Response {
+fn request() -> SamlRequest {
     let pair = |role: &str| format!("{role},{PROVIDER}");
     #[expect(
         clippy::disallowed_methods,
         reason = "the stand-in has the system's clock"
     )]
     let now = OffsetDateTime::now_utc();
-    Response::at(now, &[&pair(FEDERATED), &pair(HOUR_ONLY)])
+    for_aws::request(now, &[&pair(FEDERATED), &pair(HOUR_ONLY)])
+}
+
+/// The request's response, signed, as a browser posts it.
+fn signed(provider: &Arc<TestIdentityProvider>, request: &SamlRequest) -> String {
+    let draft = provider.response(request).session_end(None);
+    draft.sign_assertion().posted()
 }
 
 fn proof(posted: &str) -> Proof {
@@ -1260,7 +1270,7 @@ async fn without_credentials(endpoint: &str) -> SdkSts {
 
 #[tokio::test]
 async fn an_assertion_opens_a_role_without_any_credentials_of_ours() {
-    let provider = IdentityProvider::new();
+    let provider = for_aws::provider();
     let stand_in = saml_stand_in(&provider);
     let sts = without_credentials(stand_in.url().as_str()).await;
     let narrowed = Role {
@@ -1268,7 +1278,7 @@ async fn an_assertion_opens_a_role_without_any_credentials_of_ours() {
         policy_arns: vec!["arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()],
         ..saml_role(FEDERATED)
     };
-    let posted = provider.post(&response());
+    let posted = signed(&provider, &request());
     let issued = sts
         .issue(&grant(narrowed), &proof(&posted))
         .await
@@ -1297,10 +1307,10 @@ async fn an_assertion_opens_a_role_without_any_credentials_of_ours() {
 
 #[tokio::test]
 async fn a_session_by_assertion_is_as_long_as_role_and_assertion_let_it() {
-    let provider = IdentityProvider::new();
+    let provider = for_aws::provider();
     let stand_in = saml_stand_in(&provider);
     let sts = without_credentials(stand_in.url().as_str()).await;
-    let posted = proof(&provider.post(&response()));
+    let posted = proof(&signed(&provider, &request()));
     let issued = sts.issue(&grant(saml_role(HOUR_ONLY)), &posted).await;
     assert_eq!(issued.expect("an hour").duration, SessionDuration::HOUR);
     assert_eq!(stand_in.sts_calls(), 2);
@@ -1310,8 +1320,8 @@ async fn a_session_by_assertion_is_as_long_as_role_and_assertion_let_it() {
         .expect_err("a length that was asked for is not shortened");
     assert_eq!(refused.code(), "aws_invalid_request");
 
-    let half_an_hour = response().with("SessionDuration", &["1800"]);
-    let posted = proof(&provider.post(&half_an_hour));
+    let half_an_hour = request().with_aws("SessionDuration", &["1800"]);
+    let posted = proof(&signed(&provider, &half_an_hour));
     let issued = sts
         .issue(&grant(saml_role(FEDERATED)), &posted)
         .await
@@ -1321,7 +1331,7 @@ async fn a_session_by_assertion_is_as_long_as_role_and_assertion_let_it() {
 
 #[tokio::test]
 async fn refusals_of_an_assertion_keep_their_meaning() {
-    let provider = IdentityProvider::new();
+    let provider = for_aws::provider();
     let stand_in = saml_stand_in(&provider);
     let settings = sts::Settings {
         attempts: 3,
@@ -1331,24 +1341,25 @@ async fn refusals_of_an_assertion_keep_their_meaning() {
         )
     };
     let sts = SdkSts::new(settings).await.expect("settings that work");
-    let old = Response {
-        issued_at: response().issued_at - Duration::from_mins(6),
-        ..response()
+    let response = || provider.response(&request());
+    let old = response().edit(|root| {
+        let issued_at = instant(request().now - Duration::from_mins(6));
+        root.at("Assertion").set("IssueInstant", issued_at);
+    });
+    let elsewhere = SamlRequest {
+        acs_url: "https://other.example.com/acs".to_owned(),
+        ..request()
     };
-    let elsewhere = Response {
-        recipient: "https://other.example.com/acs".to_owned(),
-        ..response()
-    };
-    let failed = Response {
-        status: "Responder",
-        ..response()
-    };
-    let stranger = IdentityProvider::new().post(&response());
+    let failed = response().edit(|root| {
+        let code = root.at("Status/StatusCode");
+        code.set("Value", "urn:oasis:names:tc:SAML:2.0:status:Responder");
+    });
+    let stranger = signed(&for_aws::provider(), &request());
     let endless = "x".repeat(100_001);
     for (posted, code, calls) in [
-        (provider.post(&old), "aws_assertion_expired", 1),
-        (provider.post(&elsewhere), "aws_access_denied", 1),
-        (provider.post(&failed), "aws_assertion_refused", 1),
+        (old.sign_assertion().posted(), "aws_assertion_expired", 1),
+        (signed(&provider, &elsewhere), "aws_access_denied", 1),
+        (failed.sign_assertion().posted(), "aws_assertion_refused", 1),
         (stranger, "aws_assertion_refused", 1),
         (endless, "aws_assertion_refused", 0),
         (String::new(), "aws_assertion_refused", 0),
@@ -1364,7 +1375,7 @@ async fn refusals_of_an_assertion_keep_their_meaning() {
     }
 
     stand_in.set_fault(Fault::Sts(StsFault::Throttle(2)));
-    let posted = proof(&provider.post(&response()));
+    let posted = proof(&signed(&provider, &request()));
     sts.issue(&grant(saml_role(FEDERATED)), &posted)
         .await
         .expect("the third try");
@@ -1372,10 +1383,10 @@ async fn refusals_of_an_assertion_keep_their_meaning() {
 
 #[tokio::test]
 async fn the_wrong_proof_is_no_call() {
-    let provider = IdentityProvider::new();
+    let provider = for_aws::provider();
     let stand_in = saml_stand_in(&provider);
     let sts = broker(&stand_in).await;
-    let posted = provider.post(&response());
+    let posted = signed(&provider, &request());
     let mut handed_over = saml_role(FEDERATED);
     handed_over.own.max_duration = None;
     handed_over.own.console = Some(ConsoleWay::IdpInitiated);
@@ -1399,11 +1410,11 @@ async fn at_the_loudest_log_level_no_assertion_is_written() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
-    let provider = IdentityProvider::new();
+    let provider = for_aws::provider();
     let stand_in = saml_stand_in(&provider);
     let sts = broker(&stand_in).await;
-    let posted = provider.post(&response());
-    let stranger = IdentityProvider::new().post(&response());
+    let posted = signed(&provider, &request());
+    let stranger = signed(&for_aws::provider(), &request());
     let guard = tracing::subscriber::set_default(subscriber);
     let grant = grant(saml_role(FEDERATED));
     let issued = sts.issue(&grant, &proof(&posted)).await.expect("issued");
@@ -1438,7 +1449,7 @@ async fn moto_takes_an_assertion_without_a_signature() {
         moto::ROLE_ARN,
         moto::ACCOUNT_ID
     );
-    let posted = IdentityProvider::new().post(&response().with("Role", &[&pair]));
+    let posted = signed(&for_aws::provider(), &request().with_aws("Role", &[&pair]));
     let issued = sts
         .issue(&grant(saml_role(moto::ROLE_ARN)), &proof(&posted))
         .await

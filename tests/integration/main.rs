@@ -12,7 +12,6 @@
 mod support;
 
 mod architecture;
-mod assertion;
 mod aws;
 mod browser;
 mod command_line;

@@ -23,7 +23,10 @@ use rolegate::demo::sample;
 use time::{Duration, OffsetDateTime};
 use url::Url;
 
-use crate::assertion::{self, IdentityProvider, Response, Signed};
+use crate::support::saml::{
+    for_aws,
+    provider::{Draft, Request, TestIdentityProvider, instant},
+};
 
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const READ_ONLY: &str = "arn:aws:iam::111122223333:role/team/ReadOnly";
@@ -1007,9 +1010,10 @@ const FEDERATED: &str = "arn:aws:iam::111111111111:role/team/Federated";
 const LONG: &str = "arn:aws:iam::111111111111:role/Long";
 const ELSEWHERE: &str = "arn:aws:iam::111111111111:role/Elsewhere";
 
-fn saml_catalogue(provider: &IdentityProvider) -> Catalogue {
-    let uploaded = SamlProvider::new(PROVIDER, &provider.metadata()).expect("metadata");
-    let trust = || Trust::default().with_saml(PROVIDER, [assertion::ACS]);
+fn saml_catalogue(provider: &TestIdentityProvider) -> Catalogue {
+    let uploaded = SamlProvider::new(PROVIDER, &provider.metadata(&[&provider.primary]));
+    let uploaded = uploaded.expect("metadata");
+    let trust = || Trust::default().with_saml(PROVIDER, [for_aws::ACS]);
     let tagged = trust().with_session_tags().with_source_identity();
     Catalogue::default()
         .with_account(Account::new("111111111111", "One"))
@@ -1022,7 +1026,7 @@ fn saml_catalogue(provider: &IdentityProvider) -> Catalogue {
         ))
 }
 
-fn saml_stand_in(provider: &IdentityProvider) -> StandIn {
+fn saml_stand_in(provider: &TestIdentityProvider) -> StandIn {
     StandIn::start(saml_catalogue(provider), ANY_PORT).expect("a free port on 127.0.0.1")
 }
 
@@ -1053,10 +1057,14 @@ fn pairs() -> [String; 3] {
     ]
 }
 
-fn response() -> Response {
+fn request() -> Request {
     let pairs = pairs();
     let pairs: Vec<&str> = pairs.iter().map(String::as_str).collect();
-    Response::at(now(), &pairs)
+    for_aws::request(now(), &pairs)
+}
+
+fn response(provider: &Arc<TestIdentityProvider>) -> Draft {
+    provider.response(&request())
 }
 
 type SamlAnswer = aws_sdk_sts::operation::assume_role_with_saml::AssumeRoleWithSamlOutput;
@@ -1078,20 +1086,20 @@ async fn redeem(
 
 #[tokio::test]
 async fn an_assertion_is_redeemed_without_a_signature() {
-    let provider = IdentityProvider::new();
+    let provider = for_aws::provider();
     let stand_in = saml_stand_in(&provider);
-    for (signed, role) in [(Signed::Assertion, FEDERATED), (Signed::Response, LONG)] {
-        let posted = provider.post(&Response {
-            signed,
-            ..response()
-        });
+    for (draft, role) in [
+        (response(&provider).sign_assertion(), FEDERATED),
+        (response(&provider).sign_response(), LONG),
+    ] {
+        let posted = draft.posted();
         let answer = redeem(&stand_in, role, &posted, 3_600)
             .await
             .expect("taken");
-        assert_eq!(answer.subject(), Some(assertion::SUBJECT));
+        assert_eq!(answer.subject(), Some(for_aws::SUBJECT));
         assert_eq!(answer.subject_type(), Some("persistent"));
-        assert_eq!(answer.issuer(), Some(assertion::ISSUER));
-        assert_eq!(answer.audience(), Some(assertion::ACS));
+        assert_eq!(answer.issuer(), Some(for_aws::ISSUER));
+        assert_eq!(answer.audience(), Some(for_aws::ACS));
         // printf %s 'https://idp.example.com/metadata111111111111/corp' | sha1, in base64
         assert_eq!(
             answer.name_qualifier(),
@@ -1106,21 +1114,22 @@ async fn an_assertion_is_redeemed_without_a_signature() {
         assert_eq!(user.arn(), issued.arn);
         let saml = issued.saml.as_ref().expect("an assertion");
         assert_eq!(saml.response, posted);
-        assert_eq!(saml.assertion_id, "_a");
+        assert_eq!(saml.assertion_id, draft.root.copy("Assertion").id());
         assert!(!format!("{issued:?}").contains(&posted));
     }
 }
 
 #[tokio::test]
 async fn what_the_assertion_says_of_the_session_holds() {
-    let provider = IdentityProvider::new();
+    let provider = for_aws::provider();
     let stand_in = saml_stand_in(&provider);
-    let rich = response()
-        .with("PrincipalTag:team", &["payments"])
-        .with("TransitiveTagKeys", &["team"])
-        .with("SourceIdentity", &["ada.l"])
-        .with("SessionDuration", &["7200"]);
-    let posted = provider.post(&rich);
+    let rich = request()
+        .with_aws("PrincipalTag:team", &["payments"])
+        .with_aws("TransitiveTagKeys", &["team"])
+        .with_aws("SourceIdentity", &["ada.l"])
+        .with_aws("SessionDuration", &["7200"]);
+    let rich = provider.response(&rich);
+    let posted = rich.clone().sign_assertion().posted();
     redeem(&stand_in, LONG, &posted, 43_200)
         .await
         .expect("taken");
@@ -1130,11 +1139,8 @@ async fn what_the_assertion_says_of_the_session_holds() {
     assert_eq!(issued.source_identity.as_deref(), Some("ada.l"));
     assert_eq!(issued.duration_seconds, 7_200);
 
-    let short = Response {
-        session_end: Some(now() + Duration::minutes(30)),
-        ..rich
-    };
-    let posted = provider.post(&short);
+    let short = rich.session_end(Some(now() + Duration::minutes(30)));
+    let posted = short.sign_assertion().posted();
     redeem(&stand_in, LONG, &posted, 43_200)
         .await
         .expect("taken");
@@ -1144,7 +1150,8 @@ async fn what_the_assertion_says_of_the_session_holds() {
     let refused = redeem(&stand_in, FEDERATED, &posted, 3_600).await;
     let (status, code, _) = refused.expect_err("tags that the trust does not allow");
     assert_eq!((status, code.as_str()), (403, "AccessDenied"));
-    let refused = redeem(&stand_in, FEDERATED, &provider.post(&response()), 7_200).await;
+    let posted = response(&provider).sign_assertion().posted();
+    let refused = redeem(&stand_in, FEDERATED, &posted, 7_200).await;
     let (status, code, message) = refused.expect_err("longer than the role allows");
     assert_eq!((status, code.as_str()), (400, "ValidationError"));
     assert!(message.contains("MaxSessionDuration"), "{message}");
@@ -1152,15 +1159,20 @@ async fn what_the_assertion_says_of_the_session_holds() {
 
 const NOT_AUTHORIZED: &str = "Not authorized to perform sts:AssumeRoleWithSAML";
 
-type Case = (Response, (u16, &'static str, &'static str));
+/// A response that is not signed yet, and its refusal: status, code and words.
+type Case = (Draft, (u16, &'static str, &'static str));
 
-fn with_bad_envelope() -> Vec<Case> {
+fn with_bad_envelope(provider: &Arc<TestIdentityProvider>) -> Vec<Case> {
+    let past = instant(now() - Duration::SECOND);
+    let confirmation = "Assertion/Subject/SubjectConfirmation/SubjectConfirmationData";
+    let response = || response(provider);
     vec![
         (
-            Response {
-                issuer: "https://other.example.com".to_owned(),
-                ..response()
-            },
+            response().edit(|root| {
+                root.at("Issuer").fill("https://other.example.com");
+                root.at("Assertion/Issuer")
+                    .fill("https://other.example.com");
+            }),
             (
                 400,
                 "InvalidIdentityToken",
@@ -1168,24 +1180,17 @@ fn with_bad_envelope() -> Vec<Case> {
             ),
         ),
         (
-            Response {
-                signed: Signed::Nothing,
-                ..response()
-            },
-            (400, "InvalidIdentityToken", "Response signature invalid"),
-        ),
-        (
-            Response {
-                status: "Responder",
-                ..response()
-            },
+            response().edit(|root| {
+                let code = root.at("Status/StatusCode");
+                code.set("Value", "urn:oasis:names:tc:SAML:2.0:status:Responder");
+            }),
             (403, "IDPRejectedClaim", ""),
         ),
         (
-            Response {
-                audience: "urn:amazon:webservices:govcloud".to_owned(),
-                ..response()
-            },
+            response().edit(|root| {
+                let audience = root.at("Assertion/Conditions/AudienceRestriction/Audience");
+                audience.fill("urn:amazon:webservices:govcloud");
+            }),
             (
                 400,
                 "InvalidIdentityToken",
@@ -1193,56 +1198,55 @@ fn with_bad_envelope() -> Vec<Case> {
             ),
         ),
         (
-            Response {
-                issued_at: now() - Duration::minutes(5),
-                ..response()
-            },
+            response().edit(|root| {
+                let issued_at = instant(now() - Duration::minutes(5));
+                root.at("Assertion").set("IssueInstant", issued_at);
+            }),
             (400, "ExpiredTokenException", "within 5 minutes of issuance"),
         ),
         (
-            Response {
-                not_on_or_after: now() - Duration::SECOND,
-                ..response()
-            },
+            response().edit(|root| root.at(confirmation).set("NotOnOrAfter", &*past)),
             (400, "ExpiredTokenException", ""),
         ),
         (
-            Response {
-                recipient: "https://other.example.com/acs".to_owned(),
-                ..response()
-            },
+            response().edit(|root| root.at("Assertion/Conditions").set("NotOnOrAfter", &*past)),
+            (400, "ExpiredTokenException", ""),
+        ),
+        (
+            response().edit(|root| {
+                root.at(confirmation)
+                    .set("Recipient", "https://other.example.com/acs");
+            }),
             (403, "AccessDenied", NOT_AUTHORIZED),
         ),
         (
-            Response {
-                name_id: None,
-                ..response()
-            },
+            response().edit(|root| drop(root.take("Assertion/Subject/NameID"))),
             (403, "AccessDenied", NOT_AUTHORIZED),
         ),
     ]
 }
 
-fn with_bad_claims() -> Vec<Case> {
+fn with_bad_claims(provider: &Arc<TestIdentityProvider>) -> Vec<Case> {
+    let with = |name: &str, values: &[&str]| provider.response(&request().with_aws(name, values));
     vec![
         (
-            response().with("RoleSessionName", &[]),
+            with("RoleSessionName", &[]),
             (400, "InvalidIdentityToken", "RoleSessionName is required"),
         ),
         (
-            response().with("RoleSessionName", &["ada", "bob"]),
+            with("RoleSessionName", &["ada", "bob"]),
             (400, "InvalidIdentityToken", "RoleSessionName is required"),
         ),
         (
-            response().with("RoleSessionName", &["a b"]),
+            with("RoleSessionName", &["a b"]),
             (400, "InvalidIdentityToken", "must match"),
         ),
         (
-            response().with("SourceIdentity", &["aws:x"]),
+            with("SourceIdentity", &["aws:x"]),
             (400, "InvalidIdentityToken", "Source Identity"),
         ),
         (
-            response().with("Role", &[&pairs()[1]]),
+            with("Role", &[&pairs()[1]]),
             (
                 400,
                 "InvalidIdentityToken",
@@ -1254,32 +1258,38 @@ fn with_bad_claims() -> Vec<Case> {
 
 #[tokio::test]
 async fn assertions_are_refused_as_aws_refuses_them() {
-    let provider = IdentityProvider::new();
+    let provider = for_aws::provider();
     let stand_in = saml_stand_in(&provider);
     let refused = async |role: &str, posted: String| {
         let answer = redeem(&stand_in, role, &posted, 3_600).await;
         answer.expect_err("is refused")
     };
-    for (response, (status, code, words)) in
-        with_bad_envelope().into_iter().chain(with_bad_claims())
-    {
-        let (seen_status, seen, message) = refused(FEDERATED, provider.post(&response)).await;
+    let cases = [with_bad_envelope(&provider), with_bad_claims(&provider)];
+    for (draft, (status, code, words)) in cases.into_iter().flatten() {
+        let posted = draft.sign_assertion().posted();
+        let (seen_status, seen, message) = refused(FEDERATED, posted).await;
         assert_eq!((seen_status, seen.as_str()), (status, code), "{message}");
         assert!(message.contains(words), "{message}");
     }
-    let good = provider.post(&response());
-    let stranger = IdentityProvider::new().post(&response());
+    let good = response(&provider).sign_assertion();
+    let stranger = response(&for_aws::provider()).sign_assertion().posted();
+    let unsigned = response(&provider).posted();
     let altered = |part: &str, other: &str| {
-        let document = provider.document(&response()).replace(part, other);
+        let document = good.xml();
+        assert!(document.contains(part), "{part}:\n{document}");
+        let document = document.replace(part, other);
         base64::Engine::encode(&base64::engine::general_purpose::STANDARD, document)
     };
-    let fetching = altered("URI=\"#_a\"", "URI=\"http://127.0.0.1:1/\"");
+    let reference = format!("URI=\"#{}\"", good.root.copy("Assertion").id());
+    let fetching = altered(&reference, "URI=\"http://127.0.0.1:1/\"");
     let transforming = altered(
         "http://www.w3.org/2000/09/xmldsig#enveloped-signature",
         "http://www.w3.org/TR/1999/REC-xslt-19991116",
     );
-    let changed = altered(assertion::SUBJECT, "eve@example.com");
+    let changed = altered(for_aws::SUBJECT, "eve@example.com");
+    let good = good.posted();
     for (role, posted, words) in [
+        (FEDERATED, unsigned, "signature invalid"),
         (FEDERATED, stranger, "signature invalid"),
         (FEDERATED, changed, "signature invalid"),
         (FEDERATED, fetching, "signature invalid"),
@@ -1312,13 +1322,13 @@ async fn assertions_are_refused_as_aws_refuses_them() {
 
 #[tokio::test]
 async fn an_assertion_is_taken_for_five_minutes_and_never_with_a_signature() {
-    let provider = IdentityProvider::new();
+    let provider = for_aws::provider();
     let shift = Arc::new(AtomicI64::new(0));
     let seconds = Arc::clone(&shift);
     let clock = move || now() + Duration::seconds(seconds.load(Ordering::SeqCst));
     let stand_in = StandIn::start_with_clock(saml_catalogue(&provider), ANY_PORT, Arc::new(clock));
     let stand_in = stand_in.expect("a free port on 127.0.0.1");
-    let posted = provider.post(&response());
+    let posted = response(&provider).sign_assertion().posted();
     for (later, is_taken) in [(0, true), (290, true), (301, false)] {
         shift.store(later, Ordering::SeqCst);
         let answer = redeem(&stand_in, FEDERATED, &posted, 900).await;
@@ -1350,7 +1360,8 @@ async fn an_assertion_is_taken_for_five_minutes_and_never_with_a_signature() {
 
 #[test]
 fn metadata_is_taken_as_iam_takes_it() {
-    let metadata = IdentityProvider::new().metadata();
+    let provider = for_aws::provider();
+    let metadata = provider.metadata(&[&provider.primary]);
     assert!(SamlProvider::new(PROVIDER, &metadata).is_ok());
     let padding = "x".repeat(1_000);
     for bad in [

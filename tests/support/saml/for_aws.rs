@@ -1,15 +1,21 @@
 //! Responses that AWS takes as well (IAM User Guide, "Configure SAML assertions").
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 
 use super::{
-    provider::{Claim, Draft, PERSISTENT, Request},
+    provider::{Claim, Draft, PERSISTENT, Request, TestIdentityProvider},
     random::Random,
     xml::Element,
 };
 
 /// The audience that AWS wants to find.
 pub const AUDIENCE: &str = "urn:amazon:webservices";
+/// A provider, our address and a person, where a test needs no others.
+pub const ISSUER: &str = "https://idp.example.com/metadata";
+pub const ACS: &str = "https://aws.example.com/saml/okta/acs";
+pub const SUBJECT: &str = "ada@example.com";
 const ATTRIBUTES: &str = "https://aws.amazon.com/SAML/Attributes/";
 
 /// An attribute that AWS reads, by the end of its name.
@@ -17,14 +23,20 @@ pub fn claim(name: &str, values: &[&str]) -> Claim {
     Claim::new(&format!("{ATTRIBUTES}{name}"), values)
 }
 
-/// A response for nobody but AWS, with `roleArn,providerArn` values and the session name `ada`.
-pub fn request(acs_url: &str, name_id: &str, now: OffsetDateTime, roles: &[&str]) -> Request {
+/// A provider called [`ISSUER`], with new keys.
+pub fn provider() -> Arc<TestIdentityProvider> {
+    Arc::new(TestIdentityProvider::new(ISSUER, 1))
+}
+
+/// A response for nobody but AWS that says [`SUBJECT`], with `roleArn,providerArn` values and the
+/// session name `ada`.
+pub fn request(now: OffsetDateTime, roles: &[&str]) -> Request {
     Request {
-        acs_url: acs_url.to_owned(),
+        acs_url: ACS.to_owned(),
         audience: AUDIENCE.to_owned(),
         in_response_to: None,
         now,
-        name_id: name_id.to_owned(),
+        name_id: SUBJECT.to_owned(),
         name_id_format: PERSISTENT,
         attributes: vec![claim("Role", roles), claim("RoleSessionName", &["ada"])],
         random: Random::new(now.unix_timestamp().unsigned_abs(), "for AWS"),
@@ -36,7 +48,8 @@ impl Request {
     pub fn with_aws(mut self, name: &str, values: &[&str]) -> Self {
         let claim = claim(name, values);
         self.attributes.retain(|known| known.name != claim.name);
-        self.attributes.extend((!values.is_empty()).then_some(claim));
+        self.attributes
+            .extend((!values.is_empty()).then_some(claim));
         self
     }
 }
