@@ -69,11 +69,11 @@ export async function run(script) {
  *
  * Content that a page's own Content-Security-Policy would block stays blocked. What this page and
  * the tabs that it opens report as errors, breaches of the policy among them, is collected in
- * `page.problems`.
+ * `page.problems`; what is wrong with pages at the addresses of `strangers` is theirs.
  */
 async function newPage(
   browser,
-  { width = 1280, height = 800, colourScheme = 'light', javaScript = true, ...others } = {},
+  { width = 1280, height = 800, colourScheme = 'light', javaScript = true, strangers = [], ...others } = {},
 ) {
   const context = await browser.newContext({
     viewport: { width, height },
@@ -90,6 +90,7 @@ async function newPage(
   context.on('console', (message) => {
     if (message.type() !== 'error') return;
     const { url } = message.location();
+    if (strangers.some((address) => url.startsWith(address))) return;
     // A page that is an error page is noted by the browser as well; its files must be there.
     const isPage = !/\/(assets\/|picker\.json|favicon)/.test(url);
     if (isPage && /^Failed to load resource: the server responded/.test(message.text())) return;
@@ -168,6 +169,12 @@ export async function signIn(page, username, password = `${username}-demo`) {
   await page.fill('[name=username]', username);
   await page.fill('[name=password]', password);
   await page.click('form[data-sign-in] button');
+}
+
+/** Signs out by the menu. */
+export async function signOut(page) {
+  await page.click('[data-menu] summary');
+  await page.click('form[action="/logout"] button');
 }
 
 /** Does what opens a tab, and returns the tab once it is loaded. */

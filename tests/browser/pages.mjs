@@ -1,6 +1,8 @@
 // Every page in light and dark, narrow and wide: axe, no sideways scrolling, a picture. Argument:
 // JSON with the addresses and session cookies of Rolegates in the states that the pages show.
 
+import { createHash } from 'node:crypto';
+
 import {
   axe, equal, fitsWidth, isInConsole, must, noProblems, run, screenshot, signIn, step,
 } from './driver.mjs';
@@ -239,6 +241,118 @@ async function errorPages(newPage, all) {
   }
 }
 
+const choose = (page) => page.click('form[action="/login/campus"] button');
+
+async function atProvider(page, username) {
+  await page.waitForSelector('[name=password]');
+  await page.fill('[name=username]', username);
+  await page.fill('[name=password]', `${username}-idp`);
+  await page.press('[name=password]', 'Enter');
+}
+
+async function isRefused(page, name, status) {
+  await page.waitForSelector('[data-status]');
+  equal(Number(await page.getAttribute('[data-status]', 'data-status')), status, `the status of ${name}`);
+  await judge(page, name, { isKnown: true });
+}
+
+async function providerSignInPages(newPage, { campus, strict, posting }) {
+  const page = await newPage();
+  step('sign-in by password or at a provider');
+  await page.goto(campus.url);
+  await judge(page, 'sign-in-with-provider');
+  step('sign-in at a provider');
+  await page.context().addCookies([{ name: 'rolegate-connector', value: 'campus', url: campus.url }]);
+  await page.goto(campus.url);
+  await judge(page, 'sign-in-provider-first');
+  await page.evaluate(() => document.querySelectorAll('.other').forEach((other) => other.remove()));
+  await judge(page, 'sign-in-provider-alone', { isKnown: true });
+
+  await refusal(page, campus.url, 'error-answer-refused', 403, '/saml/campus/acs', { SAMLResponse: 'x' });
+  step('error-logout-refused');
+  await page.goto(`${campus.url}saml/campus/slo?SAMLRequest=x`);
+  await isRefused(page, 'error-logout-refused', 403);
+  step('error-other-browser');
+  await page.goto(campus.url);
+  await choose(page);
+  await page.waitForSelector('[name=password]');
+  await page.context().clearCookies({ name: /^rolegate/ });
+  await atProvider(page, 'ada');
+  await isRefused(page, 'error-other-browser', 403);
+  await page.context().clearCookies();
+  step('error-groups-overage');
+  await page.goto(campus.url);
+  await choose(page);
+  await atProvider(page, 'grace');
+  await isRefused(page, 'error-groups-overage', 403);
+  step('error-start-here');
+  await page.context().clearCookies();
+  await page.goto(strict.start);
+  await atProvider(page, 'ada');
+  await isRefused(page, 'error-start-here', 403);
+  for (const end of ['ended', 'open']) {
+    step(`signed out, ${end} at the provider`);
+    await page.goto(`${campus.url}signed-out?provider=${end}`);
+    await judge(page, `signed-out-${end}`, { isKnown: true });
+  }
+  step('error-too-many-sign-ins');
+  await page.goto(strict.url);
+  const isFull = await page.evaluate(async () => {
+    const body = new URLSearchParams(new FormData(document.querySelector('form[action="/login/campus"]')));
+    for (let attempt = 0; attempt < 200; attempt += 1) {
+      const answer = await fetch('/login/campus', { method: 'POST', body, redirect: 'manual' });
+      if (answer.status === 429) return true;
+    }
+    return false;
+  });
+  must(isFull, 'two hundred sign-ins at once are too many');
+  await choose(page);
+  await isRefused(page, 'error-too-many-sign-ins', 429);
+
+  step('departure');
+  // Its script would be gone before anybody could look.
+  await page.route('**/auto-submit.*', (route) => route.abort());
+  await page.goto(posting.url);
+  await choose(page);
+  await page.waitForSelector('form[data-auto-submit]');
+  await judge(page, 'departure');
+  await page.context().close();
+}
+
+async function providerRolePages(newPage, { campus }) {
+  const page = await newPage({ strangers: [new URL(campus.start).origin] });
+  step('a sign-in that began at the provider');
+  await page.goto(campus.start);
+  await atProvider(page, 'ada');
+  await page.waitForSelector('form[action$="/acs/confirm"]');
+  await judge(page, 'confirm-sign-in');
+  await page.click('form[action$="/acs/confirm"] button');
+  await page.waitForURL(campus.url);
+  step('picker with a role that opens at the provider');
+  await judge(page, 'picker-at-provider', { isKnown: true });
+  step('role that opens at the provider');
+  await page.goto(`${campus.url}role?arn=${encodeURIComponent(campus.handed_over)}&back=1`);
+  await judge(page, 'role-at-provider');
+  step('sessions of somebody from a provider');
+  await page.goto(`${campus.url}sessions`);
+  await judge(page, 'sessions-of-provider', { isKnown: true });
+  const refused = (...rest) => refusal(page, campus.url, ...rest);
+  await refused('error-opens-at-provider', 403, '/credentials', { role: campus.handed_over });
+  await refused('error-no-assertion', 403, '/console', { role: campus.vouched });
+
+  step('on from the provider to a deep link');
+  const next = '/console/222233334444/ReadOnly';
+  const value = createHash('sha256').update(next).digest('hex');
+  await page.context().addCookies([{ name: 'rolegate-onward', value, url: campus.url }]);
+  // With no content to show, the page that would go on at once stays.
+  await page.route('**/console/**', (route) => route.fulfill({ status: 204 }));
+  await page.goto(`${campus.url}signed-in?next=${encodeURIComponent(next)}`);
+  await page.waitForSelector(`a[href="${next}"]`);
+  await judge(page, 'signed-in');
+  noProblems(page);
+  await page.context().close();
+}
+
 async function lastPage(newPage, { main }) {
   step('signed out');
   const page = await newPage();
@@ -255,8 +369,10 @@ await run(async ({ newPage }, [json]) => {
       await signInPages(newPage, all);
       await rolePages(newPage, all);
       await lastPage(newPage, all);
+      await providerSignInPages(newPage, all);
     })(),
-    pickerPages(newPage, all).then(() => errorPages(newPage, all)),
+    pickerPages(newPage, all).then(() => errorPages(newPage, all))
+      .then(() => providerRolePages(newPage, all)),
   ]);
   if (faults.length > 0) throw new Error(`${faults.length} faults:\n${faults.join('\n')}`);
 });

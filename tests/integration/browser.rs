@@ -14,9 +14,14 @@ use rolegate::{
 use serde_json::{Value, json};
 use time::{Duration, format_description::well_known::Rfc3339};
 
-use crate::support::{
-    app::{Options, TestApp},
-    browser::run_browser_script,
+use crate::{
+    saml_sign_in::Campus,
+    support::{
+        app::{Options, TestApp, import},
+        browser::run_browser_script,
+        identity_providers::{IdentityProvider, Product},
+        tls::Authority,
+    },
 };
 
 const READER: &str = "arn:aws:iam::222233334444:role/ReadOnly";
@@ -24,6 +29,8 @@ const ASKING: &str = "arn:aws:iam::111122223333:role/Migration";
 const ENDED: &str = "arn:aws:iam::111122223333:role/Audit";
 const ENDING: &str = "arn:aws:iam::111122223333:role/Incident";
 const CONDITIONAL: &str = "arn:aws:iam::111122223333:role/Keys";
+const HANDED_OVER: &str = "arn:aws:iam::333344446666:role/Warehouse";
+const VOUCHED: &str = "arn:aws:iam::333344446666:role/Reports";
 const NARROWED: &str = "arn:aws:iam::333344446666:role/Buckets";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,6 +75,79 @@ async fn one_browser_holds_one_or_five_sessions_of_aws() {
         &[single.url.as_str(), five.url.as_str()],
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_sign_in_and_out_through_identity_providers() {
+    let is_asked = "allow_idp_initiated = true";
+    let by_form = r#"request_binding = "post""#;
+    let (simplesamlphp, pysaml2, samlify, posting) = tokio::join!(
+        Campus::start(Product::SimpleSamlPhp, is_asked, |_| ()),
+        Campus::start(Product::Pysaml2, "", |_| ()),
+        Campus::start(Product::Samlify, "", |_| ()),
+        Campus::start(Product::Samlify, by_form, |_| ()),
+    );
+    let state = |campus: &Campus| {
+        json!({
+            "url": campus.app.url.as_str(),
+            "logout": campus.provider.logout_url(),
+            "start": unasked_sign_in(campus),
+        })
+    };
+    let campuses = json!({
+        "simplesamlphp": state(&simplesamlphp),
+        "pysaml2": state(&pysaml2),
+        "samlify": state(&samlify),
+        "posting": state(&posting),
+    });
+    run("providers", &[&campuses.to_string()]).await;
+}
+
+/// Where SimpleSAMLphp signs people in for Rolegate without being asked by it.
+fn unasked_sign_in(campus: &Campus) -> String {
+    let entity_id = campus.app.url.join("saml/campus/metadata").unwrap();
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("spentityid", entity_id.as_str())
+        .finish();
+    format!("{}?{query}", campus.provider.single_sign_on_url())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_on_another_site_signs_people_in_over_https() {
+    let (redirecting, posting) = tokio::join!(
+        secure_campus(Product::Samlify, ""),
+        secure_campus(Product::Pysaml2, r#"request_binding = "post""#),
+    );
+    let names = ["rolegate.localhost", "provider.localhost"];
+    let (certificate, key) = Authority::new().sign(&names, &[]);
+    let sites = json!({
+        "certificate": { "certificate": certificate, "key": key },
+        "sites": [redirecting.1, posting.1],
+    });
+    run("providers_over_https", &[&sites.to_string()]).await;
+}
+
+/// A campus whose two servers browsers see by https on two sites, and what the script has to know
+/// to end TLS in front of them.
+async fn secure_campus(product: Product, connector: &str) -> (Campus, Value) {
+    let (address, [inside, provider]) = (
+        IdentityProvider::reserve(),
+        [(); 2].map(|()| IdentityProvider::reserve().port()),
+    );
+    let origin = format!("https://rolegate.localhost:{inside}");
+    let provider_origin = format!("https://provider.localhost:{provider}");
+    let at = (address, format!("{origin}/"));
+    let campus = Campus::start_as(product, (at.0, &at.1), connector, |settings| {
+        settings.origin = Some(provider_origin.clone());
+    })
+    .await;
+    let behind = campus.provider.url("").parse::<url::Url>().unwrap().port();
+    let site = json!({
+        "name": format!("{product:?}"),
+        "rolegate": { "origin": origin, "upstream": address.port() },
+        "provider": { "origin": provider_origin, "upstream": behind },
+    });
+    (campus, site)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +209,55 @@ async fn every_page_is_accessible_in_light_and_dark_narrow_and_wide() {
         .aws
         .set_fault(Fault::Federation(FederationFault::Garbage));
     let _lock = locked.lock_database().await;
+    let (campus, strict, posting) = campuses().await;
+    pages["campus"] = json!({
+        "url": campus.app.url.as_str(),
+        "start": unasked_sign_in(&campus),
+        "handed_over": HANDED_OVER,
+        "vouched": VOUCHED,
+    });
+    pages["strict"] = json!({
+        "url": strict.app.url.as_str(), "start": unasked_sign_in(&strict),
+    });
+    pages["posting"] = json!({ "url": posting.app.url.as_str() });
     run("pages", &[&pages.to_string()]).await;
+}
+
+/// One that takes sign-ins which began at the provider, and has roles that open there; one that
+/// does not take them; one that sends its requests by a form.
+async fn campuses() -> (Campus, Campus, Campus) {
+    let open = "allow_idp_initiated = true\n\
+                aws_application_url = \"https://idp.example.com/aws?RelayState={relay_state}\"";
+    let (campus, strict, posting) = tokio::join!(
+        Campus::start(Product::SimpleSamlPhp, open, |settings| {
+            let mut grace = settings.people["bob"].clone();
+            grace.password = "grace-idp".to_owned();
+            grace.subject = "5f0e-grace".to_owned();
+            let many = "http://schemas.microsoft.com/claims/groups.link".to_owned();
+            let elsewhere = "https://graph.windows.net/users/grace/getMemberObjects".to_owned();
+            grace.attributes.insert(many, vec![elsewhere]);
+            settings.people.insert("grace".to_owned(), grace);
+        }),
+        Campus::start(Product::SimpleSamlPhp, "", |_| ()),
+        Campus::start(Product::Samlify, r#"request_binding = "post""#, |_| ()),
+    );
+    let provider = "arn:aws:iam::333344446666:saml-provider/Campus";
+    let mut toml = String::new();
+    for (arn, how) in [
+        (HANDED_OVER, r#"console = "idp-initiated""#.to_owned()),
+        (
+            VOUCHED,
+            format!("grant_method = \"assume-role-with-saml\"\nsaml_provider_arn = \"{provider}\""),
+        ),
+    ] {
+        let _ = write!(
+            toml,
+            "\n[[role]]\narn = \"{arn}\"\n{how}\n\
+             [[mapping]]\ngroup = \"campus:payments-dev\"\nrole = \"{arn}\"\n"
+        );
+    }
+    import(&campus.app.config, &campus.app.store, &toml).await;
+    (campus, strict, posting)
 }
 
 /// Where a Rolegate is, and the cookies of a person who has signed in there.

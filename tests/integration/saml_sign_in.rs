@@ -18,25 +18,42 @@ use crate::support::{
 const READER: &str = "arn:aws:iam::222233334444:role/ReadOnly";
 
 /// Rolegate with the connector `campus`, and the identity provider behind it.
-struct Campus {
-    app: TestApp,
-    provider: IdentityProvider,
+pub(crate) struct Campus {
+    pub(crate) app: TestApp,
+    pub(crate) provider: IdentityProvider,
     _keys: TempDir,
 }
 
 impl Campus {
     /// Starts both; `connector` is put under the connector's other keys.
-    async fn start(product: Product, connector: &str, change: impl FnOnce(&mut Settings)) -> Self {
-        let (address, keys) = (IdentityProvider::reserve(), temporary_dir("sp"));
+    pub(crate) async fn start(
+        product: Product,
+        connector: &str,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let address = IdentityProvider::reserve();
+        let origin = format!("http://{address}/");
+        Self::start_as(product, (address, &origin), connector, change).await
+    }
+
+    /// The same at an address that browsers know by another origin, which ends in a slash.
+    pub(crate) async fn start_as(
+        product: Product,
+        (address, origin): (SocketAddr, &str),
+        connector: &str,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let keys = temporary_dir("sp");
         let (key, certificate) = key_and_certificate("Rolegate of the tests");
         fs::write(keys.path().join("sp.key"), key).unwrap();
         fs::write(keys.path().join("sp.crt"), &certificate).unwrap();
-        let origin = format!("http://{address}/");
-        let service_provider = ServiceProvider::of_connector(&origin, "campus", &certificate);
+        let service_provider = ServiceProvider::of_connector(origin, "campus", &certificate);
         let mut settings = Settings::new(service_provider);
         change(&mut settings);
         let provider = IdentityProvider::start(product, &settings);
-        let options = options(address, &provider, &keys, connector);
+        let mut options = options(address, &provider, &keys, connector);
+        let public_url = ("PUBLIC_URL".to_owned(), origin.to_owned());
+        options.overrides.push(public_url);
         Self {
             app: TestApp::start_with(options).await,
             provider,

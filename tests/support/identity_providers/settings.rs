@@ -119,6 +119,8 @@ pub struct Settings {
     pub signs_with_sha1: bool,
     /// Audiences beside the service provider's entity id.
     pub more_audiences: Vec<String>,
+    /// What browsers know it by, without a slash at the end, where that is not its address.
+    pub origin: Option<String>,
     pub people: BTreeMap<String, Person>,
 }
 
@@ -132,6 +134,7 @@ impl Settings {
             validates_requests: true,
             signs_with_sha1: false,
             more_audiences: Vec::new(),
+            origin: None,
             people: people(),
         }
     }
@@ -141,7 +144,7 @@ impl Settings {
         let document = serde_json::json!({
             "address": address.ip(),
             "port": address.port(),
-            "origin": format!("http://{address}"),
+            "origin": self.origin.clone().unwrap_or_else(|| format!("http://{address}")),
             "directory": dir,
             "key_file": key,
             "certificate_file": certificate,
