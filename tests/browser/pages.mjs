@@ -295,20 +295,6 @@ async function providerSignInPages(newPage, { campus, strict, posting }) {
     await page.goto(`${campus.url}signed-out?provider=${end}`);
     await judge(page, `signed-out-${end}`, { isKnown: true });
   }
-  step('error-too-many-sign-ins');
-  await page.goto(strict.url);
-  const isFull = await page.evaluate(async () => {
-    const body = new URLSearchParams(new FormData(document.querySelector('form[action="/login/campus"]')));
-    for (let attempt = 0; attempt < 200; attempt += 1) {
-      const answer = await fetch('/login/campus', { method: 'POST', body, redirect: 'manual' });
-      if (answer.status === 429) return true;
-    }
-    return false;
-  });
-  must(isFull, 'two hundred sign-ins at once are too many');
-  await choose(page);
-  await isRefused(page, 'error-too-many-sign-ins', 429);
-
   step('departure');
   // Its script would be gone before anybody could look.
   await page.route('**/auto-submit.*', (route) => route.abort());

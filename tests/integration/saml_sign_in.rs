@@ -381,6 +381,29 @@ async fn force_authn_asks_for_the_password_in_spite_of_the_providers_session() {
 }
 
 #[tokio::test]
+async fn groups_grown_too_old_are_read_again_at_the_provider() {
+    let campus = Campus::signing(Product::Samlify, Signed::Assertion).await;
+    let (mut walker, _) = campus.signed_in().await;
+    campus.app.clock.advance(time::Duration::minutes(61));
+
+    let single_sign_on = campus.provider.single_sign_on_url();
+    for (path, fields) in [
+        ("/console", vec![("role", READER)]),
+        ("/credentials", vec![("role", READER)]),
+        ("/refresh", vec![]),
+    ] {
+        walker.browser.get("/").await;
+        let answer = walker.browser.post(path, &fields).await;
+        assert_eq!(answer.status, 303, "{path}:\n{}", answer.body);
+        assert!(
+            answer.location().starts_with(&single_sign_on),
+            "{path} leads to {}",
+            answer.location()
+        );
+    }
+}
+
+#[tokio::test]
 async fn signing_out_here_ends_the_session_at_the_provider() {
     for product in Product::ALL {
         let campus = Campus::signing(product, Signed::Assertion).await;

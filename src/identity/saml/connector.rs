@@ -225,13 +225,11 @@ impl SamlConnector {
         })
     }
 
-    /// Where logout messages go and how, and the key that signs them.
+    /// Where logout messages go and how, and the key that signs them. By redirect wherever that is
+    /// offered: providers send several services through frames, where no page of ours is shown.
     async fn logout_route(&self) -> Result<Option<LogoutRoute>, RedirectRefused> {
         let provider = self.trust.current().await?;
-        let chosen = provider
-            .metadata
-            .logout
-            .choose(self.settings.request_binding);
+        let chosen = provider.metadata.logout.choose(Binding::Redirect);
         Ok(chosen.map(|(binding, endpoint)| LogoutRoute {
             binding,
             requests: endpoint.location.clone(),

@@ -104,14 +104,24 @@ pub(in crate::web) async fn open(
             keep_secret(&mut response);
             response
         }
-        Err(OpenRefused::FreshAssertion) => {
+        Err(refused) if wants_provider(&refused, &session) => {
             sign_in_again(&app, &arrival, &session, way_back(&order)).await
         }
         Err(refused) => refuse(&app, arrival.frame, &refused, "/console", &order).await,
     }
 }
 
-/// Sends somebody whose proof AWS takes no more to their provider, from which they come back to
+/// Whether nothing but the provider's word helps: AWS takes the last one no more, or the groups in
+/// it are too old. The sign-in page does not help, since the session goes on.
+pub(super) fn wants_provider(refused: &OpenRefused, session: &SignInSession) -> bool {
+    match refused {
+        OpenRefused::FreshAssertion => true,
+        OpenRefused::Groups(GroupsRefused::SignInAgain) => session.provider_session.is_some(),
+        _ => false,
+    }
+}
+
+/// Sends somebody whose last sign-in is too old to their provider, from which they come back to
 /// `next`.
 pub(super) async fn sign_in_again(
     app: &App,

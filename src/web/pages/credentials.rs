@@ -18,10 +18,10 @@ use super::{
         views::credentials::{CredentialsInput, CredentialsView},
     },
     Arrival,
-    console::{OrderForm, refuse, role_page, sign_in_again},
+    console::{OrderForm, refuse, role_page, sign_in_again, wants_provider},
     in_own_task, layout, render,
 };
-use crate::broker::{OpenOrder, OpenRefused};
+use crate::broker::OpenOrder;
 
 /// Issues credentials and shows them.
 pub(in crate::web) async fn issue(
@@ -52,7 +52,7 @@ pub(in crate::web) async fn issue(
     };
     let issued = match issued {
         Ok(issued) => issued,
-        Err(OpenRefused::FreshAssertion) => {
+        Err(refused) if wants_provider(&refused, &signed_in.session) => {
             let next = role_page(&order);
             return sign_in_again(&app, &arrival, &signed_in.session, next).await;
         }

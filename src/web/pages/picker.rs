@@ -15,11 +15,11 @@ use super::{
         session::SignedIn,
         views::picker::{OpenRoleSession, Pasted, PickerInput, PickerView, picker_json},
     },
-    Arrival, layout, login, render, see_other,
+    Arrival, connector_label, console, layout, login, render, see_other,
 };
 use crate::{
-    access::{Entitlement, Policy, TargetArn},
-    broker::{OpenRole, PastedText, StoreError},
+    access::{ConnectorId, Entitlement, Policy, TargetArn},
+    broker::{Connector, OpenRole, PastedText, StoreError},
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -72,6 +72,7 @@ async fn page(
         warnings: &[],
         groups: &identity.groups,
         groups_read_at: identity.groups_read_at,
+        provider: connector_label(app, &identity.connector),
         now,
         query: &query.q,
         pasted,
@@ -135,7 +136,10 @@ pub(in crate::web) async fn json(
         &entitlements,
         &state.preferences.favourites,
         &[],
-        &frame.0.environments,
+        (
+            &frame.0.environments,
+            connector_label(&app, &identity.connector),
+        ),
         now,
     ) {
         Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
@@ -158,12 +162,27 @@ pub(in crate::web) async fn refresh(
     arrival: Arrival,
     CheckedForm(form): CheckedForm<RefreshForm>,
 ) -> Response {
+    let next = login::local_path(&app, &form.next);
+    if is_told_by_provider(&app, &session.identity.connector) {
+        return console::sign_in_again(&app, &arrival, &session, next).await;
+    }
     let who = arrival.client(&app);
     match app.broker.refresh_groups(&mut session, &who).await {
-        Ok(false) => see_other(&login::local_path(&app, &form.next)),
+        Ok(false) => see_other(&next),
         Ok(true) => arrival.frame.groups_not_read().into_response(),
         Err(refused) => arrival.frame.groups_refused(&refused).into_response(),
     }
+}
+
+/// Whether groups come with a sign-in at a provider and from nowhere else, so that only another
+/// sign-in reads them again.
+fn is_told_by_provider(app: &App, connector: &ConnectorId) -> bool {
+    app.broker.connectors().iter().any(|found| match found {
+        Connector::Redirect(provider) => {
+            provider.id() == connector && provider.groups_from().is_none()
+        }
+        Connector::Password(_) => false,
+    })
 }
 
 #[derive(Debug, Deserialize)]

@@ -303,6 +303,7 @@ fn picker(entitlements: &[Entitlement<'_>], query: &str, pasted: Option<Pasted>)
         warnings: &warnings,
         groups: &groups,
         groups_read_at: NOW,
+        provider: "Example SSO",
         now: NOW,
         query,
         pasted,
@@ -745,7 +746,14 @@ fn pages() -> Vec<(&'static str, String)> {
         ("picker-large", rendered(picker(&many, "", None))),
         (
             "picker.json",
-            picker_json(&many, &favourites(&many), &[], &environments(), NOW).unwrap(),
+            picker_json(
+                &many,
+                &favourites(&many),
+                &[],
+                (&environments(), "Example SSO"),
+                NOW,
+            )
+            .unwrap(),
         ),
         ("role", role_page(&roles[0])),
         ("role-reason", role_page(reason)),
@@ -860,7 +868,7 @@ fn the_picker_data_holds_every_role_once() {
         &roles,
         &[favourite.role.arn.to_string()],
         &[],
-        &environments(),
+        (&environments(), "Example SSO"),
         NOW,
     )
     .unwrap();

@@ -23,7 +23,7 @@ impl ErrorView {
         Self::new(
             layout,
             403,
-            "Your sign-in did not work",
+            "You are not signed in",
             "What your identity provider sent could not be accepted, so nothing was done.",
         )
         .step("Start again: a page that was open for too long is the usual cause.")

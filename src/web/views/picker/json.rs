@@ -39,7 +39,7 @@ pub(crate) fn picker_json(
     entitlements: &[Entitlement<'_>],
     favourites: &[String],
     warnings: &[(TargetArn, String)],
-    environments: &[EnvironmentRule],
+    (environments, provider): (&[EnvironmentRule], &str),
     now: OffsetDateTime,
 ) -> Result<String, serde_json::Error> {
     let workshop = Workshop {
@@ -49,6 +49,7 @@ pub(crate) fn picker_json(
         destination: String::new(),
         region: String::new(),
         environments,
+        provider,
         now,
     };
     let accounts = by_account(entitlements)

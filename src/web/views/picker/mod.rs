@@ -82,6 +82,8 @@ pub(crate) struct PickerInput<'a> {
     pub(crate) groups: &'a [Group],
     /// When those were read.
     pub(crate) groups_read_at: OffsetDateTime,
+    /// What people call the provider that the person signed in with.
+    pub(crate) provider: &'a str,
     /// The present.
     pub(crate) now: OffsetDateTime,
     /// `?q=`
@@ -153,6 +155,7 @@ impl PickerView {
             destination: text(pasted.and_then(|pasted| pasted.destination.as_ref())),
             region: text(pasted.and_then(|pasted| pasted.region.as_ref())),
             environments: &input.layout.environments,
+            provider: input.provider,
             now: input.now,
         };
         let mut view = Self::frame(&input, &accounts);

@@ -122,6 +122,8 @@ pub(super) struct Workshop<'a> {
     pub(super) destination: String,
     pub(super) region: String,
     pub(super) environments: &'a [EnvironmentRule],
+    /// What people call the provider that the person signed in with.
+    pub(super) provider: &'a str,
     pub(super) now: OffsetDateTime,
 }
 
@@ -140,7 +142,7 @@ impl Workshop<'_> {
         }
         if opens_at_provider(entitlement) {
             flags |= AT_PROVIDER;
-            notes.push("opens at your identity provider".to_owned());
+            notes.push(format!("opens at {}", self.provider));
         }
         if let Some(ends) = access_ends_at(entitlement).filter(|ends| *ends - self.now < SOON) {
             flags |= ENDS_SOON;
