@@ -57,12 +57,12 @@ const LEAST_CASES: usize = 350;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_is_judged_at_the_acs_as_it_has_to_be() {
-    judge_all(20_260_731).await;
+    Box::pin(judge_all(20_260_731)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_seed_is_judged_alike() {
-    judge_all(0xfeed_face_cafe).await;
+    Box::pin(judge_all(0xfeed_face_cafe)).await;
 }
 
 async fn judge_all(seed: u64) {
@@ -347,70 +347,48 @@ fn deflated(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// How a field is written, and the reason why that is refused.
+type Spelling = (&'static str, fn(&str) -> String, Option<&'static str>);
+
+fn lines(text: &str, separator: &str) -> String {
+    let lines: Vec<_> = text.as_bytes().chunks(76).collect();
+    String::from_utf8(lines.join(separator.as_bytes())).unwrap()
+}
+
+fn spellings() -> [Spelling; 11] {
+    let bad = Some("bad_encoding");
+    [
+        ("lines", |text| lines(text, "\r\n"), None),
+        ("blanks", |text| lines(text, " "), None),
+        ("an end of line", |text| format!("{text}\n"), None),
+        ("vertical tabs", |text| lines(text, "\u{b}"), bad),
+        ("a NUL", |text| format!("{text}\0"), bad),
+        (
+            "no padding",
+            |text| text.trim_end_matches('=').to_owned(),
+            bad,
+        ),
+        ("more padding", |text| format!("{text}===="), bad),
+        ("words", |_| "<Response/>".to_owned(), bad),
+        (
+            "URL alphabet",
+            |text| text.replace('+', "-").replace('/', "_"),
+            bad,
+        ),
+        (
+            "a data URL",
+            |text| format!("data:text/xml;base64,{text}"),
+            bad,
+        ),
+        ("twice", |text| STANDARD.encode(text), Some("malformed_xml")),
+    ]
+}
+
 #[tokio::test]
 async fn a_message_is_base64_of_the_standard_alphabet_and_not_deflated() {
     let stage = Stage::start().await;
     let known = stage.browser().await;
-    let lines = |text: &str, separator: &str| {
-        let lines: Vec<_> = text.as_bytes().chunks(76).collect();
-        let lines: Vec<_> = lines
-            .iter()
-            .map(|line| str::from_utf8(line).unwrap())
-            .collect();
-        lines.join(separator)
-    };
-    type Spelling<'a> = (
-        &'static str,
-        Box<dyn Fn(&str) -> String + 'a>,
-        Option<&'a str>,
-    );
-    let spellings: [Spelling<'_>; 12] = [
-        ("lines", Box::new(|text| lines(text, "\r\n")), None),
-        ("blanks", Box::new(|text| lines(text, " ")), None),
-        ("an end of line", Box::new(|text| format!("{text}\n")), None),
-        (
-            "vertical tabs",
-            Box::new(|text| lines(text, "\u{b}")),
-            Some("bad_encoding"),
-        ),
-        (
-            "a NUL",
-            Box::new(|text| format!("{text}\0")),
-            Some("bad_encoding"),
-        ),
-        (
-            "no padding",
-            Box::new(|text| text.trim_end_matches('=').to_owned()),
-            Some("bad_encoding"),
-        ),
-        (
-            "more padding",
-            Box::new(|text| format!("{text}====")),
-            Some("bad_encoding"),
-        ),
-        (
-            "words",
-            Box::new(|_| "<Response/>".to_owned()),
-            Some("bad_encoding"),
-        ),
-        ("nothing", Box::new(|_| String::new()), None),
-        (
-            "the URL alphabet",
-            Box::new(|text| text.replace('+', "-").replace('/', "_")),
-            Some("bad_encoding"),
-        ),
-        (
-            "a data URL",
-            Box::new(|text| format!("data:text/xml;base64,{text}")),
-            Some("bad_encoding"),
-        ),
-        (
-            "base64 of base64",
-            Box::new(|text| STANDARD.encode(text)),
-            Some("malformed_xml"),
-        ),
-    ];
-    for (name, spell, reason) in spellings {
+    for (name, spell, reason) in spellings() {
         let mut browser = known.clone();
         let attempt = stage.begin(&mut browser).await;
         // Both characters in which the alphabets differ, and padding.
@@ -423,7 +401,6 @@ async fn a_message_is_base64_of_the_standard_alphabet_and_not_deflated() {
         let answer = stage::post_form(&mut browser, ACS, &form).await;
         match reason {
             Some(reason) => stage.assert_refused(&mut browser, &answer, reason).await,
-            None if name == "nothing" => assert_eq!(answer.status, 403),
             None => assert_eq!(
                 answer.status,
                 303,
@@ -1108,7 +1085,8 @@ async fn a_request_is_random_addressed_signed_and_nothing_that_a_browser_sent() 
         assert_request(&stage, &attempt);
         let cookie = attempt_cookie(&browser, &attempt).1;
         let answer = stage::post(&mut browser, stage.answer(&attempt).xml(), None).await;
-        assert_eq!((answer.status, answer.location()), (303, "/"));
+        let went = (answer.status, answer.location());
+        assert_eq!(went, (303, "/"), "{:#?}", stage.last_event().await);
         for value in [&attempt.request_id, &attempt.relay_state, &cookie] {
             assert!(seen.insert(value.clone()), "{value} came twice");
         }
@@ -1361,7 +1339,7 @@ async fn no_message_and_no_secret_of_a_sign_in_is_kept_or_logged_at_any_level() 
         ("audit", export.stdout),
         ("metrics", process.metrics().await.into_bytes()),
     ];
-    used.assert_nowhere(&places, &used.requests);
+    Used::assert_nowhere(&places, &used.requests);
     let database = dir.path().join("rolegate.db");
     let mut connection = SqliteConnection::connect(&format!("sqlite://{}", database.display()))
         .await
@@ -1375,7 +1353,7 @@ async fn no_message_and_no_secret_of_a_sign_in_is_kept_or_logged_at_any_level() 
         places.push((name, fs::read(dir.path().join(name)).unwrap_or_default()));
     }
     assert!(places[..4].iter().all(|(_, bytes)| bytes.len() > 1_000));
-    used.assert_nowhere(&places, &used.secrets);
+    Used::assert_nowhere(&places, &used.secrets);
 }
 
 /// What must not be found afterwards.
@@ -1397,7 +1375,7 @@ impl Used {
             let (mut browser, attempt) = used.begin(process).await;
             let now = SystemClock.now();
             let mut scene = scene.answering(&attempt.request_id, now);
-            scene.intruder = "planted-intruder@example.com".to_owned();
+            "planted-intruder@example.com".clone_into(&mut scene.intruder);
             scene.claims.extend(for_aws());
             let case = recipe.case(&scene);
             let state = match case.document.len() % 3 {
@@ -1488,7 +1466,7 @@ impl Used {
         self.secrets.extend(found);
     }
 
-    fn assert_nowhere(&self, places: &[(&str, Vec<u8>)], words: &[String]) {
+    fn assert_nowhere(places: &[(&str, Vec<u8>)], words: &[String]) {
         assert!(words.len() > 30 && words.iter().all(|word| word.len() >= 12));
         for (place, bytes) in places {
             let text = String::from_utf8_lossy(bytes);

@@ -209,7 +209,7 @@ async fn finish(
             arrival.frame.clone().status(unavailable).into_response()
         }
         Ok(Finished::ConfirmFirst { display }) => match repeated {
-            Some(message) => ask(app, arrival, connector, display, message),
+            Some(message) => ask(app, arrival, connector, display, &message),
             // Only an answer that names no conversation is confirmed.
             None => unreadable(arrival.frame.clone()).into_response(),
         },
@@ -261,7 +261,7 @@ fn ask(
     arrival: &Arrival,
     connector: ConnectorId,
     name: String,
-    message: SecretString,
+    message: &SecretString,
 ) -> Response {
     let is_secure = app.settings.is_secure;
     // Another site's request brings no cookie that the page's token could answer to.
