@@ -209,7 +209,7 @@ async fn every_page_is_accessible_in_light_and_dark_narrow_and_wide() {
         .aws
         .set_fault(Fault::Federation(FederationFault::Garbage));
     let _lock = locked.lock_database().await;
-    let (campus, strict, posting) = campuses().await;
+    let (campus, strict, posting) = Box::pin(campuses()).await;
     pages["campus"] = json!({
         "url": campus.app.url.as_str(),
         "start": unasked_sign_in(&campus),
@@ -231,8 +231,8 @@ async fn campuses() -> (Campus, Campus, Campus) {
     let (campus, strict, posting) = tokio::join!(
         Campus::start(Product::SimpleSamlPhp, open, |settings| {
             let mut grace = settings.people["bob"].clone();
-            grace.password = "grace-idp".to_owned();
-            grace.subject = "5f0e-grace".to_owned();
+            "grace-idp".clone_into(&mut grace.password);
+            "5f0e-grace".clone_into(&mut grace.subject);
             let many = "http://schemas.microsoft.com/claims/groups.link".to_owned();
             let elsewhere = "https://graph.windows.net/users/grace/getMemberObjects".to_owned();
             grace.attributes.insert(many, vec![elsewhere]);
