@@ -22,7 +22,7 @@ use super::{
     output::{self, Format, OutputArguments, counted, printable},
 };
 use crate::{
-    access::{GrantMethod, GroupKey, Policy, PolicyTables},
+    access::{Conditions, GrantMethod, GroupKey, Policy, PolicyTables, TargetArn},
     app, clock,
     config::{self, Findings, Severity},
     store::{PolicyStore, sql::SqlStore},
@@ -290,6 +290,9 @@ fn contents(tables: &PolicyTables) -> String {
 /// What gives nothing until it is mended.
 fn policy(installation: &Installation, tables: PolicyTables, lines: &mut Lines) {
     let arns: Vec<_> = tables.roles.iter().map(|role| role.arn.clone()).collect();
+    let conditions: Vec<_> = (tables.mappings.iter())
+        .map(|mapping| (mapping.role.clone(), mapping.conditions.clone()))
+        .collect();
     let policy = Policy::new(tables, app::policy_settings(&installation.config));
     let file = installation.config.mappings_file.as_deref();
     for problem in policy.problems() {
@@ -312,6 +315,25 @@ fn policy(installation: &Installation, tables: PolicyTables, lines: &mut Lines) 
                 &arn,
                 format!("names the credential source `{source}`, and there are: {known}"),
             );
+        }
+    }
+    soft_conditions(&policy, &conditions, lines);
+}
+
+/// Conditions that hold for what passes through us, and only for that.
+fn soft_conditions(policy: &Policy, conditions: &[(TargetArn, Conditions)], lines: &mut Lines) {
+    for (arn, conditions) in conditions {
+        let is_passed_through = (policy.effective(arn))
+            .is_some_and(|role| role.grant_method == GrantMethod::AssumeRoleWithSaml);
+        let keys: Vec<&str> = conditions.keys().collect();
+        if is_passed_through && !keys.is_empty() {
+            let message = format!(
+                "a mapping asks for {}, and the identity provider's assertion gives the role for \
+                 five minutes to whoever carries it: the condition binds people only while they \
+                 come through Rolegate; use assume-role where it has to bind them",
+                keys.join(", ")
+            );
+            lines.warning(arn, message);
         }
     }
 }
