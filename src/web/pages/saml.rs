@@ -3,6 +3,8 @@
 //! Another site starts these requests, so they carry no CSRF token and mostly not even the session
 //! cookie. Never here: what a message says; it goes to the broker as it came, and into no log.
 
+use std::sync::Arc;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, Path, RawQuery, Request, State},
@@ -26,7 +28,7 @@ use super::{
             signed_out::ProviderEnd,
         },
     },
-    Arrival, connector_label, departure,
+    Arrival, connector_label, departure, in_own_task,
     login::{FORM_SECONDS, YEAR_SECONDS},
     logout, render, signed_in,
 };
@@ -371,10 +373,17 @@ async fn log_out(
     message: LogoutMessage,
 ) -> Response {
     let client = arrival.client(app);
-    let done = app
-        .broker
-        .provider_logout(connector, message, &client)
-        .await;
+    let (broker, connector) = (Arc::clone(&app.broker), connector.clone());
+    let done = in_own_task(async move {
+        let done = broker.provider_logout(&connector, message, &client);
+        done.await
+    });
+    let Some(done) = done.await else {
+        return arrival
+            .frame
+            .status(StatusCode::INTERNAL_SERVER_ERROR)
+            .into_response();
+    };
     match done {
         Ok(ProviderLogout::Ended { answer, .. }) => {
             let response = match answer {
