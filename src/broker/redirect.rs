@@ -187,6 +187,9 @@ impl From<RedirectRefused> for Refusal {
             RedirectRefused::Misconfigured(cause) => {
                 Self::failure("provider_misconfigured", Told::Misconfigured(cause))
             }
+            RedirectRefused::Busy(cause) => {
+                Self::failure("verification_busy", Told::ProviderUnavailable(cause))
+            }
         }
     }
 }

@@ -294,6 +294,9 @@ pub enum RedirectRefused {
     /// The configuration does not fit what the provider publishes.
     #[error("the provider does not fit the configuration")]
     Misconfigured(#[source] Cause),
+    /// Too many messages wait to be verified; nothing was looked at.
+    #[error("too many messages wait to be verified")]
+    Busy(#[source] Cause),
 }
 
 /// What a typed name means.

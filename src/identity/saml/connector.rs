@@ -258,7 +258,7 @@ async fn off_thread<T: Send + 'static>(
 ) -> Result<T, RedirectRefused> {
     verify::off_thread(work)
         .await
-        .map_err(|busy| RedirectRefused::Unavailable(busy.into()))
+        .map_err(|busy| RedirectRefused::Busy(busy.into()))
 }
 
 fn copy(message: &LogoutMessage) -> LogoutMessage {
@@ -514,9 +514,9 @@ fn error_about(about: String, message: String) -> Finding {
 fn message(error: &RedirectRefused) -> String {
     match error {
         RedirectRefused::Message(refused) => refused.to_string(),
-        RedirectRefused::Unavailable(cause) | RedirectRefused::Misconfigured(cause) => {
-            cause.to_string()
-        }
+        RedirectRefused::Unavailable(cause)
+        | RedirectRefused::Misconfigured(cause)
+        | RedirectRefused::Busy(cause) => cause.to_string(),
     }
 }
 
