@@ -14,7 +14,12 @@ const LINK = `console/${SHOP}/ReadOnly?destination=s3&region=eu-central-1`;
 
 const visiting = ({ logout }) => ({ strangers: [new URL(logout).origin] });
 
-const choose = (page) => page.click('form[action="/login/campus"] button');
+/** Presses the provider's button, and waits until our own form for passwords is gone. */
+async function choose(page) {
+  const button = page.locator('form[action="/login/campus"] button');
+  await button.waitFor();
+  await Promise.all([page.waitForURL((url) => url.pathname !== '/login'), button.click()]);
+}
 
 /** Fills in the provider's form, which stands somewhere else than Rolegate. */
 async function enter(page, url, username = 'ada') {

@@ -20,7 +20,12 @@ async function endTls({ origin, upstream }, { key, certificate: cert }) {
   server.unref();
 }
 
-const choose = (page) => page.click('form[action="/login/campus"] button');
+/** Presses the provider's button, and waits until our own form for passwords is gone. */
+async function choose(page) {
+  const button = page.locator('form[action="/login/campus"] button');
+  await button.waitFor();
+  await Promise.all([page.waitForURL((url) => url.pathname !== '/login'), button.click()]);
+}
 
 async function enter(page, provider) {
   await page.waitForSelector('[name=password]');
