@@ -327,8 +327,8 @@ async function providerRolePages(newPage, { campus }) {
   await page.goto(`${campus.url}sessions`);
   await judge(page, 'sessions-of-provider', { isKnown: true });
   const refused = (...rest) => refusal(page, campus.url, ...rest);
-  await refused('error-opens-at-provider', 403, '/credentials', { role: campus.handed_over });
-  await refused('error-no-assertion', 403, '/console', { role: campus.vouched });
+  await refused('error-console-only', 400, '/credentials', { role: campus.handed_over });
+  await refused('error-not-asserted', 403, '/console', { role: campus.vouched });
 
   step('on from the provider to a deep link');
   const next = '/console/222233334444/ReadOnly';
