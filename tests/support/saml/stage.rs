@@ -176,7 +176,11 @@ impl Stage {
 
     /// The scene in which the attempt waits for its answer now.
     pub fn answering(&self, attempt: &Attempt) -> Scene {
-        let scene = self.scene.for_case(&attempt.request_id);
+        let mut scene = self.scene.clone();
+        // IDs may not come twice, and the request's is as random as can be.
+        let digits = attempt.request_id.get(1..17).expect("an ID of ours");
+        scene.context.seed = u64::from_str_radix(digits, 16).expect("hexadecimal digits");
+        let scene = scene.for_case("answer");
         scene.answering(&attempt.request_id, self.app.clock.now())
     }
 
