@@ -1,6 +1,6 @@
 //! Rolegate: a self-hosted identity broker and single-sign-on proxy for the AWS console.
 //!
-//! People sign in with their directory account, see the IAM roles that their groups give them, and
+//! People sign in with their directory account or at their SAML provider, see the IAM roles that their groups give them, and
 //! open one in the AWS console or take its short-lived credentials. This page is the map for
 //! somebody who reads the source for the first time; its links are checked by `cargo doc`, so it
 //! cannot name what is no longer there.
@@ -10,7 +10,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`access`] | people, groups, accounts, roles, mappings, and the decision; pure |
-//! | [`identity`] | who is this? Connectors; [`identity::ldap`] is the one there is |
+//! | [`identity`] | who is this? Connectors: [`identity::ldap`] and [`identity::saml`] |
 //! | [`aws`] | STS, the console's federation endpoint, partitions, pasted addresses |
 //! | [`store`] | what is kept, as traits; [`store::sql`] keeps it in SQLite |
 //! | [`audit`] | the form of an event, and the [hash chain](audit::chain) behind it |
@@ -55,6 +55,28 @@
 //! 6. The handler saves a [`SignInSession`](store::SignInSession) under a new id, of which the
 //!    store knows the hash alone, and answers 303.
 //!
+//! # Signing in through a SAML provider
+//!
+//! 1. `POST /login/{connector}` of a [`RedirectConnector`](identity::RedirectConnector) becomes
+//!    [`Broker::begin_redirect`](broker::Broker::begin_redirect): a request id, a RelayState and a
+//!    secret for this browser's cookie, kept as a [`PendingSignIn`](store::PendingSignIn). The
+//!    browser carries the AuthnRequest away.
+//! 2. `POST /saml/{connector}/acs`, in `web/pages/saml.rs`, comes from another site, so there is no
+//!    CSRF token; the cookie of the attempt ties it to this browser.
+//!    [`Broker::finish_redirect`](broker::Broker::finish_redirect) takes the pending sign-in, once.
+//! 3. [`RedirectConnector::finish`](identity::RedirectConnector::finish) verifies; for
+//!    [`SamlConnector`](identity::saml::SamlConnector) that is
+//!    [`verify`](identity::saml::verify::verify): the [`gate`](identity::saml::gate) looks at the
+//!    structure of the raw bytes; [`signature`](identity::saml::signature) verifies with the keys of
+//!    the provider's [metadata](identity::saml::provider_metadata) and returns what was signed; an
+//!    encrypted assertion is opened and takes the same steps; `rules` judge what was returned. A
+//!    [`Refused`](identity::saml::refusal::Refused) names the rule that was broken.
+//! 4. [`Conversations::use_answer`](store::Conversations::use_answer) takes the assertion's id, once.
+//!    Groups that the provider left out are a refusal, or are read from the directory of
+//!    `groups_from`.
+//! 5. Audit row and session are written as for a password. What AWS takes too is sealed by
+//!    [`Broker::hold_proof`](broker::Broker::hold_proof) under a key made of the session's id.
+//!
 //! # Opening a role
 //!
 //! 1. `POST /console`, in `web/pages/console.rs`, turns the form into an
@@ -79,6 +101,23 @@
 //!    When it cannot be written, the URL is dropped.
 //! 10. The handler answers 303 to the URL, with `no-store` and `no-referrer`.
 //!
+//! # AssumeRoleWithSAML
+//!
+//! The same walk, with three differences:
+//!
+//! 1. [`Policy::authorize`](access::Policy::authorize) also wants the person's assertion to name the
+//!    role, and finds the [`SamlProviderArn`](access::SamlProviderArn) to name to AWS.
+//! 2. Before the intent is written, the held response is opened with the session's id and becomes a
+//!    [`Proof`](aws::Proof). Where it is missing or older than AWS takes,
+//!    [`OpenRefused::FreshAssertion`](broker::OpenRefused::FreshAssertion) sends the browser to the
+//!    provider, from which the same person has to come back, to the same role.
+//! 3. [`Sts::issue`](aws::Sts::issue) sends the response as it was posted, unsigned by us.
+//!
+//! A role with [`ConsoleWay::IdpInitiated`](access::ConsoleWay) ends with a redirect to the provider's
+//! own AWS application instead; intent and outcome are written all the same.
+//!
+//! # Otherwise
+//!
 //! [`Broker::issue_credentials`](broker::Broker::issue_credentials) is the same without steps 5
 //! and 8. What went wrong becomes a status and words for the person in `web/error.rs` and, for what
 //! AWS refused, in [`StsError::for_person`](aws::StsError::for_person); nowhere else.
@@ -93,6 +132,10 @@
 //!   `SecretString`; [`SessionCredentials`](aws::SessionCredentials) cannot be cloned or serialised
 //!   and shows its access key id alone; a [`SignInUrl`](aws::SignInUrl) cannot be displayed.
 //! - There is no group that comes from a form, a header or a cookie.
+//! - There is nothing that a SAML message says and that is believed, but what was read from the bytes
+//!   that a configured key signed. What is not signed can refuse and never vouch.
+//! - There is no assertion at rest that the store alone could open: a held one is sealed, and the
+//!   key is in the browser.
 //! - There is no LDAP filter or DN with a typed name in it that was not escaped, and no SQL with a
 //!   value formatted into it.
 //! - There is no address that a person chose and a browser follows, but to Rolegate itself or to
@@ -104,7 +147,7 @@
 //! # Where does a line go?
 //!
 //! 1. It does no I/O and speaks of people, groups, roles: [`access`].
-//! 2. It speaks LDAP: [`identity`].
+//! 2. It speaks LDAP or SAML: [`identity`].
 //! 3. It speaks AWS: [`aws`].
 //! 4. It orders steps, or audits them: [`broker`].
 //! 5. HTTP, cookies, HTML: [`web`].

@@ -73,7 +73,7 @@ enum Command {
     /// List or edit which groups may open which roles
     #[command(subcommand)]
     Mapping(mapping::Command),
-    /// Verify a SAML response, or measure how fast that is
+    /// Print SAML metadata, verify a response, or measure how fast that is
     #[command(subcommand)]
     Saml(saml::Command),
     /// Read the audit log, or verify that nobody changed it
@@ -100,7 +100,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Account(command) => account::run(file, command).await,
             Command::Role(command) => role::run(file, command).await,
             Command::Mapping(command) => mapping::run(file, command).await,
-            Command::Saml(command) => saml::run(&command),
+            Command::Saml(command) => saml::run(file, &command),
             Command::Audit(command) => audit::run(file, command).await,
         }
     })

@@ -1,7 +1,8 @@
-//! `rolegate saml`: one response through the very code that the assertion consumer service runs.
+//! `rolegate saml`: our metadata, and one response through the very code that the assertion consumer
+//! service runs.
 //!
-//! Never here: a rule; those are in [`verify`](crate::identity::saml::verify). It reads no
-//! configuration, so that a case can be looked at anywhere. Entry point: [`run`].
+//! Never here: a rule; those are in [`verify`](crate::identity::saml::verify). Only `metadata` reads
+//! the configuration, so that a response can be looked at anywhere. Entry point: [`run`].
 
 use std::{
     collections::BTreeMap,
@@ -11,32 +12,39 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Subcommand;
 use openssl::{
     pkey::{PKey, Private},
     x509::X509,
 };
-use samael::metadata::EntityDescriptor;
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use zeroize::Zeroizing;
 
 use super::{
     Failure,
+    failure::with_causes,
+    installation::Installation,
     output::{self, Format, OutputArguments},
 };
 use crate::{
-    clock::{Clock, SystemClock},
-    identity::saml::{
-        gate,
-        refusal::{Reason, Refused},
-        verify::{Expectations, Solicited, Trust, Verified, decode, verify},
+    app,
+    clock::{self, Clock, SystemClock},
+    identity::{
+        Connector,
+        saml::{
+            gate,
+            provider_metadata::ProviderMetadata,
+            refusal::{Reason, Refused},
+            verify::{Expectations, Solicited, Trust, Verified, decode, verify},
+        },
     },
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Print the metadata to hand to a connector's identity provider
+    Metadata(MetadataArguments),
     /// Verify one response: 0 accepted, 1 refused
     Verify(VerifyArguments),
     /// Verify one response again and again, and say how many a second
@@ -44,9 +52,15 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, clap::Args)]
+pub(super) struct MetadataArguments {
+    /// The connector's id
+    connector: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct VerifyArguments {
-    /// The provider's metadata, instead of --idp-cert and --idp-entity-id
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["idp_cert", "idp_entity_id"])]
+    /// The provider's metadata, instead of --idp-cert; --idp-entity-id then chooses one of several
+    #[arg(long, value_name = "FILE", conflicts_with = "idp_cert")]
     idp_metadata: Option<PathBuf>,
     /// A signing certificate of the provider, in PEM; can be given several times
     #[arg(long, value_name = "FILE", required_unless_present = "idp_metadata")]
@@ -127,8 +141,9 @@ struct Speed {
 }
 
 /// Runs `rolegate saml …`.
-pub(super) fn run(command: &Command) -> Result<(), Failure> {
+pub(super) fn run(file: Option<&Path>, command: &Command) -> Result<(), Failure> {
     let arguments = match command {
+        Command::Metadata(arguments) => return metadata(file, arguments.connector.as_deref()),
         Command::Verify(arguments) => arguments,
         Command::Bench(arguments) => &arguments.case,
     };
@@ -138,19 +153,49 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         Err(refused) => return Err(tell(&refused)),
     };
     let out = &mut io::stdout().lock();
-    match command {
-        Command::Verify(_) => {
-            let attributes = verified.attributes.iter();
-            let accepted = Accepted {
-                name_id: &verified.name_id.value,
-                attributes: attributes
-                    .map(|attribute| (attribute.name.as_str(), attribute.values.as_slice()))
-                    .collect(),
-            };
-            output::json_line(out, &accepted)
-        }
-        Command::Bench(arguments) => show(out, &measure(&case, arguments), arguments.output.output),
+    if let Command::Bench(arguments) = command {
+        return show(out, &measure(&case, arguments), arguments.output.output);
     }
+    let attributes = verified.attributes.iter();
+    let accepted = Accepted {
+        name_id: &verified.name_id.value,
+        attributes: attributes
+            .map(|attribute| (attribute.name.as_str(), attribute.values.as_slice()))
+            .collect(),
+    };
+    output::json_line(out, &accepted)
+}
+
+/// Prints our metadata for a connector. What the provider publishes at an address is not asked for.
+fn metadata(file: Option<&Path>, wanted: Option<&str>) -> Result<(), Failure> {
+    let installation = Installation::load(file)?;
+    let connectors = app::connectors(&installation.config, &clock::system())
+        .map_err(|error| Failure::Refused(with_causes(&error)))?;
+    let providers: Vec<_> = (connectors.iter())
+        .filter_map(|connector| match connector {
+            Connector::Redirect(provider) => Some(provider),
+            Connector::Password(_) => None,
+        })
+        .collect();
+    let known = if providers.is_empty() {
+        "none is configured".to_owned()
+    } else {
+        let ids: Vec<&str> = providers.iter().map(|one| one.id().as_str()).collect();
+        format!("there are: {}", ids.join(", "))
+    };
+    let Some(wanted) = wanted else {
+        return Err(Failure::Usage(format!(
+            "metadata of Rolegate as an identity provider is not in this version; name a connector \
+             of type saml, {known}"
+        )));
+    };
+    let provider = (providers.iter())
+        .find(|provider| provider.id().as_str() == wanted)
+        .ok_or_else(|| {
+            Failure::Usage(format!("no connector `{wanted}` is of type saml; {known}"))
+        })?;
+    let document = (provider.metadata()).map_err(|error| Failure::Refused(with_causes(&error)))?;
+    Ok(io::stdout().lock().write_all(document.as_bytes())?)
 }
 
 /// One line on standard error; only the exit code is left.
@@ -178,7 +223,7 @@ struct Case {
 impl Case {
     fn read(arguments: &VerifyArguments) -> Result<Self, Failure> {
         let trust = match &arguments.idp_metadata {
-            Some(path) => trust_of(path)?,
+            Some(path) => trust_of(path, arguments.idp_entity_id.as_deref())?,
             None => Trust {
                 entity_id: arguments.idp_entity_id.clone().unwrap_or_default(),
                 certificates: certificates(&arguments.idp_cert)?,
@@ -312,34 +357,13 @@ fn private_key(path: &Path) -> Result<PKey<Private>, Failure> {
         .map_err(|_| unreadable(path, &"it holds no private key in PEM without a passphrase"))
 }
 
-/// Whom the metadata tells to trust.
-fn trust_of(path: &Path) -> Result<Trust, Failure> {
+/// Whom the metadata tells to trust, as the server reads it.
+fn trust_of(path: &Path, entity_id: Option<&str>) -> Result<Trust, Failure> {
     let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-    let metadata: EntityDescriptor =
-        (text.parse()).map_err(|_| unreadable(path, &"it is no EntityDescriptor of SAML 2.0"))?;
-    let keys = (metadata.idp_sso_descriptors.iter().flatten())
-        .flat_map(|descriptor| &descriptor.key_descriptors)
-        .filter(|key| {
-            key.key_use
-                .as_deref()
-                .is_none_or(|purpose| purpose == "signing")
-        });
-    let mut trusted = Vec::new();
-    for certificate in keys
-        .filter_map(|key| key.key_info.x509_data.as_ref())
-        .flat_map(|data| &data.certificates)
-    {
-        let base64: String = certificate.split_ascii_whitespace().collect();
-        let der = STANDARD.decode(base64).ok();
-        let der = der.filter(|der| X509::from_der(der).is_ok());
-        trusted.push(der.ok_or_else(|| unreadable(path, &"a certificate in it is none"))?);
-    }
-    match metadata.entity_id {
-        Some(entity_id) if !trusted.is_empty() => Ok(Trust {
-            entity_id,
-            certificates: trusted,
-        }),
-        Some(_) => Err(unreadable(path, &"no key for signing is in it")),
-        None => Err(unreadable(path, &"it has no entityID")),
-    }
+    let metadata = ProviderMetadata::parse(&text, entity_id)
+        .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    Ok(Trust {
+        entity_id: metadata.entity_id,
+        certificates: metadata.certificates,
+    })
 }

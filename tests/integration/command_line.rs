@@ -7,16 +7,22 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use rolegate::demo::{
-    aws::{Catalogue, StandIn},
-    directory::{Directory, RunningDirectory},
-    sample,
+use rolegate::{
+    clock::{Clock as _, SystemClock},
+    demo::{
+        aws::{Catalogue, StandIn},
+        directory::{Directory, RunningDirectory},
+        sample,
+    },
 };
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::support;
+use crate::support::{
+    self,
+    saml::{for_aws, provider::TestIdentityProvider},
+};
 
 const FEDERATED: &str = "arn:aws:iam::111122223333:role/Federated";
 const READ_ONLY: &str = "arn:aws:iam::111122223333:role/team/ReadOnly";
@@ -1239,4 +1245,140 @@ fn a_saml_response_is_not_looked_at_when_the_arguments_do_not_say_what_to_expect
             "error: DIR/nothing.pem cannot be read: it holds no certificate in PEM\n"
         )
     );
+}
+
+/// An installation with a provider, `okta`, beside the directory.
+fn with_provider(provider: &TestIdentityProvider) -> Installation {
+    let installation = Installation::new();
+    installation.write("idp.xml", &provider.metadata(&[&provider.primary]));
+    let folder = installation.folder.path().display().to_string();
+    let connector = format!(
+        "[[connector]]\nid = \"okta\"\ntype = \"saml\"\nidp_metadata_file = \"{folder}/idp.xml\"\n\n\
+         [aws]\nsession_name = \"{{connector}}-{{username}}\"\n"
+    );
+    let configuration = installation.configuration().replace("[aws]\n", &connector);
+    installation.write("rolegate.toml", &configuration);
+    installation
+}
+
+#[test]
+fn the_metadata_of_a_connector_is_printed() {
+    let installation = with_provider(&for_aws::provider());
+    let metadata = installation.done(&["saml", "metadata", "okta"]);
+    for part in [
+        "entityID=\"https://aws.example.com/saml/okta/metadata\"",
+        "Location=\"https://aws.example.com/saml/okta/acs\"",
+        "Location=\"https://aws.example.com/saml/okta/slo\"",
+    ] {
+        assert!(metadata.contains(part), "{part} is not in {metadata}");
+    }
+    assert_eq!(metadata, installation.done(&["saml", "metadata", "okta"]));
+
+    assert_eq!(
+        installation.refused(&["saml", "metadata"]),
+        (
+            2,
+            "error: metadata of Rolegate as an identity provider is not in this version; name a \
+             connector of type saml, there are: okta\n"
+                .to_owned()
+        )
+    );
+    assert_eq!(
+        installation.refused(&["saml", "metadata", "corp"]),
+        (
+            2,
+            "error: no connector `corp` is of type saml; there are: okta\n".to_owned()
+        )
+    );
+    let (code, told) = Installation::new().refused(&["saml", "metadata", "okta"]);
+    assert_eq!(code, 2);
+    assert!(
+        told.ends_with("of type saml; none is configured\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_check_finds_metadata_without_a_key_that_can_be_used() {
+    let provider = for_aws::provider();
+    let installation = with_provider(&provider);
+    let check = installation.run(&["check"]);
+    assert_eq!((check.code, check.err.as_str()), (0, ""), "{check:?}");
+
+    let only_to_encrypt = provider
+        .metadata(&[&provider.primary])
+        .replace("signing", "encryption");
+    installation.write("idp.xml", &only_to_encrypt);
+    let check = installation.run(&["check"]);
+    let line = format!(
+        "error    DIR/rolegate.toml: connector.okta: the provider's metadata of \"{}\" has no \
+         signing key that can be used: it lists none with use=\"signing\" or without use\n",
+        for_aws::ISSUER
+    );
+    assert_eq!(check.code, 1, "{check:?}");
+    assert!(check.out.contains(&line), "{check:?}");
+}
+
+#[test]
+fn a_response_is_verified_with_what_the_provider_publishes() {
+    let provider = for_aws::provider();
+    let installation = Installation::new();
+    installation.write("idp.xml", &provider.metadata(&[&provider.primary]));
+    let now = SystemClock.now().replace_nanosecond(0).unwrap();
+    let request = for_aws::request(now, &["a role,its provider"]);
+    let response = provider.response(&request).sign_assertion();
+    installation.write("response.b64", &response.posted());
+    let verify = |metadata: &str, more: &[&str]| {
+        let known = ["saml", "verify", "--idp-metadata", metadata];
+        let expected = [
+            "--audience",
+            "urn:amazon:webservices",
+            "--acs",
+            for_aws::ACS,
+        ];
+        let file = ["--allow-unsolicited", "DIR/response.b64"];
+        installation.run(&[&known[..], &expected, &file, more].concat())
+    };
+    let accepted = verify("DIR/idp.xml", &[]);
+    assert_eq!(
+        (accepted.code, accepted.err.as_str()),
+        (0, ""),
+        "{accepted:?}"
+    );
+    let told: Value = serde_json::from_str(&accepted.out).unwrap();
+    assert_eq!(told["name_id"], for_aws::SUBJECT);
+
+    let other = for_aws::provider();
+    installation.write("other.xml", &other.metadata(&[&other.primary]));
+    let refused = verify("DIR/other.xml", &[]);
+    assert_eq!((refused.code, refused.out.as_str()), (1, ""));
+    let told: Value = serde_json::from_str(&refused.err).unwrap();
+    assert_eq!(told["reason"], "signature_invalid");
+
+    installation.write(
+        "none.xml",
+        &provider
+            .metadata(&[&provider.primary])
+            .replace("signing", "encryption"),
+    );
+    for (metadata, more, problem) in [
+        (
+            "DIR/none.xml",
+            &[][..],
+            "has no signing key that can be used",
+        ),
+        (
+            "DIR/idp.xml",
+            &["--idp-entity-id", "https://other.example.com"],
+            "does not speak of \"https://other.example.com\"",
+        ),
+    ] {
+        let refused = verify(metadata, more);
+        assert_eq!((refused.code, refused.out.as_str()), (2, ""), "{refused:?}");
+        let told = format!("error: {metadata}: the provider's metadata ");
+        assert!(
+            refused.err.starts_with(&told) && refused.err.contains(problem),
+            "{refused:?}"
+        );
+    }
 }

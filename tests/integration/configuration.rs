@@ -18,6 +18,7 @@ use rolegate::config::{
     Bind, Config, ConnectorKind, DirectoryKind, Findings, GroupStrategy, Ldap, Loaded,
     MetadataSource, OfferedRoles, RequestBinding, Saml, Severity,
 };
+use rolegate::identity::saml::refusal::Reason;
 use secrecy::ExposeSecret;
 
 use crate::support::temporary_dir;
@@ -292,7 +293,6 @@ fn the_shipped_example_has_every_key() {
             None => section,
         };
         let later = ["issuer", "tokens", "trusted_issuer", "audit"];
-        let later = [later.as_slice(), &["saml_provider_arn"]].concat();
         for key in known.split(", ").filter(|key| !later.contains(key)) {
             let path = if section.is_empty() {
                 key.to_owned()
@@ -975,4 +975,18 @@ fn groups_come_from_a_directory_that_can_be_asked() {
             "user_bind = \"uid={username},dc=example,dc=com\"",
         );
     insta::assert_snapshot!(findings(&text, &[]), @r#"rolegate.toml:8: connector.idp.groups_from: connector "corp" binds with the person's own password, which is not at hand; expected one of type ldap with bind_dn"#);
+}
+
+#[test]
+fn every_reason_for_a_refused_message_is_documented() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/saml.md")).unwrap();
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    for reason in Reason::ALL {
+        let code = format!("`{}`", reason.code());
+        let is_named = rows.iter().any(|row| row.contains(&code));
+        assert!(is_named, "{code} is in no table of docs/saml.md");
+    }
 }
