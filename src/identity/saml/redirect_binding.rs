@@ -3,7 +3,7 @@
 //!
 //! What is signed is the query as it was sent, so that it is read raw here and nowhere else. Never
 //! here: the structure of the message, which is the [`gate`](super::gate)'s; HTTP. Entry points:
-//! [`parse`] for what comes in, [`url`] for what goes out.
+//! [`parse`] for what comes in, [`url()`] for what goes out.
 
 use std::{borrow::Cow, fmt, fmt::Write as _, io::Write as _};
 
