@@ -33,7 +33,13 @@ impl Campus {
     ) -> Self {
         let address = IdentityProvider::reserve();
         let origin = format!("http://{address}/");
-        Self::start_as(product, (address, &origin), connector, change).await
+        Box::pin(Self::start_as(
+            product,
+            (address, &origin),
+            connector,
+            change,
+        ))
+        .await
     }
 
     /// The same at an address that browsers know by another origin, which ends in a slash.
@@ -55,7 +61,7 @@ impl Campus {
         let public_url = ("PUBLIC_URL".to_owned(), origin.to_owned());
         options.overrides.push(public_url);
         Self {
-            app: TestApp::start_with(options).await,
+            app: Box::pin(TestApp::start_with(options)).await,
             provider,
             _keys: keys,
         }
