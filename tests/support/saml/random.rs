@@ -10,7 +10,7 @@ impl Random {
         let mut random = Self(seed);
         for byte in purpose.bytes() {
             random.0 ^= u64::from(byte);
-            random.next();
+            random.0 = random.next();
         }
         random
     }
