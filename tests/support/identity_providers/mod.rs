@@ -253,11 +253,9 @@ fn fetch(address: SocketAddr, path: &str) -> String {
     use std::io::{Read as _, Write as _};
 
     let mut stream = std::net::TcpStream::connect(address).expect("it listens");
-    write!(
-        stream,
-        "GET /{path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )
-    .expect("it reads");
+    let request = format!("GET /{path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    // In one piece: a server may answer and close once it has read the first line.
+    stream.write_all(request.as_bytes()).expect("it reads");
     let mut answer = String::new();
     stream
         .read_to_string(&mut answer)
