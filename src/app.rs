@@ -13,8 +13,8 @@ use url::Url;
 
 use crate::{
     access::{
-        AssertedRoles, ConnectorId, GrantMethod, GroupKeyForm, PolicySettings, PolicyTables,
-        RoleDefaults, SessionDuration,
+        ConnectorId, GrantMethod, GroupKeyForm, PolicySettings, PolicyTables, RoleDefaults,
+        SessionDuration,
     },
     aws::{Sts, sign_in, sts},
     broker::{Adapters, Broker, BrokerSettings},
@@ -132,12 +132,9 @@ pub fn policy_settings(config: &Config) -> PolicySettings {
             .filter(|(_, saml)| saml.aws_application_url.is_some())
             .map(|(id, _)| id)
             .collect(),
-        asserted_roles: saml_connectors(config)
-            .filter_map(|(id, saml)| match saml.offer_asserted_roles {
-                config::OfferedRoles::None => None,
-                config::OfferedRoles::All => Some((id, AssertedRoles::All)),
-                config::OfferedRoles::Mapped => Some((id, AssertedRoles::Mapped)),
-            })
+        giving_connectors: saml_connectors(config)
+            .filter(|(_, saml)| saml.offer_asserted_roles == config::OfferedRoles::All)
+            .map(|(id, _)| id)
             .collect(),
     }
 }

@@ -26,8 +26,7 @@ pub use identity::{
 };
 pub use mapping::{Conditions, Mapping, MappingId, Origin, Unenforceable};
 pub use policy::{
-    AssertedRoles, Entitlement, Giver, NotEntitled, Policy, PolicyProblem, PolicySettings,
-    PolicyTables,
+    Entitlement, Giver, NotEntitled, Policy, PolicyProblem, PolicySettings, PolicyTables,
 };
 pub use role::{ConsoleWay, Contradiction, EffectiveRole, GrantMethod, Role, RoleDefaults};
 pub use rule::{MappingRule, RuleError};

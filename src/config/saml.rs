@@ -109,12 +109,10 @@ pub enum RequestBinding {
 /// Which of the roles that an assertion names are offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfferedRoles {
-    /// None.
-    None,
-    /// All.
-    All,
     /// Those that a mapping gives too.
     Mapped,
+    /// All.
+    All,
 }
 
 /// A private key with its certificate.
@@ -195,7 +193,7 @@ impl Saml {
             pass_through: encryption.passes_through,
             offer_asserted_roles: section
                 .choice("offer_asserted_roles", &OfferedRoles::NAMES)
-                .unwrap_or(OfferedRoles::None),
+                .unwrap_or(OfferedRoles::Mapped),
             aws_application_url: section.parsed("aws_application_url", application_url),
             metadata: metadata?,
         })
@@ -236,11 +234,7 @@ impl RequestBinding {
 }
 
 impl OfferedRoles {
-    const NAMES: [(&'static str, Self); 3] = [
-        ("none", Self::None),
-        ("all", Self::All),
-        ("mapped", Self::Mapped),
-    ];
+    const NAMES: [(&'static str, Self); 2] = [("mapped", Self::Mapped), ("all", Self::All)];
 }
 
 /// What a connector reads about encryption, and what follows from it.

@@ -843,7 +843,7 @@ fn a_saml_connector_needs_metadata_alone() {
     assert_eq!(saml.attributes.groups, None);
     assert_eq!(saml.clock_skew, Duration::from_mins(1));
     assert_eq!(saml.request_binding, RequestBinding::Redirect);
-    assert_eq!(saml.offer_asserted_roles, OfferedRoles::None);
+    assert_eq!(saml.offer_asserted_roles, OfferedRoles::Mapped);
     assert!(!saml.sign_requests && !saml.allow_idp_initiated && saml.pass_through);
 }
 
@@ -861,7 +861,7 @@ fn a_saml_connector_takes_every_key() {
          name_id_format = \"transient\"\nclock_skew = \"5m\"\n\
          longest_authentication_age = \"12h\"\nrequire_encrypted_assertions = true\n\
          allow_cbc_encryption = true\nallow_idp_initiated = true\ngroups_from = \"corp\"\n\
-         offer_asserted_roles = \"mapped\"\n\
+         offer_asserted_roles = \"all\"\n\
          aws_application_url = \"https://idp.example.com/a/{account}?to={relay_state}\"",
     );
     let MetadataSource::Url { url, refresh } = &saml.metadata else {
@@ -956,7 +956,7 @@ fn every_line_that_a_saml_connector_refuses_says_why() {
     rolegate.toml:8: connector.idp.clock_skew: expected a duration from 0s to 5m, found 6m
     rolegate.toml:8: connector.idp.groups_from: connector "corpp" is not there; expected one of type ldap with bind_dn
     rolegate.toml:8: connector.idp.groups_from: connector "idp" is not a directory; expected one of type ldap with bind_dn
-    rolegate.toml:8: connector.idp.offer_asserted_roles: expected one of none, all, mapped, found "maped"; did you mean "mapped"?
+    rolegate.toml:8: connector.idp.offer_asserted_roles: expected one of mapped, all, found "maped"; did you mean "mapped"?
     rolegate.toml:8: connector.idp.audiences[0]: expected an URI without blanks of at most 1024 characters, found "a b"
     rolegate.toml:8: connector.idp.aws_application_url: the host is fixed; expected placeholders behind it alone
     rolegate.toml:8: connector.idp.aws_application_url: unknown placeholder {role}; expected {account}, {role_arn}, {role_name}, {relay_state}

@@ -37,16 +37,6 @@ pub struct PolicyTables {
     pub group_ids: HashMap<MappingId, String>,
 }
 
-/// What the roles count for that a connector's assertions name themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AssertedRoles {
-    /// Each is given by being named, under no condition. A protected role or account needs a
-    /// mapping all the same, and a role that the table opens by another grant method too.
-    All,
-    /// Each counts only where a mapping gives it as well.
-    Mapped,
-}
-
 /// What the configuration adds to the table.
 #[derive(Debug, Clone, Default)]
 pub struct PolicySettings {
@@ -59,8 +49,10 @@ pub struct PolicySettings {
     /// The connectors whose provider has an AWS application of its own, for roles whose console is
     /// `idp-initiated`.
     pub hand_over_connectors: HashSet<ConnectorId>,
-    /// What asserted roles count for; a connector that is not in it gives none.
-    pub asserted_roles: HashMap<ConnectorId, AssertedRoles>,
+    /// The connectors whose assertions give the roles that they name, under no condition. A
+    /// protected role or account needs a mapping all the same, and so does a role that the table
+    /// opens by another grant method.
+    pub giving_connectors: HashSet<ConnectorId>,
 }
 
 /// An indexed, immutable snapshot of the table.

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{AssertedRoles, Giver, NotEntitled, PlacedRole, Policy};
+use super::{Giver, NotEntitled, PlacedRole, Policy};
 use crate::access::{
     AuthenticationMethod, ConsoleWay, Delivery, GrantMethod, Identity, Request, Role, RoleDefaults,
     SamlProviderArn, TargetArn, TargetKind,
@@ -101,8 +101,8 @@ impl Policy {
 
     /// The roles that the person's assertion gives by naming them, under no condition.
     pub(super) fn asserted<'i>(&self, person: &Person<'i>) -> HashSet<&'i TargetArn> {
-        let mode = self.settings.asserted_roles.get(&person.identity.connector);
-        if mode != Some(&AssertedRoles::All) {
+        let giving = &self.settings.giving_connectors;
+        if !giving.contains(&person.identity.connector) {
             return HashSet::new();
         }
         let arns = person.asserted.keys().copied();

@@ -717,9 +717,9 @@ fn of(roles: Vec<Role>, mappings: Vec<Mapping>, settings: PolicySettings) -> Pol
     Policy::new(tables, settings)
 }
 
-fn with_asserted(mode: AssertedRoles) -> PolicySettings {
+fn giving() -> PolicySettings {
     PolicySettings {
-        asserted_roles: HashMap::from([(connector(), mode)]),
+        giving_connectors: HashSet::from([connector()]),
         ..settings()
     }
 }
@@ -996,7 +996,7 @@ fn asserted_roles_are_given_by_themselves_where_the_connector_says_so() {
         .collect();
     let asserted: Vec<&str> = asserted.iter().map(String::as_str).collect();
     let person = asserting(&[], &asserted);
-    let policy = of(roles(), vec![], with_asserted(AssertedRoles::All));
+    let policy = of(roles(), vec![], giving());
     assert_eq!(names(&policy, &person), [ADMIN, UNLISTED]);
     let grant = ask(&policy, &person, UNLISTED).unwrap();
     assert_eq!(grant.mapping().0, "asserted");
@@ -1024,10 +1024,8 @@ fn asserted_roles_are_given_by_themselves_where_the_connector_says_so() {
             NotEntitled::UnknownRole
         );
     }
-    for settings in [settings(), with_asserted(AssertedRoles::Mapped)] {
-        let policy = of(roles(), vec![], settings);
-        assert!(names(&policy, &person).is_empty());
-    }
+    let policy = of(roles(), vec![], settings());
+    assert!(names(&policy, &person).is_empty());
 }
 
 #[test]
@@ -1040,11 +1038,7 @@ fn another_spelling_of_a_role_is_no_way_around_what_the_table_says_of_it() {
         disabled: true,
         ..saml_role("arn:aws:iam::111122223333:role/Disabled")
     };
-    let policy = of(
-        vec![protected, disabled],
-        vec![],
-        with_asserted(AssertedRoles::All),
-    );
+    let policy = of(vec![protected, disabled], vec![], giving());
     let spellings = [
         "arn:aws:iam::111122223333:role/Protected",
         "arn:aws:iam::111122223333:role/team/PROTECTED",
@@ -1073,7 +1067,7 @@ fn a_protected_account_keeps_its_roles_from_being_given_by_assertion_alone() {
         accounts: vec![account],
         ..Default::default()
     };
-    let policy = Policy::new(tables, with_asserted(AssertedRoles::All));
+    let policy = Policy::new(tables, giving());
     assert!(names(&policy, &asserting(&[], &[UNLISTED])).is_empty());
 }
 
@@ -1113,7 +1107,7 @@ fn roles_of_assertion_and_table_stand_in_one_order() {
             roles: roles.collect(),
             ..Default::default()
         };
-        let policy = Policy::new(tables, with_asserted(AssertedRoles::All));
+        let policy = Policy::new(tables, giving());
         assert_eq!(names(&policy, &asserting(&[], &asserted)), all, "{listed}");
     }
 }
@@ -1133,14 +1127,9 @@ fn any_roles() -> impl Strategy<Value = Vec<Role>> {
 }
 
 fn any_settings() -> impl Strategy<Value = PolicySettings> {
-    let mode = prop::sample::select(vec![
-        None,
-        Some(AssertedRoles::All),
-        Some(AssertedRoles::Mapped),
-    ]);
-    (mode, any::<bool>()).prop_map(|(mode, can_hand_over)| PolicySettings {
+    (any::<bool>(), any::<bool>()).prop_map(|(gives, can_hand_over)| PolicySettings {
         hand_over_connectors: can_hand_over.then(connector).into_iter().collect(),
-        asserted_roles: mode.map(|mode| (connector(), mode)).into_iter().collect(),
+        giving_connectors: gives.then(connector).into_iter().collect(),
         ..settings()
     })
 }
