@@ -22,12 +22,9 @@ use zeroize::Zeroizing;
 
 use super::{
     element::{Element, Namespace},
-    gate::{self, MOST_IN_SCOPE},
+    gate::{self, MOST_ENCRYPTED_KEYS, MOST_IN_SCOPE},
     refusal::{Reason, Refused},
 };
-
-/// How many wrapped keys, for as many recipients, are tried.
-const MOST_KEYS: usize = 4;
 
 /// The tag of AES-GCM at the end of the ciphertext, in bytes (XML Encryption 5.2.4).
 const TAG: usize = 16;
@@ -176,9 +173,9 @@ fn wrapped_keys(encrypted: &Element, data: &Element) -> Result<Vec<WrappedKey>, 
         .collect::<Result<Vec<_>, _>>()?;
     match keys.len() {
         0 => Err(unreadable("the EncryptedAssertion has no EncryptedKey")),
-        1..=MOST_KEYS => Ok(keys),
+        1..=MOST_ENCRYPTED_KEYS => Ok(keys),
         count => Err(unreadable(format!(
-            "the EncryptedAssertion has {count} EncryptedKeys, at most {MOST_KEYS} are read"
+            "the EncryptedAssertion has {count} EncryptedKeys, at most {MOST_ENCRYPTED_KEYS} are read"
         ))),
     }
 }
