@@ -4,7 +4,8 @@
 //! It shares no code with `crate::aws`, whose requests it judges. It keeps what it issued in
 //! memory, secrets included, so that tests can compare; nothing of that is printed by Debug.
 //! `AssumeRoleWithSAML` is taken without a signature alone, as it needs none, so that credentials
-//! which had no business there are noticed; AssumeRoleWithSAML's kin are not spoken. Entry point: [`StandIn::start`].
+//! which had no business there are noticed. STS's other calls are not spoken. Entry point:
+//! [`StandIn::start`].
 
 mod assume_role;
 mod catalogue;

@@ -1,6 +1,7 @@
 //! XML signatures, by samael and the C libraries under it (xmlsec1, libxml2).
 //!
-//! The only place that calls `samael::crypto`. Never here: a message that did not pass the
+//! The only place of the production path that calls `samael::crypto`; the demo's stand-in for AWS
+//! judges for itself. Never here: a message that did not pass the
 //! [`gate`](super::gate), and keys from a message. Blocks for a millisecond or so: off the async
 //! threads. Entry points: [`verified`], [`sign`].
 
