@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Path, RawQuery, Request, State},
-    http::{StatusCode, header},
+    extract::{FromRequest, FromRequestParts, Path, RawQuery, Request, State},
+    http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -108,28 +108,34 @@ fn unreadable(frame: Frame) -> ErrorPage {
     frame.status(StatusCode::BAD_REQUEST)
 }
 
-/// The id of a connector whose people sign in at a provider.
-fn provider(app: &App, id: &str) -> Option<ConnectorId> {
-    app.broker
-        .connectors()
-        .iter()
-        .filter(|connector| matches!(connector, Connector::Redirect(_)))
-        .map(Connector::id)
-        .find(|found| found.as_str() == id)
-        .cloned()
+/// The connector in the address, whose people sign in at a provider; 404 for any other.
+pub(in crate::web) struct Provider(ConnectorId);
+
+impl FromRequestParts<App> for Provider {
+    type Rejection = ErrorPage;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ErrorPage> {
+        let asked = Path::<String>::from_request_parts(parts, app).await;
+        let mut connectors = app.broker.connectors().iter();
+        let found = connectors.find(|connector| {
+            let id = connector.id().as_str();
+            matches!(connector, Connector::Redirect(_))
+                && asked.as_ref().is_ok_and(|Path(asked)| id == asked)
+        });
+        found
+            .map(|connector| Self(connector.id().clone()))
+            .ok_or_else(|| Frame::of_parts(parts).status(StatusCode::NOT_FOUND))
+    }
 }
 
 /// `POST /saml/{connector}/acs`: the provider's answer.
 pub(in crate::web) async fn consume(
     State(app): State<App>,
-    Path(connector): Path<String>,
+    Provider(connector): Provider,
     session: Session,
     arrival: Arrival,
     form: Result<ProviderForm, ErrorPage>,
 ) -> Response {
-    let Some(connector) = provider(&app, &connector) else {
-        return arrival.frame.status(StatusCode::NOT_FOUND).into_response();
-    };
     let form = match form {
         Ok(form) => form,
         Err(error) => return error.into_response(),
@@ -150,14 +156,11 @@ pub(in crate::web) struct ConfirmForm {
 /// `POST /saml/{connector}/acs/confirm`: the same answer once more, from a page of ours.
 pub(in crate::web) async fn confirm(
     State(app): State<App>,
-    Path(connector): Path<String>,
+    Provider(connector): Provider,
     session: Session,
     arrival: Arrival,
     form: Result<CheckedForm<ConfirmForm>, ErrorPage>,
 ) -> Response {
-    let Some(connector) = provider(&app, &connector) else {
-        return arrival.frame.status(StatusCode::NOT_FOUND).into_response();
-    };
     let answer = match form {
         Ok(CheckedForm(form)) => Answer {
             message: form.message,
@@ -327,14 +330,11 @@ pub(in crate::web) async fn metadata(
 /// since the signature covers the very bytes.
 pub(in crate::web) async fn log_out_by_query(
     State(app): State<App>,
-    Path(connector): Path<String>,
+    Provider(connector): Provider,
     session: Session,
     arrival: Arrival,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let Some(connector) = provider(&app, &connector) else {
-        return arrival.frame.status(StatusCode::NOT_FOUND).into_response();
-    };
     match query.filter(|query| !query.is_empty()) {
         Some(query) => {
             let message = LogoutMessage::Query(query);
@@ -347,14 +347,11 @@ pub(in crate::web) async fn log_out_by_query(
 /// `POST /saml/{connector}/slo`: the same in a form.
 pub(in crate::web) async fn log_out_by_form(
     State(app): State<App>,
-    Path(connector): Path<String>,
+    Provider(connector): Provider,
     session: Session,
     arrival: Arrival,
     form: Result<ProviderForm, ErrorPage>,
 ) -> Response {
-    let Some(connector) = provider(&app, &connector) else {
-        return arrival.frame.status(StatusCode::NOT_FOUND).into_response();
-    };
     let form = match form {
         Ok(form) => form,
         Err(error) => return error.into_response(),
