@@ -153,7 +153,6 @@ pub struct SignInWish {
 }
 
 /// What the browser carries to the provider.
-#[derive(Debug)]
 pub enum Carried {
     /// By a redirect. The query is for the provider alone and belongs in no log.
     Redirect(Url),
@@ -166,8 +165,18 @@ pub enum Carried {
     },
 }
 
+impl fmt::Debug for Carried {
+    /// The address alone, without its query.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, url) = match self {
+            Self::Redirect(url) => ("Redirect", url),
+            Self::Form { action, .. } => ("Form", action),
+        };
+        f.debug_tuple(name).field(&url.host_str()).finish()
+    }
+}
+
 /// The beginning of a sign-in.
-#[derive(Debug)]
 pub struct Departure {
     /// The id of the request; at least 128 random bits.
     pub request_id: String,
@@ -175,6 +184,16 @@ pub struct Departure {
     pub relay_state: String,
     /// What the browser carries.
     pub carried: Carried,
+}
+
+impl fmt::Debug for Departure {
+    /// Leaves out the RelayState, which the answer has to know.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Departure")
+            .field("request_id", &self.request_id)
+            .field("carried", &self.carried)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the browser brought back.
@@ -229,7 +248,7 @@ pub struct LogoutDeparture {
 }
 
 /// A message about logout, as it came.
-#[derive(Debug)]
+#[derive(Clone)]
 pub enum LogoutMessage {
     /// The query of a redirect, raw, as the signature covers it (SAML bindings 3.4.4.1).
     Query(String),
@@ -242,6 +261,15 @@ pub enum LogoutMessage {
         /// `RelayState`.
         relay_state: Option<String>,
     },
+}
+
+impl fmt::Debug for LogoutMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Query(_) => "Query(redacted)",
+            Self::Form { .. } => "Form(redacted)",
+        })
+    }
 }
 
 /// What a verified message about logout says.

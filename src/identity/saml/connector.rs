@@ -261,21 +261,6 @@ async fn off_thread<T: Send + 'static>(
         .map_err(|busy| RedirectRefused::Busy(busy.into()))
 }
 
-fn copy(message: &LogoutMessage) -> LogoutMessage {
-    match message {
-        LogoutMessage::Query(query) => LogoutMessage::Query(query.clone()),
-        LogoutMessage::Form {
-            request,
-            response,
-            relay_state,
-        } => LogoutMessage::Form {
-            request: request.clone(),
-            response: response.clone(),
-            relay_state: relay_state.clone(),
-        },
-    }
-}
-
 #[async_trait]
 impl RedirectConnector for SamlConnector {
     fn id(&self) -> &ConnectorId {
@@ -383,7 +368,7 @@ impl RedirectConnector for SamlConnector {
 
     async fn read_logout(&self, message: &LogoutMessage) -> Result<Logout, RedirectRefused> {
         let provider = self.trust.current().await?;
-        let message = Arc::new(copy(message));
+        let message = Arc::new(message.clone());
         let read = |provider: Arc<Published>| {
             let (message, settings) = (Arc::clone(&message), Arc::clone(&self.settings));
             let now = self.clock.now();
