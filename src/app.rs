@@ -13,8 +13,8 @@ use url::Url;
 
 use crate::{
     access::{
-        ConnectorId, GrantMethod, GroupKeyForm, PolicySettings, PolicyTables, RoleDefaults,
-        SessionDuration,
+        AccessRules, ConnectorId, GrantMethod, GroupKeyForm, PolicySettings, PolicyTables,
+        RoleDefaults, SessionDuration,
     },
     aws::{Sts, sign_in, sts},
     broker::{Adapters, Broker, BrokerSettings},
@@ -435,6 +435,8 @@ fn broker_settings(config: &Config) -> Result<BrokerSettings, StartError> {
         password_change_urls: change_urls.collect(),
         policy: policy_settings(config),
         file_tables: file_tables(config)?,
+        access: AccessRules::default(),
+        pending_edits_expire_after: Duration::from_hours(24 * 7),
     })
 }
 
@@ -483,6 +485,9 @@ impl Application {
             sessions: store.clone(),
             conversations: store.clone(),
             people: store.clone(),
+            known_people: store.clone(),
+            pending_edits: store.clone(),
+            reviews: store.clone(),
             audit: store.clone(),
             health: store,
             clock,

@@ -5,18 +5,24 @@
 
 mod account;
 mod arn;
+mod authority;
+mod change;
 mod dn;
 mod duration;
+pub mod explain;
 mod grant;
 mod identity;
 mod mapping;
 mod policy;
+mod preview;
 mod role;
 mod rule;
 mod session_name;
 
 pub use account::Account;
 pub use arn::{AccountId, ArnError, Partition, SamlProviderArn, TargetArn, TargetKind};
+pub use authority::{AccessRules, Authority, HelpdeskGroup, Scope};
+pub use change::{Change, Row, RowName};
 pub use dn::{Dn, DnError};
 pub use duration::{DurationError, SessionDuration};
 pub use grant::{Clipped, Delivery, Grant, Limit, Request};
@@ -28,6 +34,7 @@ pub use mapping::{Conditions, Mapping, MappingId, Origin, Unenforceable};
 pub use policy::{
     Entitlement, Giver, NotEntitled, Policy, PolicyProblem, PolicySettings, PolicyTables,
 };
+pub use preview::{Altered, Preview, RoleEffect, Terms};
 pub use role::{ConsoleWay, Contradiction, EffectiveRole, GrantMethod, Role, RoleDefaults};
 pub use rule::{MappingRule, RuleError};
 pub use session_name::{NameTemplate, RoleSessionName, SourceIdentity, TemplateError};

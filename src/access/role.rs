@@ -172,6 +172,9 @@ pub struct Role {
     pub arn: TargetArn,
     /// A line for people.
     pub description: Option<String>,
+    /// Whom to ask about it, where that is not the account's owner.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// What it says itself; the account's and the general defaults fill the rest.
     pub own: RoleDefaults,
     /// An inline session policy (JSON) that narrows every session; at most 2,048 characters.

@@ -70,11 +70,59 @@ pub enum Action {
     /// The program started.
     #[serde(rename = "program.start")]
     ProgramStart,
+    /// An edit was put before a second person.
+    #[serde(rename = "edit.propose")]
+    EditPropose,
+    /// A second person approved an edit.
+    #[serde(rename = "edit.approve")]
+    EditApprove,
+    /// A second person declined an edit.
+    #[serde(rename = "edit.decline")]
+    EditDecline,
+    /// The author took a waiting edit back.
+    #[serde(rename = "edit.withdraw")]
+    EditWithdraw,
+    /// A waiting edit lapsed.
+    #[serde(rename = "edit.expire")]
+    EditExpire,
+    /// An edit was taken back.
+    #[serde(rename = "edit.undo")]
+    EditUndo,
+    /// Somebody asked why a person may or may not open a role.
+    #[serde(rename = "explain")]
+    Explain,
+    /// Somebody looked at a person's picker.
+    #[serde(rename = "view_as")]
+    ViewAs,
+    /// Somebody took a table or the log away as a file.
+    #[serde(rename = "export")]
+    Export,
+    /// The configuration was loaded.
+    #[serde(rename = "settings.load")]
+    SettingsLoad,
+    /// The mapping file was loaded, or could not be.
+    #[serde(rename = "mapping_file.load")]
+    MappingFileLoad,
+    /// An access review was begun.
+    #[serde(rename = "review.start")]
+    ReviewStart,
+    /// Items of an access review were decided.
+    #[serde(rename = "review.decide")]
+    ReviewDecide,
+    /// An access review was signed off.
+    #[serde(rename = "review.close")]
+    ReviewClose,
+    /// A checkpoint of the log was signed.
+    #[serde(rename = "audit.checkpoint")]
+    AuditCheckpoint,
+    /// Old payloads of the log were erased, or old rows dropped.
+    #[serde(rename = "audit.erase")]
+    AuditErase,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 26] = [
         Self::SignIn,
         Self::SignOut,
         Self::ConsoleOpen,
@@ -85,6 +133,22 @@ impl Action {
         Self::MappingChange,
         Self::RuleChange,
         Self::ProgramStart,
+        Self::EditPropose,
+        Self::EditApprove,
+        Self::EditDecline,
+        Self::EditWithdraw,
+        Self::EditExpire,
+        Self::EditUndo,
+        Self::Explain,
+        Self::ViewAs,
+        Self::Export,
+        Self::SettingsLoad,
+        Self::MappingFileLoad,
+        Self::ReviewStart,
+        Self::ReviewDecide,
+        Self::ReviewClose,
+        Self::AuditCheckpoint,
+        Self::AuditErase,
     ];
 
     /// The name in rows, filters and exports.
@@ -100,6 +164,22 @@ impl Action {
             Self::MappingChange => "mapping.change",
             Self::RuleChange => "rule.change",
             Self::ProgramStart => "program.start",
+            Self::EditPropose => "edit.propose",
+            Self::EditApprove => "edit.approve",
+            Self::EditDecline => "edit.decline",
+            Self::EditWithdraw => "edit.withdraw",
+            Self::EditExpire => "edit.expire",
+            Self::EditUndo => "edit.undo",
+            Self::Explain => "explain",
+            Self::ViewAs => "view_as",
+            Self::Export => "export",
+            Self::SettingsLoad => "settings.load",
+            Self::MappingFileLoad => "mapping_file.load",
+            Self::ReviewStart => "review.start",
+            Self::ReviewDecide => "review.decide",
+            Self::ReviewClose => "review.close",
+            Self::AuditCheckpoint => "audit.checkpoint",
+            Self::AuditErase => "audit.erase",
         }
     }
 }

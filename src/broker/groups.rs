@@ -111,10 +111,9 @@ impl Broker {
         }
         let bind = |(group, group_id)| Change::BindGroup { group, group_id };
         let context = EditContext {
-            actor: Actor::System,
-            at: self.now(),
             reason: Some("first seen".to_owned()),
             request_id: Some(client.request_id.clone()),
+            ..EditContext::new(Actor::System, self.now())
         };
         let changes = unbound.into_iter().map(bind).collect();
         self.adapters

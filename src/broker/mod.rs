@@ -4,10 +4,14 @@
 //! STS → sign-in token → outcome → answer; without an intent row there is no call to AWS, and
 //! without an outcome row the credentials are dropped. Entry point: [`Broker`].
 
+mod edit;
+mod explain;
 mod groups;
 mod links;
 mod logout;
+mod mapping_file;
 mod open;
+mod people;
 mod person;
 mod policy_cache;
 mod proof;
@@ -20,25 +24,39 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use url::Url;
 
 use crate::{
-    access::{ConnectorId, Policy, PolicySettings, PolicyTables},
-    audit::{Action, Actor, AuditEvent, Outcome},
+    access::{AccessRules, ConnectorId, Policy, PolicySettings, PolicyTables},
     aws::{SignIn, Sts},
     clock::Clock,
-    store::{AuditLog, Conversations, PersonStore, PolicyStore, SignInSessions, StoreHealth},
+    store::{
+        AccessReviews, AuditLog, Conversations, KnownPeople, PendingEdits, PersonStore,
+        PolicyStore, SignInSessions, StoreHealth,
+    },
 };
 
 pub use crate::{
+    audit::{Action, Actor, AuditEvent, Outcome},
     aws::{SignInUrl, destination::DestinationError, paste::Pasted as PastedText},
     identity::{
-        Answer, Carried, Connector, Departure, HeldProof, LogoutMessage, RedirectConnector,
-        saml::refusal::Reason,
+        Answer, Carried, Connector, Departure, GroupMembers, GroupSummary, HeldProof,
+        LogoutMessage, Member, RedirectConnector, saml::refusal::Reason,
     },
-    store::{OpenRole, Preferences, RoleSession, SignInSession, StoreError},
+    store::{
+        AccessReview, AuditFilter, AuditRow, ChainHead, ChainStatus, OpenRole, PendingEdit,
+        PendingState, Preferences, ReviewDecision, ReviewItem, RoleSession, SignInSession,
+        StoreError,
+    },
 };
+pub use edit::{
+    Conflict, EditDraft, EditPreview, EditRefused, HistoryEntry, HistoryFilter, RowChange, Saved,
+    Undo, Wait,
+};
+pub use explain::{Asker, ExplainRefused};
 pub use groups::GroupsRefused;
 pub use links::Links;
 pub use logout::ProviderLogout;
+pub use mapping_file::{MappingFileState, MappingFileTrouble};
 pub use open::{IssuedCredentials, OpenOrder, OpenRefused, Opened};
+pub use people::{Crowd, Found, FoundPerson, GroupRecord, PersonRecord, Progress};
 pub use person::PickerState;
 pub use proof::SessionSecret;
 pub use redirect::{Finished, Kept, RedirectArrival, RedirectSignInRefused, RedirectWish};
@@ -70,6 +88,10 @@ pub struct BrokerSettings {
     pub policy: PolicySettings,
     /// The rows of the mapping file, which stand beside the store's.
     pub file_tables: PolicyTables,
+    /// Who may do what here.
+    pub access: AccessRules,
+    /// How long an edit waits for a second person before it lapses.
+    pub pending_edits_expire_after: Duration,
 }
 
 /// What the use-cases work with.
@@ -89,6 +111,12 @@ pub struct Adapters {
     pub conversations: Arc<dyn Conversations>,
     /// What belongs to one person.
     pub people: Arc<dyn PersonStore>,
+    /// Whoever has signed in here.
+    pub known_people: Arc<dyn KnownPeople>,
+    /// Edits that wait for a second person.
+    pub pending_edits: Arc<dyn PendingEdits>,
+    /// Access reviews.
+    pub reviews: Arc<dyn AccessReviews>,
     /// The audit log.
     pub audit: Arc<dyn AuditLog>,
     /// Whether the store answers.

@@ -14,7 +14,14 @@ use crate::{
 pub(super) struct PolicyCache {
     settings: PolicySettings,
     file_tables: PolicyTables,
-    latest: RwLock<Option<Arc<Policy>>>,
+    latest: RwLock<Option<Snapshot>>,
+}
+
+/// The rows, and the decision that is made of them.
+#[derive(Clone)]
+struct Snapshot {
+    policy: Arc<Policy>,
+    tables: Arc<PolicyTables>,
 }
 
 impl PolicyCache {
@@ -31,23 +38,44 @@ impl PolicyCache {
         self.at(version, store).await
     }
 
+    /// The rows that [`current`](Self::current) is made of.
+    pub(super) async fn tables(
+        &self,
+        store: &dyn PolicyStore,
+    ) -> Result<Arc<PolicyTables>, StoreError> {
+        let version = store.policy_version().await?;
+        self.snapshot(version, store)
+            .await
+            .map(|snapshot| snapshot.tables)
+    }
+
     /// The same for whoever has read the version just now.
     pub(super) async fn at(
         &self,
         version: i64,
         store: &dyn PolicyStore,
     ) -> Result<Arc<Policy>, StoreError> {
-        if let Some(policy) = self.latest.read().await.as_ref()
-            && policy.version() == version
+        self.snapshot(version, store)
+            .await
+            .map(|snapshot| snapshot.policy)
+    }
+
+    async fn snapshot(
+        &self,
+        version: i64,
+        store: &dyn PolicyStore,
+    ) -> Result<Snapshot, StoreError> {
+        if let Some(snapshot) = self.latest.read().await.as_ref()
+            && snapshot.policy.version() == version
         {
-            return Ok(Arc::clone(policy));
+            return Ok(snapshot.clone());
         }
         let mut latest = self.latest.write().await;
         // Another request may have renewed it while this one waited.
-        if let Some(policy) = latest.as_ref()
-            && policy.version() == version
+        if let Some(snapshot) = latest.as_ref()
+            && snapshot.policy.version() == version
         {
-            return Ok(Arc::clone(policy));
+            return Ok(snapshot.clone());
         }
         let mut tables = store.tables().await?;
         tables
@@ -58,7 +86,7 @@ impl PolicyCache {
             .mappings
             .extend(self.file_tables.mappings.iter().cloned());
         tables.rules.extend(self.file_tables.rules.iter().cloned());
-        let policy = Arc::new(Policy::new(tables, self.settings.clone()));
+        let policy = Arc::new(Policy::new(tables.clone(), self.settings.clone()));
         for problem in policy.problems() {
             tracing::warn!(
                 row = problem.about,
@@ -68,8 +96,12 @@ impl PolicyCache {
         }
         metrics::gauge!("rolegate_policy_problems").set(count(policy.problems().len()));
         metrics::gauge!("rolegate_policy_roles").set(count(policy.counts().1));
-        *latest = Some(Arc::clone(&policy));
-        Ok(policy)
+        let snapshot = Snapshot {
+            policy,
+            tables: Arc::new(tables),
+        };
+        *latest = Some(snapshot.clone());
+        Ok(snapshot)
     }
 }
 

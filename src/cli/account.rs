@@ -51,9 +51,15 @@ pub(super) struct AddArguments {
     /// production, test, development or a word of your own
     #[arg(long, value_name = "WORD")]
     environment: Option<String>,
+    /// red, amber, green, blue or grey, where the environment's own colour is not meant
+    #[arg(long, value_parser = ["red", "amber", "green", "blue", "grey"])]
+    colour: Option<String>,
     /// A line for people
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
+    /// Whom to ask about it: a team, a person, an address
+    #[arg(long, value_name = "TEXT")]
+    owner: Option<String>,
     /// Let pattern rules give its roles only where they say `allow_protected`
     #[arg(long)]
     protected: bool,
@@ -145,7 +151,9 @@ async fn add(
         name: arguments.name,
         alias: arguments.alias,
         environment: arguments.environment,
+        colour: arguments.colour,
         description: arguments.description,
+        owner: arguments.owner,
         protected: arguments.protected,
         role_defaults: arguments.defaults.checked(installation)?,
     };

@@ -135,11 +135,14 @@ impl FilterArguments {
             person: self.person.clone(),
             account: account.map(|id| id.to_string()),
             role,
-            action: self.action,
+            actions: self.action.into_iter().collect(),
             outcome: self.outcome,
             since: self.since,
             until: self.until,
+            row: None,
+            edit: None,
             before: None,
+            after: None,
             limit: PAGE,
         })
     }

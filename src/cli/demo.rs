@@ -202,10 +202,8 @@ async fn fill_store(config: &Config) -> Result<(), Failure> {
         .map_err(|findings| cannot(&findings))?;
     let tables = rows.into_tables(0);
     let context = EditContext {
-        actor: Actor::System,
-        at: SystemClock.now(),
         reason: Some("the demo's sample".to_owned()),
-        request_id: None,
+        ..EditContext::new(Actor::System, SystemClock.now())
     };
     store
         .apply(import::changes(Kind::Mapping, tables), &context)

@@ -59,10 +59,8 @@ impl Edit<'_> {
     ) -> Result<Summary, Failure> {
         let summary = self.preview()?;
         let context = EditContext {
-            actor,
-            at: SystemClock.now(),
             reason: arguments.reason.clone(),
-            request_id: None,
+            ..EditContext::new(actor, SystemClock.now())
         };
         let what = format!("changing {}", counted(self.changes.len(), "row"));
         while_waiting(&what, self.store.apply(self.changes, &context)).await?;

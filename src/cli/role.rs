@@ -109,6 +109,9 @@ pub(super) struct AddArguments {
     /// A line for people
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
+    /// Whom to ask about it: a team, a person, an address
+    #[arg(long, value_name = "TEXT")]
+    owner: Option<String>,
     #[command(flatten)]
     defaults: DefaultArguments,
     /// How the console is reached: federation, or idp-initiated for the identity provider's own
@@ -248,6 +251,7 @@ async fn add(
     let role = Role {
         arn: arn.clone(),
         description: arguments.description,
+        owner: arguments.owner,
         own: RoleDefaults {
             console: arguments.console,
             ..arguments.defaults.checked(installation)?

@@ -137,7 +137,7 @@ pub enum Colour {
 }
 
 impl Colour {
-    const NAMES: [(&'static str, Self); 5] = [
+    pub(super) const NAMES: [(&'static str, Self); 5] = [
         ("red", Self::Red),
         ("amber", Self::Amber),
         ("green", Self::Green),

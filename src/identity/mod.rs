@@ -15,7 +15,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use url::Url;
 
-use crate::access::{ConnectorId, Identity, ProviderSession};
+use crate::access::{ConnectorId, GroupKey, Identity, ProviderSession, explain::GroupRelations};
 
 /// The cause of an adapter's failure, for the log.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -77,8 +77,77 @@ pub trait PasswordConnector: Send + Sync {
     /// is no such person.
     async fn look_up(&self, username: &str) -> Result<Option<Identity>, SignInError>;
 
+    /// People whose user name, display name or e-mail address begins with or contains `text`, at
+    /// most `limit`, by user name; whoever has exactly this user name comes first. Empty for a
+    /// text of less than two characters.
+    async fn find_people(&self, text: &str, limit: usize)
+    -> Result<Vec<LocatedEntry>, LookUpError>;
+
+    /// Groups whose name contains `text`, at most `limit`, by name.
+    async fn find_groups(&self, text: &str, limit: usize)
+    -> Result<Vec<GroupSummary>, LookUpError>;
+
+    /// Who is in a group, directly or through other groups, as groups are read at sign-in. None
+    /// when there is no such group.
+    async fn members(
+        &self,
+        group: &GroupKey,
+        limit: usize,
+    ) -> Result<Option<GroupMembers>, LookUpError>;
+
+    /// How a group stands to others, whatever `nested_groups` says; one step up and down.
+    async fn relations(&self, group: &GroupKey) -> Result<GroupRelations, LookUpError>;
+
     /// Connects to every server and says what was found, for `check --live`.
     async fn probe(&self) -> Vec<Finding>;
+}
+
+/// A group that was searched for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSummary {
+    /// What mappings compare.
+    pub key: GroupKey,
+    /// The name as the directory writes it.
+    pub name: String,
+    /// What the directory says about it.
+    pub description: Option<String>,
+    /// The directory's own stable id.
+    pub stable_id: Option<String>,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub person: LocatedEntry,
+    /// The groups on the way from the person to the group that was asked about, the nearest to the
+    /// person first; empty for direct membership.
+    pub through: Vec<GroupKey>,
+}
+
+/// Who is in a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupMembers {
+    /// The group.
+    pub group: GroupSummary,
+    /// Its members that are people, by user name.
+    pub people: Vec<Member>,
+    /// Whether there may be more: the limit was reached, or an entry could not be read.
+    pub is_cut: bool,
+}
+
+/// Why something could not be looked up.
+#[derive(Debug, Error)]
+pub enum LookUpError {
+    /// The connector binds as the person alone, and has no credentials of its own to search with.
+    #[error("this connector cannot search its directory")]
+    NotSupported,
+    /// No server answered, or not in full.
+    #[error("the directory is unavailable")]
+    Unavailable(#[source] Cause),
+    /// A server answered, and the configuration does not fit it.
+    #[error("the directory does not fit the configuration")]
+    Misconfigured(#[source] Cause),
 }
 
 /// A provider that signs people in on its own pages (SAML 2.0; OpenID Connect has the same shape).

@@ -14,12 +14,11 @@ use thiserror::Error;
 use time::OffsetDateTime;
 
 use crate::{
-    access::{
-        Account, AccountId, GroupKey, Identity, Mapping, MappingId, MappingRule, PolicyTables,
-        ProviderSession, Role, TargetArn,
-    },
+    access::{Group, Identity, MappingId, PolicyTables, ProviderSession, RowName},
     audit::{Action, Actor, AuditEvent, Outcome},
 };
+
+pub use crate::access::Change;
 
 /// Why the store did not do it.
 #[derive(Debug, Error)]
@@ -46,37 +45,6 @@ impl StoreError {
     }
 }
 
-/// One change of the tables.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// Adds an account or replaces it.
-    PutAccount(Account),
-    /// Removes an account; its roles must be gone.
-    RemoveAccount(AccountId),
-    /// Adds a role or replaces it.
-    PutRole(Box<Role>),
-    /// Removes a role; its mappings must be gone.
-    RemoveRole(TargetArn),
-    /// Adds a mapping, or replaces the one with the same group and role, which keeps its id, or
-    /// the one with the same id. An id that is no UUID, as those from a file, becomes one.
-    PutMapping(Mapping),
-    /// Ends a mapping.
-    EndMapping(MappingId),
-    /// Notes which group the mappings of `group` mean, where they do not know yet: a group that is
-    /// made again under the same name has another id and does not inherit.
-    BindGroup {
-        /// The group as mappings compare it.
-        group: GroupKey,
-        /// The directory's own stable id of it.
-        group_id: String,
-    },
-    /// Adds a rule, or replaces the one with the same connector, pattern and role, which keeps its
-    /// id, or the one with the same id. An id that is no UUID becomes one.
-    PutRule(MappingRule),
-    /// Ends a rule.
-    EndRule(MappingId),
-}
-
 /// Who changes the tables, when and why; goes into the audit rows.
 #[derive(Debug, Clone)]
 pub struct EditContext {
@@ -88,15 +56,55 @@ pub struct EditContext {
     pub reason: Option<String>,
     /// The request, where it came by one.
     pub request_id: Option<String>,
+    /// The version of the tables that was looked at: when they are no longer at it, nothing is
+    /// changed ([`StoreError::PolicyChanged`]).
+    pub at_version: Option<i64>,
+    /// The pending edit that this carries out; when it is no longer waiting, nothing is changed
+    /// ([`StoreError::Conflict`]).
+    pub settles: Option<Settles>,
+    /// The edit that this takes back.
+    pub undoes: Option<String>,
+    /// Who approved it.
+    pub approved_by: Option<Actor>,
+    /// Rows of the audit log that belong to the same act, written in front of those of the changes.
+    pub announced_by: Vec<AuditEvent>,
+}
+
+impl EditContext {
+    /// A context with nothing but who and when.
+    pub fn new(actor: Actor, at: OffsetDateTime) -> Self {
+        Self {
+            actor,
+            at,
+            reason: None,
+            request_id: None,
+            at_version: None,
+            settles: None,
+            undoes: None,
+            approved_by: None,
+            announced_by: Vec::new(),
+        }
+    }
+}
+
+/// The pending edit that an edit carries out.
+#[derive(Debug, Clone)]
+pub struct Settles {
+    /// Its id.
+    pub pending: String,
+    /// Who approved it.
+    pub by: Actor,
 }
 
 /// What an edit did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     /// The version of the tables from now on.
     pub version: i64,
     /// How many rows really changed; a row put as it was is none.
     pub changed: usize,
+    /// The edit's id, a `UUIDv7`, which all its audit rows carry as the detail `edit`.
+    pub edit: String,
 }
 
 /// Accounts, roles, mappings and rules.
@@ -115,6 +123,236 @@ pub trait PolicyStore: Send + Sync {
         changes: Vec<Change>,
         context: &EditContext,
     ) -> Result<Applied, StoreError>;
+
+    /// Raises the version without a change of a row, with one audit row: the mapping file, which
+    /// stands beside the tables, has changed.
+    async fn note_file(&self, event: &AuditEvent) -> Result<i64, StoreError>;
+}
+
+/// Somebody who has signed in here, with the groups as last seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPerson {
+    /// Who; `groups_read_at` says when the groups were seen.
+    pub identity: Identity,
+    /// When they first signed in.
+    pub first_seen_at: OffsetDateTime,
+    /// When they last signed in or had their groups read.
+    pub seen_at: OffsetDateTime,
+}
+
+/// The groups that a person was seen with, and for how long they were the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenGroups {
+    /// The groups.
+    pub groups: Vec<Group>,
+    /// When they were first seen so.
+    pub from: OffsetDateTime,
+    /// When they were last seen so.
+    pub until: OffsetDateTime,
+}
+
+/// Whoever has signed in. Kept by [`SignInSessions::save_session`] and
+/// [`SignInSessions::renew_session`], in their transactions.
+#[async_trait]
+pub trait KnownPeople: Send + Sync {
+    /// Everybody, by connector and user name.
+    async fn known_people(&self) -> Result<Vec<KnownPerson>, StoreError>;
+
+    /// One person.
+    async fn known_person(
+        &self,
+        connector: &str,
+        subject: &str,
+    ) -> Result<Option<KnownPerson>, StoreError>;
+
+    /// People whose user name, display name or e-mail address contains `text`, ignoring case, by
+    /// user name; whoever has exactly this user name or subject comes first.
+    async fn find_known_people(
+        &self,
+        text: &str,
+        limit: u32,
+    ) -> Result<Vec<KnownPerson>, StoreError>;
+
+    /// The groups that a person was last seen with at or before `at`.
+    async fn groups_seen_at(
+        &self,
+        connector: &str,
+        subject: &str,
+        at: OffsetDateTime,
+    ) -> Result<Option<SeenGroups>, StoreError>;
+}
+
+/// An edit that waits for a second person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingEdit {
+    /// Its id, a `UUIDv7`.
+    pub id: String,
+    /// Who wants it.
+    pub author: Actor,
+    /// What to call the author on pages.
+    pub author_name: String,
+    /// When it was proposed.
+    pub created_at: OffsetDateTime,
+    /// When it lapses.
+    pub expires_at: OffsetDateTime,
+    /// A ticket or a sentence.
+    pub reason: Option<String>,
+    /// The changes.
+    pub changes: Vec<Change>,
+    /// The rows as the author saw them: name and [revision](crate::access::Row::revision), none
+    /// where there was no such row.
+    pub seen: Vec<(RowName, Option<String>)>,
+    /// Why it waits: stable codes, such as `self_gain`, `protected`, `unresolved`.
+    pub why: Vec<String>,
+    /// The edit that it takes back.
+    pub undoes: Option<String>,
+    /// What became of it.
+    pub state: PendingState,
+    /// Who decided.
+    pub decided_by: Option<Actor>,
+    /// When.
+    pub decided_at: Option<OffsetDateTime>,
+    /// What they said.
+    pub note: Option<String>,
+}
+
+/// What became of a pending edit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PendingState {
+    /// It waits.
+    Waiting,
+    /// Somebody approved it, and it was carried out.
+    Approved,
+    /// Somebody declined it.
+    Declined,
+    /// Its author took it back.
+    Withdrawn,
+    /// Nobody decided in time.
+    Expired,
+}
+
+/// Edits that wait for a second person.
+#[async_trait]
+pub trait PendingEdits: Send + Sync {
+    /// Keeps an edit, with its audit row.
+    async fn propose(&self, edit: &PendingEdit, event: &AuditEvent) -> Result<(), StoreError>;
+
+    /// One edit.
+    async fn pending_edit(&self, id: &str) -> Result<Option<PendingEdit>, StoreError>;
+
+    /// The edits that wait (`Some(Waiting)`), or all, newest first, at most `limit`.
+    async fn pending_edits(
+        &self,
+        state: Option<PendingState>,
+        limit: u32,
+    ) -> Result<Vec<PendingEdit>, StoreError>;
+
+    /// Decides on an edit that waits, with its audit row. An edit that does not wait any more is
+    /// [`StoreError::Conflict`]. Approving goes through [`PolicyStore::apply`] instead.
+    async fn settle(
+        &self,
+        id: &str,
+        state: PendingState,
+        note: Option<&str>,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError>;
+}
+
+/// An access review: a list of mappings of a moment, each to be kept or ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessReview {
+    /// Its id, a `UUIDv7`.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// What it is limited to, in words; empty for everything.
+    pub scope: String,
+    /// Who began it.
+    pub created_by: Actor,
+    /// When.
+    pub created_at: OffsetDateTime,
+    /// By when it should be done.
+    pub due_at: Option<OffsetDateTime>,
+    /// When it was signed off.
+    pub closed_at: Option<OffsetDateTime>,
+    /// Who signed it off.
+    pub closed_by: Option<Actor>,
+    /// How many items there are.
+    pub items: u32,
+    /// How many of them are decided.
+    pub decided: u32,
+}
+
+/// A mapping or rule in an access review.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReviewItem {
+    /// The row.
+    pub row: MappingId,
+    /// The group's key, or the rule's pattern.
+    pub group: String,
+    /// The role's ARN, or the rule's template.
+    pub role: String,
+    /// How many people had the role by it when the review began.
+    pub people: u32,
+    /// Whether to keep it (`true`) or end it; none while it is open.
+    pub keep: Option<bool>,
+    /// What the reviewer said.
+    pub note: Option<String>,
+    /// Who decided.
+    pub decided_by: Option<Actor>,
+    /// When.
+    pub decided_at: Option<OffsetDateTime>,
+}
+
+/// Access reviews. What is ended by one is ended by an edit like any other.
+#[async_trait]
+pub trait AccessReviews: Send + Sync {
+    /// Begins a review, with its audit row.
+    async fn start_review(
+        &self,
+        review: &AccessReview,
+        items: &[ReviewItem],
+        event: &AuditEvent,
+    ) -> Result<(), StoreError>;
+
+    /// All reviews, newest first.
+    async fn reviews(&self) -> Result<Vec<AccessReview>, StoreError>;
+
+    /// One review with its items, by role and group.
+    async fn review(&self, id: &str)
+    -> Result<Option<(AccessReview, Vec<ReviewItem>)>, StoreError>;
+
+    /// Notes a decision on items of an open review, with one audit row. A closed review is
+    /// [`StoreError::Conflict`].
+    async fn decide_review(
+        &self,
+        id: &str,
+        rows: &[MappingId],
+        decision: &ReviewDecision,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError>;
+
+    /// Signs a review off, with its audit row; every item must be decided.
+    async fn close_review(
+        &self,
+        id: &str,
+        by: &Actor,
+        event: &AuditEvent,
+    ) -> Result<(), StoreError>;
+}
+
+/// What a reviewer decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReviewDecision {
+    /// Whether to keep the row.
+    pub keep: bool,
+    /// What they say about it.
+    pub note: Option<String>,
+    /// Who.
+    pub by: Actor,
+    /// When.
+    pub at: OffsetDateTime,
 }
 
 /// A sign-in that was begun here and is going on at a provider.
@@ -401,16 +639,23 @@ pub struct AuditFilter {
     pub account: Option<String>,
     /// By role ARN.
     pub role: Option<String>,
-    /// By action.
-    pub action: Option<Action>,
+    /// By action: one of these; empty for all.
+    pub actions: Vec<Action>,
     /// By outcome.
     pub outcome: Option<Outcome>,
     /// Not before.
     pub since: Option<OffsetDateTime>,
     /// Before.
     pub until: Option<OffsetDateTime>,
+    /// By the row of the tables that was changed: an account's id, a role's ARN, a mapping's or
+    /// rule's id.
+    pub row: Option<String>,
+    /// By edit: the rows that one [`PolicyStore::apply`] wrote.
+    pub edit: Option<String>,
     /// Only rows with a smaller `seq`: the keyset cursor of the next page.
     pub before: Option<i64>,
+    /// Only rows with a larger `seq`; with it the rows come oldest first.
+    pub after: Option<i64>,
     /// How many at most; newest first.
     pub limit: u32,
 }
@@ -434,6 +679,15 @@ pub enum ChainStatus {
     },
 }
 
+/// A row of the chain, by place and hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainHead {
+    /// Its place.
+    pub seq: i64,
+    /// Its hash, in hexadecimal.
+    pub hash: String,
+}
+
 /// The audit log.
 #[async_trait]
 pub trait AuditLog: Send + Sync {
@@ -442,7 +696,14 @@ pub trait AuditLog: Send + Sync {
 
     /// Appends the intent of a grant, in a transaction that fails with
     /// [`StoreError::PolicyChanged`] when the tables are no longer at `policy_version`.
-    async fn announce(&self, event: &AuditEvent, policy_version: i64) -> Result<i64, StoreError>;
+    async fn announce(
+        &self,
+        event: &AuditEvent,
+        policy_version: i64,
+    ) -> Result<ChainHead, StoreError>;
+
+    /// The last row of the chain.
+    async fn chain_head(&self) -> Result<ChainHead, StoreError>;
 
     /// Appends the end of a grant and, where credentials were issued, its role session and the
     /// person's recents, in one transaction. A role session whose intent was never announced is

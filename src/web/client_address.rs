@@ -119,6 +119,7 @@ fn frame(app: &App, headers: &HeaderMap, request_id: &str) -> Frame {
     Frame(Layout {
         organisation: app.settings.organisation.clone(),
         person: None,
+        rights: super::views::Rights::default(),
         csrf_token: secret.map(csrf::token).unwrap_or_default(),
         theme: cookies::plain(headers, Theme::COOKIE).and_then(Theme::from_cookie),
         help_url: app.settings.help_url.clone(),

@@ -95,6 +95,7 @@ impl Frame {
             Self(Layout {
                 organisation: String::new(),
                 person: None,
+                rights: super::views::Rights::default(),
                 csrf_token: String::new(),
                 theme: None,
                 help_url: None,
@@ -126,6 +127,30 @@ impl Frame {
             )
             .step("Try again in a minute."),
         }
+        .into()
+    }
+
+    /// No group is named in `[access]`.
+    pub(super) fn nobody_has_access(self) -> ErrorPage {
+        ErrorView::new(
+            self.0,
+            403,
+            "Nobody may see these pages yet",
+            "The configuration does not say who is helpdesk, auditor or admin.",
+        )
+        .step("Name their groups under [access], such as helpdesk = [\"corp:cn=helpdesk,…\"], and start Rolegate again.")
+        .into()
+    }
+
+    /// The person is in none of the groups that `[access]` names.
+    pub(super) fn not_staff(self) -> ErrorPage {
+        ErrorView::new(
+            self.0,
+            403,
+            "These pages are for the helpdesk",
+            "None of your groups makes you helpdesk, auditor or admin here.",
+        )
+        .step("If you should see them, ask whoever keeps [access] in the configuration.")
         .into()
     }
 

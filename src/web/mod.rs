@@ -14,6 +14,7 @@ pub mod operations;
 mod pages;
 mod serve;
 mod session;
+mod staff;
 mod views;
 
 use std::{sync::Arc, time::Duration};

@@ -20,7 +20,7 @@ use tower_sessions::{
     session_store,
 };
 
-use super::{App, client_address::Origin, cookies, error::Frame};
+use super::{App, client_address::Origin, cookies, error::Frame, views::Rights};
 use crate::{
     access::{Identity, ProviderSession},
     broker::{Broker, HeldProof, Kept, SessionSecret, SignInSession},
@@ -255,6 +255,11 @@ impl FromRequestParts<App> for SignedIn {
                 // Whatever page answers from here on, a refusal too, shows who is signed in.
                 if let Some(Frame(layout)) = parts.extensions.get_mut() {
                     layout.person = Some(session.identity.display().to_owned());
+                    let authority = app.broker.authority(&session.identity);
+                    layout.rights = Rights {
+                        helpdesk: authority.may_see_tables(),
+                        audit: authority.may_read_audit(),
+                    };
                 }
                 Ok(Self { session, secret })
             }

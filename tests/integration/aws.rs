@@ -94,6 +94,7 @@ fn stand_in() -> StandIn {
 
 fn role(arn: &str) -> Role {
     Role {
+        owner: None,
         arn: arn.parse().expect("a role's ARN"),
         description: None,
         own: RoleDefaults::default(),

@@ -220,14 +220,12 @@ async fn an_import_of_the_stores_own_export_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/rolegate.db", folder.path().display());
     let store = SqlStore::open(&url).await.unwrap();
-    let context = EditContext {
-        actor: Actor::File {
+    let context = EditContext::new(
+        Actor::File {
             hash: "0".repeat(64),
         },
-        at: datetime!(2026-11-24 09:00 UTC),
-        reason: None,
-        request_id: None,
-    };
+        datetime!(2026-11-24 09:00 UTC),
+    );
     let first = store.apply(changes(WHOLE_FILE), &context).await.unwrap();
     assert_eq!(first.changed, 4);
     let exported = to_toml(&store.tables().await.unwrap());
@@ -248,6 +246,7 @@ fn changes(text: &str) -> Vec<Change> {
 fn json_lines_have_one_row_each() {
     let mut tables = PolicyTables::default();
     tables.roles.push(Role {
+        owner: None,
         arn: "arn:aws:iam::111122223333:role/Ops".parse().unwrap(),
         description: Some("two\nlines".to_owned()),
         own: RoleDefaults::default(),
@@ -343,6 +342,8 @@ fn accounts() -> impl Strategy<Value = Vec<Account>> {
         let numbered = rows.into_iter().enumerate();
         numbered
             .map(|(number, (name, note, protected, role_defaults))| Account {
+                colour: None,
+                owner: None,
                 id: format!("{number:012}").parse().unwrap(),
                 name,
                 description: note.clone(),
@@ -365,6 +366,7 @@ fn roles() -> impl Strategy<Value = Vec<Role>> {
         numbered
             .map(
                 |(number, (description, (own, console), claims, session_tags))| Role {
+                    owner: None,
                     arn: role_arn(number).parse().unwrap(),
                     description,
                     own: RoleDefaults { console, ..own },

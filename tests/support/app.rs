@@ -272,12 +272,7 @@ impl Drop for TestApp {
 
 /// Who the tests are when they edit the table.
 pub fn context() -> EditContext {
-    EditContext {
-        actor: Actor::Host { uid: 0 },
-        at: SystemClock.now(),
-        reason: None,
-        request_id: None,
-    }
+    EditContext::new(Actor::Host { uid: 0 }, SystemClock.now())
 }
 
 /// Puts a whole mapping file into the store.

@@ -145,6 +145,7 @@ impl Policy {
         };
         let effective = self.with_defaults(&own, arn.account_digits());
         let role = Role {
+            owner: None,
             arn: arn.clone(),
             description: None,
             own,

@@ -50,6 +50,7 @@ fn person(groups: &[&str]) -> Identity {
 
 fn role(arn: &str) -> Role {
     Role {
+        owner: None,
         arn: arn.parse().unwrap(),
         description: None,
         own: RoleDefaults {
@@ -514,6 +515,8 @@ fn an_alternative_in_a_pattern_is_anchored_too() {
 #[test]
 fn account_defaults_stand_between_the_role_and_the_general_ones() {
     let account = Account {
+        colour: None,
+        owner: None,
         id: "111122223333".parse().unwrap(),
         name: "Payments".to_owned(),
         alias: None,
@@ -1055,6 +1058,8 @@ fn another_spelling_of_a_role_is_no_way_around_what_the_table_says_of_it() {
 #[test]
 fn a_protected_account_keeps_its_roles_from_being_given_by_assertion_alone() {
     let account = Account {
+        colour: None,
+        owner: None,
         id: "111122224444".parse().unwrap(),
         name: "Payments".to_owned(),
         alias: None,
@@ -1074,6 +1079,8 @@ fn a_protected_account_keeps_its_roles_from_being_given_by_assertion_alone() {
 #[test]
 fn roles_of_assertion_and_table_stand_in_one_order() {
     let account = |id: &str, name: &str| Account {
+        colour: None,
+        owner: None,
         id: id.parse().unwrap(),
         name: name.to_owned(),
         alias: None,

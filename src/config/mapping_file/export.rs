@@ -122,7 +122,9 @@ fn account(account: &Account) -> Row {
         .with("name", account.name.clone())
         .with("alias", account.alias.clone())
         .with("environment", account.environment.clone())
+        .with("colour", account.colour.clone())
         .with("description", account.description.clone())
+        .with("owner", account.owner.clone())
         .with("protected", account.protected)
         .with("role_defaults", defaults.into_object())
 }
@@ -135,6 +137,7 @@ fn role(role: &Role) -> Row {
     Row::new("role")
         .with("arn", role.arn.as_str())
         .with("description", role.description.clone())
+        .with("owner", role.owner.clone())
         .with_settings(&role.own)
         .with("session_policy", role.session_policy.clone())
         .with("policy_arns", role.policy_arns.clone())

@@ -16,6 +16,7 @@ use std::{
 pub use export::{to_json_lines, to_toml};
 
 use super::{
+    Colour,
     finding::Findings,
     reader::{self, Section},
 };
@@ -107,7 +108,10 @@ impl<'f> Reading<'f> {
         let name = section.string("name");
         let alias = section.string("alias");
         let environment = section.string("environment");
+        let colour = section.choice("colour", &Colour::NAMES);
+        let colour = colour.map(|colour| colour.name().to_owned());
         let description = section.string("description");
+        let owner = section.string("owner");
         let protected = section.boolean("protected").unwrap_or_default();
         let role_defaults = section.table("role_defaults", role::settings);
         let id = id?;
@@ -119,7 +123,9 @@ impl<'f> Reading<'f> {
             name: name?,
             alias,
             environment,
+            colour,
             description,
+            owner,
             protected,
             role_defaults,
         })

@@ -45,6 +45,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Role> {
     section.demand("arn", shape);
     let arn = section.parsed("arn", str::parse::<TargetArn>);
     let description = section.string("description");
+    let owner = section.string("owner");
     let own = RoleDefaults {
         console: section.parsed("console", str::parse::<ConsoleWay>),
         ..settings(section)
@@ -65,6 +66,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Role> {
     let role = Role {
         arn: arn?,
         description,
+        owner,
         own,
         session_policy,
         policy_arns,

@@ -43,10 +43,13 @@ use self::{
     template::Value,
 };
 use super::{
-    Candidate, Finding, LocatedEntry, PasswordConnector, RefreshError, Refusal, SignInError,
+    Candidate, Finding, GroupMembers, GroupSummary, LocatedEntry, LookUpError, PasswordConnector,
+    RefreshError, Refusal, SignInError,
 };
 use crate::{
-    access::{AuthenticationMethod, ConnectorId, Dn, Group, Identity},
+    access::{
+        AuthenticationMethod, ConnectorId, Dn, Group, GroupKey, Identity, explain::GroupRelations,
+    },
     clock::Clock,
 };
 
@@ -508,6 +511,22 @@ impl PasswordConnector for LdapConnector {
             Ok(groups) => Ok(Some(self.identity(entry, groups))),
             Err(failure) => Err(self.groups_unavailable(entry.subject, failure)),
         }
+    }
+
+    async fn find_people(&self, _: &str, _: usize) -> Result<Vec<LocatedEntry>, LookUpError> {
+        Err(LookUpError::NotSupported)
+    }
+
+    async fn find_groups(&self, _: &str, _: usize) -> Result<Vec<GroupSummary>, LookUpError> {
+        Err(LookUpError::NotSupported)
+    }
+
+    async fn members(&self, _: &GroupKey, _: usize) -> Result<Option<GroupMembers>, LookUpError> {
+        Err(LookUpError::NotSupported)
+    }
+
+    async fn relations(&self, _: &GroupKey) -> Result<GroupRelations, LookUpError> {
+        Err(LookUpError::NotSupported)
     }
 
     async fn probe(&self) -> Vec<Finding> {

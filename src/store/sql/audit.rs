@@ -16,7 +16,7 @@ use crate::{
         Action, Actor, AuditEvent, Outcome,
         chain::{BrokenLink, ChainHash, Link, Salt, Walk},
     },
-    store::{AuditFilter, AuditLog, AuditRow, ChainStatus, RoleSession, StoreError},
+    store::{AuditFilter, AuditLog, AuditRow, ChainHead, ChainStatus, RoleSession, StoreError},
 };
 
 /// How many rows a walk holds at a time.
@@ -35,7 +35,11 @@ impl AuditLog for SqlStore {
             .map(|written| written.number)
     }
 
-    async fn announce(&self, event: &AuditEvent, policy_version: i64) -> Result<i64, StoreError> {
+    async fn announce(
+        &self,
+        event: &AuditEvent,
+        policy_version: i64,
+    ) -> Result<ChainHead, StoreError> {
         if event.outcome != Outcome::Intent || event.intent.is_none() {
             let message = "an announcement is an intent, and has the intent's id".to_owned();
             return Err(StoreError::Conflict(message));
@@ -44,10 +48,10 @@ impl AuditLog for SqlStore {
             entry: Box::new(Entry::of(event)?),
             policy_version,
         };
-        self.writer
-            .submit(write)
-            .await
-            .map(|written| written.number)
+        self.writer.submit(write).await.map(|written| ChainHead {
+            seq: written.number,
+            hash: written.text,
+        })
     }
 
     async fn conclude(
@@ -80,6 +84,13 @@ impl AuditLog for SqlStore {
             .fetch_all(&mut *self.reader().await?)
             .await?;
         rows.into_iter().map(ChainRow::audit_row).collect()
+    }
+
+    async fn chain_head(&self) -> Result<ChainHead, StoreError> {
+        let (seq, hash) = sqlx::query_as::<_, (i64, String)>(HEAD)
+            .fetch_one(&mut *self.reader().await?)
+            .await?;
+        Ok(ChainHead { seq, hash })
     }
 
     async fn verify_chain(&self) -> Result<ChainStatus, StoreError> {
@@ -150,10 +161,6 @@ fn listing(filter: &AuditFilter) -> QueryBuilder<Database> {
         (" AND account = ", filter.account.clone()),
         (" AND role = ", filter.role.clone()),
         (
-            " AND action = ",
-            filter.action.map(|a| a.as_str().to_owned()),
-        ),
-        (
             " AND outcome = ",
             filter.outcome.map(|o| o.as_str().to_owned()),
         ),
@@ -172,6 +179,14 @@ fn listing(filter: &AuditFilter) -> QueryBuilder<Database> {
         if let Some(value) = value {
             query.push(condition).push_bind(value);
         }
+    }
+    if !filter.actions.is_empty() {
+        query.push(" AND action IN (");
+        let mut actions = query.separated(", ");
+        for action in &filter.actions {
+            actions.push_bind(action.as_str());
+        }
+        query.push(")");
     }
     query.push(" ORDER BY seq DESC LIMIT ");
     query.push_bind(i64::from(filter.limit));
@@ -256,7 +271,10 @@ impl Columns {
 }
 
 /// Appends a row behind the head, which stays locked until the transaction ends.
-pub(super) async fn append(connection: &mut Connection, entry: &Entry) -> Result<i64, StoreError> {
+pub(super) async fn append(
+    connection: &mut Connection,
+    entry: &Entry,
+) -> Result<ChainHead, StoreError> {
     let lock = "UPDATE audit_head SET seq = seq + 1 WHERE id = 1 RETURNING seq, hash";
     let (seq, previous): (i64, String) = sqlx::query_as(lock).fetch_one(&mut *connection).await?;
     let previous: ChainHash = previous
@@ -269,7 +287,10 @@ pub(super) async fn append(connection: &mut Connection, entry: &Entry) -> Result
         .execute(&mut *connection)
         .await?;
     note_intent(connection, &entry.columns, seq).await?;
-    Ok(seq)
+    Ok(ChainHead {
+        seq,
+        hash: link.hash.to_string(),
+    })
 }
 
 async fn insert(
@@ -333,7 +354,7 @@ pub(super) async fn announce(
     connection: &mut Connection,
     entry: &Entry,
     policy_version: i64,
-) -> Result<i64, StoreError> {
+) -> Result<ChainHead, StoreError> {
     let version: i64 = sqlx::query_scalar(dialect::POLICY_VERSION_HELD)
         .fetch_one(&mut *connection)
         .await?;
@@ -348,7 +369,7 @@ pub(super) async fn conclude(
     connection: &mut Connection,
     entry: &Entry,
     role_session: Option<&RoleSession>,
-) -> Result<i64, StoreError> {
+) -> Result<ChainHead, StoreError> {
     let Some(role_session) = role_session else {
         return append(connection, entry).await;
     };
@@ -365,9 +386,9 @@ pub(super) async fn conclude(
     }
     // Before the row, so that a refusal leaves nothing behind.
     person::add_role_session(connection, role_session).await?;
-    let seq = append(connection, entry).await?;
-    person::note_recent(connection, role_session, seq).await?;
-    Ok(seq)
+    let head = append(connection, entry).await?;
+    person::note_recent(connection, role_session, head.seq).await?;
+    Ok(head)
 }
 
 /// Appends `unknown` behind every intent that was announced by `at` and has no end.

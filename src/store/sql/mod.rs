@@ -10,8 +10,11 @@ mod audit;
 mod column;
 mod conversation;
 mod dialect;
+mod known_people;
+mod pending;
 mod person;
 mod policy;
+mod review;
 mod session;
 mod writer;
 

@@ -22,7 +22,7 @@ use super::{
     person, policy, session,
 };
 use crate::access::Identity;
-use crate::store::{Change, EditContext, RoleSession, SignInSession, StoreError};
+use crate::store::{ChainHead, Change, EditContext, RoleSession, SignInSession, StoreError};
 
 /// How many writes share a transaction at most.
 const BATCH: usize = 128;
@@ -109,6 +109,8 @@ impl Write {
 pub(super) struct Written {
     /// The audit row's place, or the version of the tables.
     pub(super) number: i64,
+    /// The audit row's hash, or the edit's id.
+    pub(super) text: String,
     /// How many rows changed.
     pub(super) rows: u64,
     /// The sign-in sessions that ended, where the caller wants to know whose they were.
@@ -116,9 +118,10 @@ pub(super) struct Written {
 }
 
 impl Written {
-    pub(super) fn at(number: i64) -> Self {
+    pub(super) fn at(head: ChainHead) -> Self {
         Self {
-            number,
+            number: head.seq,
+            text: head.hash,
             rows: 1,
             ..Self::default()
         }

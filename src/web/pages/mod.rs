@@ -3,6 +3,7 @@
 pub(super) mod console;
 pub(super) mod credentials;
 mod departure;
+pub(super) mod helpdesk;
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod picker;

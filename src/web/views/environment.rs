@@ -49,6 +49,8 @@ mod tests {
             rule("production", "prod", "red"),
         ];
         let account = Account {
+            colour: None,
+            owner: None,
             id: "111122223333".parse().unwrap(),
             name: name.to_owned(),
             alias: None,

@@ -36,6 +36,15 @@ impl fmt::Display for Theme {
     }
 }
 
+/// Which pages of the organisation a person may see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Rights {
+    /// `/helpdesk`
+    pub(crate) helpdesk: bool,
+    /// `/audit`
+    pub(crate) audit: bool,
+}
+
 /// What the frame around every page needs. No `Debug`: it carries the CSRF token.
 #[derive(Clone)]
 pub(crate) struct Layout {
@@ -43,6 +52,8 @@ pub(crate) struct Layout {
     pub(crate) organisation: String,
     /// The signed-in person's display name.
     pub(crate) person: Option<String>,
+    /// Which pages beside their own the person may see.
+    pub(crate) rights: Rights,
     /// The token for the hidden field of every form.
     pub(crate) csrf_token: String,
     /// The person's choice, where there is one.
@@ -95,6 +106,7 @@ mod tests {
         Layout {
             organisation: String::new(),
             person: None,
+            rights: Rights::default(),
             csrf_token: String::new(),
             theme: None,
             help_url: Some(help_url.to_owned()),

@@ -9,6 +9,7 @@ pub(crate) mod credentials;
 pub(crate) mod departure;
 pub(crate) mod environment;
 pub(crate) mod error;
+pub(crate) mod helpdesk;
 mod layout;
 mod moment;
 pub(crate) mod picker;
@@ -25,11 +26,11 @@ pub(crate) mod words;
 #[cfg(test)]
 mod preview_tests;
 
-pub(crate) use layout::Layout;
 #[allow(
     unused_imports,
     reason = "the routes that read the cookie are written separately"
 )]
 pub(crate) use layout::Theme;
+pub(crate) use layout::{Layout, Rights};
 pub(crate) use moment::{Moment, span_in_words};
 pub(crate) use query::query_string;

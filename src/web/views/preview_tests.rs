@@ -51,6 +51,7 @@ fn layout() -> Layout {
     Layout {
         organisation: "Example Corp".to_owned(),
         person: Some("Ada Lovelace".to_owned()),
+        rights: crate::web::views::Rights::default(),
         csrf_token: "c2FtcGxlLXRva2Vu".to_owned(),
         theme: None,
         help_url: Some("https://help.example.com/new?text={summary}&ref={request_id}".to_owned()),
@@ -103,6 +104,8 @@ fn identity() -> Identity {
 
 fn account(id: u64, name: &str, alias: Option<&str>, environment: Option<&str>) -> Account {
     Account {
+        colour: None,
+        owner: None,
         id: format!("{id:012}").parse().unwrap(),
         name: name.to_owned(),
         alias: alias.map(str::to_owned),
@@ -115,6 +118,7 @@ fn account(id: u64, name: &str, alias: Option<&str>, environment: Option<&str>) 
 
 fn role(account: &Account, name: &str, about: Option<&str>) -> Role {
     Role {
+        owner: None,
         arn: format!("arn:aws:iam::{}:role/{name}", account.id)
             .parse()
             .unwrap(),

@@ -75,7 +75,10 @@ pub(super) async fn places_have_no_gap_with_fifty_writers(backend: &impl Backend
 pub(super) async fn an_intent_needs_the_tables_it_was_decided_on(backend: &impl Backend) {
     let store = backend.open().await;
     let version = store.policy_version().await.unwrap();
-    assert_eq!(store.announce(&intent("i-1"), version).await.unwrap(), 1);
+    assert_eq!(
+        store.announce(&intent("i-1"), version).await.unwrap().seq,
+        1
+    );
     store
         .apply(vec![put_role(read_only_arn())], &context())
         .await
@@ -83,10 +86,9 @@ pub(super) async fn an_intent_needs_the_tables_it_was_decided_on(backend: &impl 
     let error = store.announce(&intent("i-2"), version).await.unwrap_err();
     assert!(matches!(error, StoreError::PolicyChanged), "{error}");
     assert_eq!(everything(&store).await.len(), 2);
-    assert_eq!(
-        store.announce(&intent("i-2"), version + 1).await.unwrap(),
-        3
-    );
+    let third = store.announce(&intent("i-2"), version + 1).await.unwrap();
+    assert_eq!(third.seq, 3);
+    assert_eq!(third, store.chain_head().await.unwrap());
     let nameless = event(Outcome::Intent);
     let error = store.announce(&nameless, version + 1).await.unwrap_err();
     assert!(matches!(error, StoreError::Conflict(_)), "{error}");
@@ -107,7 +109,7 @@ pub(super) async fn a_refused_intent_leaves_its_neighbours_alone(backend: &impl 
     let mut written = BTreeSet::new();
     for writer in writers {
         match writer.await.unwrap() {
-            Ok(place) => assert!(written.insert(place)),
+            Ok(row) => assert!(written.insert(row.seq)),
             Err(error) => assert!(matches!(error, StoreError::PolicyChanged), "{error}"),
         }
     }
@@ -236,7 +238,7 @@ pub(super) async fn rows_are_found_by_what_they_say(backend: &impl Backend) {
             |filter| filter.role = Some(read_only_arn().to_string()),
             &[3],
         ),
-        (|filter| filter.action = Some(Action::SignIn), &[2]),
+        (|filter| filter.actions = vec![Action::SignIn], &[2]),
         (|filter| filter.outcome = Some(Outcome::Refused), &[1]),
         (
             |filter| filter.since = Some(NOW + Duration::minutes(2)),

@@ -171,10 +171,9 @@ const NOW: OffsetDateTime = datetime!(2026-11-24 09:00:00.123 UTC);
 
 fn context() -> EditContext {
     EditContext {
-        actor: Actor::Host { uid: 1000 },
-        at: NOW,
         reason: Some("quarterly review".to_owned()),
         request_id: Some("request-1".to_owned()),
+        ..EditContext::new(Actor::Host { uid: 1000 }, NOW)
     }
 }
 
@@ -188,6 +187,8 @@ fn read_only_arn() -> TargetArn {
 
 fn account(id: &str, name: &str) -> Account {
     Account {
+        colour: None,
+        owner: None,
         id: id.parse::<AccountId>().expect("a legal account id"),
         name: name.to_owned(),
         alias: None,
@@ -200,6 +201,7 @@ fn account(id: &str, name: &str) -> Account {
 
 fn role(arn: TargetArn) -> Role {
     Role {
+        owner: None,
         arn,
         description: None,
         own: RoleDefaults::default(),

@@ -112,7 +112,7 @@ pub(super) async fn every_edit_writes_before_and_after_and_raises_the_version_on
         .unwrap();
     assert_eq!((second.version, second.changed), (start + 2, 1));
     let filter = AuditFilter {
-        action: Some(Action::MappingChange),
+        actions: vec![Action::MappingChange],
         limit: 10,
         ..AuditFilter::default()
     };

@@ -40,11 +40,12 @@ pub(super) async fn put(
         return Ok(None);
     };
     let sql = "INSERT INTO account (id, name, alias, environment, description, protected,
-             role_defaults)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+             role_defaults, colour, owner)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, alias = excluded.alias,
              environment = excluded.environment, description = excluded.description,
-             protected = excluded.protected, role_defaults = excluded.role_defaults";
+             protected = excluded.protected, role_defaults = excluded.role_defaults,
+             colour = excluded.colour, owner = excluded.owner";
     sqlx::query(sql)
         .bind(account.id.as_str())
         .bind(&account.name)
@@ -53,6 +54,8 @@ pub(super) async fn put(
         .bind(&account.description)
         .bind(i64::from(account.protected))
         .bind(json(&account.role_defaults)?)
+        .bind(&account.colour)
+        .bind(&account.owner)
         .execute(connection)
         .await?;
     Ok(Some(edit.of_account(&account.id)))
@@ -91,7 +94,9 @@ struct AccountRow {
     name: String,
     alias: Option<String>,
     environment: Option<String>,
+    colour: Option<String>,
     description: Option<String>,
+    owner: Option<String>,
     protected: i64,
     role_defaults: String,
 }
@@ -103,7 +108,9 @@ impl AccountRow {
             name: self.name,
             alias: self.alias,
             environment: self.environment,
+            colour: self.colour,
             description: self.description,
+            owner: self.owner,
             protected: self.protected != 0,
             role_defaults: from_json(&self.role_defaults)?,
         })

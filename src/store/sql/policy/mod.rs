@@ -61,9 +61,14 @@ impl PolicyStore for SqlStore {
             .submit(Write::Apply { changes, context })
             .await?;
         Ok(Applied {
+            edit: written.text,
             version: written.number,
             changed: usize::try_from(written.rows).unwrap_or(usize::MAX),
         })
+    }
+
+    async fn note_file(&self, _: &AuditEvent) -> Result<i64, StoreError> {
+        Err(StoreError::unavailable("not yet"))
     }
 }
 

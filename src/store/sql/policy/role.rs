@@ -54,12 +54,12 @@ pub(super) async fn put(
         refuse_taken_name(connection, &role.arn).await?;
     }
     let sql = "INSERT INTO role (arn, account, name, description, own, session_policy,
-             policy_arns, session_tags, protected, disabled)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             policy_arns, session_tags, protected, disabled, owner)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT (arn) DO UPDATE SET description = excluded.description, own = excluded.own,
              session_policy = excluded.session_policy, policy_arns = excluded.policy_arns,
              session_tags = excluded.session_tags, protected = excluded.protected,
-             disabled = excluded.disabled";
+             disabled = excluded.disabled, owner = excluded.owner";
     sqlx::query(sql)
         .bind(role.arn.as_str())
         .bind(role.arn.account().as_str())
@@ -71,6 +71,7 @@ pub(super) async fn put(
         .bind(json(&role.session_tags)?)
         .bind(i64::from(role.protected))
         .bind(i64::from(role.disabled))
+        .bind(&role.owner)
         .execute(connection)
         .await?;
     Ok(Some(edit.of_role(&role.arn)))
@@ -126,6 +127,7 @@ pub(super) async fn remove(
 struct RoleRow {
     arn: String,
     description: Option<String>,
+    owner: Option<String>,
     own: String,
     session_policy: Option<String>,
     policy_arns: String,
@@ -139,6 +141,7 @@ impl RoleRow {
         Ok(Role {
             arn: (self.arn.parse()).map_err(|error| unreadable("a role's ARN", error))?,
             description: self.description,
+            owner: self.owner,
             own: from_json(&self.own)?,
             session_policy: self.session_policy,
             policy_arns: from_json(&self.policy_arns)?,
