@@ -1,6 +1,7 @@
 //! The audit log: rows behind a locked head row, and the walk that verifies them.
 
 use async_trait::async_trait;
+use serde_json::Value;
 use sqlx::{Connection as _, FromRow, QueryBuilder};
 use time::OffsetDateTime;
 
@@ -160,6 +161,8 @@ fn listing(filter: &AuditFilter) -> QueryBuilder<Database> {
     let texts = [
         (" AND account = ", filter.account.clone()),
         (" AND role = ", filter.role.clone()),
+        (" AND row_id = ", filter.row.clone()),
+        (" AND edit = ", filter.edit.clone()),
         (
             " AND outcome = ",
             filter.outcome.map(|o| o.as_str().to_owned()),
@@ -169,6 +172,7 @@ fn listing(filter: &AuditFilter) -> QueryBuilder<Database> {
         (" AND at_ms >= ", filter.since.map(milliseconds)),
         (" AND at_ms < ", filter.until.map(milliseconds)),
         (" AND seq < ", filter.before),
+        (" AND seq > ", filter.after),
     ];
     for (condition, value) in texts {
         if let Some(value) = value {
@@ -188,7 +192,10 @@ fn listing(filter: &AuditFilter) -> QueryBuilder<Database> {
         }
         query.push(")");
     }
-    query.push(" ORDER BY seq DESC LIMIT ");
+    query.push(match filter.after {
+        Some(_) => " ORDER BY seq LIMIT ",
+        None => " ORDER BY seq DESC LIMIT ",
+    });
     query.push_bind(i64::from(filter.limit));
     query
 }
@@ -225,6 +232,8 @@ struct Columns {
     role: Option<String>,
     account: Option<String>,
     intent: Option<String>,
+    row_id: Option<String>,
+    edit: Option<String>,
 }
 
 impl Columns {
@@ -239,6 +248,13 @@ impl Columns {
             Actor::File { hash } => (None, Some(format!("file:{hash}")), None),
             Actor::System => (None, Some("system".to_owned()), None),
         };
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let detail = |name: &str| event.details.get(name);
+        // Rows from before `row` was written have an `id`, where they are about a mapping or rule.
+        let row_id = detail("row")
+            .and_then(|row| row.get("id"))
+            .and_then(text)
+            .or_else(|| detail("id").and_then(text));
         Self {
             at_ms: milliseconds(event.at),
             action: event.action.as_str().to_owned(),
@@ -249,6 +265,8 @@ impl Columns {
             role: event.role.clone(),
             account: event.account.clone(),
             intent: event.intent.clone(),
+            row_id,
+            edit: detail("edit").and_then(text),
         }
     }
 
@@ -264,6 +282,8 @@ impl Columns {
             ("role", self.role != other.role),
             ("account", self.account != other.account),
             ("intent", self.intent != other.intent),
+            ("row_id", self.row_id != other.row_id),
+            ("edit", self.edit != other.edit),
         ];
         let found = differences.into_iter().find(|(_, differs)| *differs);
         found.map(|(name, _)| name)
@@ -299,8 +319,8 @@ async fn insert(
     link: &Link<'_>,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO audit_event (seq, at_ms, action, outcome, connector, subject, username,
-             role, account, intent, payload, salt, payload_hash, previous_hash, hash)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+             role, account, intent, payload, salt, payload_hash, previous_hash, hash, row_id, edit)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
     sqlx::query(sql)
         .bind(link.seq)
         .bind(columns.at_ms)
@@ -317,6 +337,8 @@ async fn insert(
         .bind(link.payload_hash.to_string())
         .bind(link.previous_hash.to_string())
         .bind(link.hash.to_string())
+        .bind(&columns.row_id)
+        .bind(&columns.edit)
         .execute(connection)
         .await?;
     Ok(())

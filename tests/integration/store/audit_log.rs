@@ -355,8 +355,10 @@ pub(super) async fn a_cut_tail_is_found(backend: &impl Backend) {
 }
 
 pub(super) async fn an_added_row_is_found(backend: &impl Backend) {
-    let sql = "INSERT INTO audit_event SELECT 4, at_ms, action, outcome, connector, subject,
-             username, role, account, intent, payload, salt, payload_hash, previous_hash, hash
+    let sql = "INSERT INTO audit_event (seq, at_ms, action, outcome, connector, subject, username,
+             role, account, intent, payload, salt, payload_hash, previous_hash, hash)
+         SELECT 4, at_ms, action, outcome, connector, subject, username, role, account, intent,
+             payload, salt, payload_hash, previous_hash, hash
          FROM audit_event WHERE seq = 3";
     let (seq, problem) = broken_by(backend, sql).await;
     assert_eq!(seq, 4);
