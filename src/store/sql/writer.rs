@@ -19,7 +19,7 @@ use super::{
     audit::{self, Entry},
     conversation,
     dialect::{self, Connection, Options, Place},
-    person, policy, session,
+    pending, person, policy, review, session,
 };
 use crate::access::Identity;
 use crate::store::{ChainHead, Change, EditContext, RoleSession, SignInSession, StoreError};
@@ -30,7 +30,8 @@ const BATCH: usize = 128;
 const QUEUE: usize = 1_024;
 /// How long a caller waits for a write. A request that needs the store fails, it does not hang.
 const DEADLINE: Duration = Duration::from_millis(1_500);
-/// How long the callers of long writes wait: imports, and what is done once at start.
+/// How long the callers of long writes wait: imports, access reviews, and what is done once at
+/// start.
 const LONG_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Something to write.
@@ -50,6 +51,9 @@ pub(super) enum Write {
         changes: Vec<Change>,
         context: Box<EditContext>,
     },
+    NoteFile(Box<Entry>),
+    Pending(pending::Step),
+    Review(review::Step),
     SaveSession(Box<SignInSession>),
     RenewSession {
         id_hash: String,
@@ -92,6 +96,7 @@ impl Write {
             Self::Apply { .. }
             | Self::CloseOrphans(_)
             | Self::SweepSessions { .. }
+            | Self::Review(_)
             | Self::Conversation(conversation::Step::Sweep(_)) => LONG_DEADLINE,
             _ => DEADLINE,
         }
@@ -322,6 +327,9 @@ async fn perform(connection: &mut Connection, write: &Write) -> Answer {
             .await
             .map(Written::rows),
         Write::Apply { changes, context } => policy::apply(connection, changes, context).await,
+        Write::NoteFile(entry) => policy::note_file(connection, entry).await,
+        Write::Pending(step) => pending::perform(connection, step).await,
+        Write::Review(step) => review::perform(connection, step).await,
         Write::SaveSession(session) => session::save(connection, session).await,
         Write::RenewSession { id_hash, identity } => {
             session::renew(connection, id_hash, identity).await

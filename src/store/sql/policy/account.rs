@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::Edit;
 use crate::{
-    access::{Account, AccountId},
+    access::{Account, AccountId, RowName},
     audit::Action,
     store::{
         StoreError,
@@ -58,6 +58,7 @@ pub(super) async fn put(
         .bind(&account.owner)
         .execute(connection)
         .await?;
+    let edit = edit.of_row(RowName::Account(account.id.clone()));
     Ok(Some(edit.of_account(&account.id)))
 }
 
@@ -85,7 +86,8 @@ pub(super) async fn remove(
         .bind(id.as_str())
         .execute(connection)
         .await?;
-    Ok(Edit::removal(Action::AccountChange, &before)?.of_account(id))
+    let edit = Edit::removal(Action::AccountChange, &before)?;
+    Ok(edit.of_row(RowName::Account(before.id)).of_account(id))
 }
 
 #[derive(FromRow)]

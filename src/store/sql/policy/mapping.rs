@@ -10,7 +10,7 @@ use super::{
     role, stored_id,
 };
 use crate::{
-    access::{GroupKey, Mapping, MappingId, Origin},
+    access::{GroupKey, Mapping, MappingId, Origin, RowName},
     audit::Action,
     store::{
         StoreError,
@@ -109,7 +109,8 @@ pub(super) async fn put(
         return Ok(None);
     };
     write(connection, &mapping).await?;
-    let edit = edit.of_row(&mapping.id, mapping.ticket.as_ref());
+    let edit = edit.of_row(RowName::Mapping(mapping.id.clone()));
+    let edit = edit.with_ticket(mapping.ticket.as_ref());
     Ok(Some(edit.of_role(&mapping.role)))
 }
 
@@ -151,7 +152,8 @@ pub(super) async fn end(connection: &mut Connection, id: &MappingId) -> Result<E
         .execute(connection)
         .await?;
     let edit = Edit::removal(Action::MappingChange, &before)?;
-    let edit = edit.of_row(id, before.ticket.as_ref());
+    let edit = edit.of_row(RowName::Mapping(before.id));
+    let edit = edit.with_ticket(before.ticket.as_ref());
     Ok(edit.of_role(&before.role))
 }
 

@@ -16,11 +16,12 @@ use super::{
     SqlStore,
     audit::{self, Entry},
     column::json_value,
-    dialect::Connection,
+    dialect::{self, Connection},
+    pending,
     writer::{Write, Written},
 };
 use crate::{
-    access::{AccountId, MappingId, PolicyTables, TargetArn},
+    access::{AccountId, MappingId, PolicyTables, RowName, TargetArn},
     audit::{Action, AuditEvent, Outcome},
     store::{Applied, Change, EditContext, PolicyStore, StoreError},
 };
@@ -67,9 +68,27 @@ impl PolicyStore for SqlStore {
         })
     }
 
-    async fn note_file(&self, _: &AuditEvent) -> Result<i64, StoreError> {
-        Err(StoreError::unavailable("not yet"))
+    async fn note_file(&self, event: &AuditEvent) -> Result<i64, StoreError> {
+        let write = Write::NoteFile(Box::new(Entry::of(event)?));
+        self.writer
+            .submit(write)
+            .await
+            .map(|written| written.number)
     }
+}
+
+const RAISE: &str = "UPDATE policy_head SET version = version + 1 WHERE id = 1 RETURNING version";
+
+pub(in crate::store::sql) async fn note_file(
+    connection: &mut Connection,
+    entry: &Entry,
+) -> Result<Written, StoreError> {
+    audit::append(connection, entry).await?;
+    Ok(Written {
+        number: sqlx::query_scalar(RAISE).fetch_one(connection).await?,
+        rows: 1,
+        ..Written::default()
+    })
 }
 
 pub(in crate::store::sql) async fn apply(
@@ -77,23 +96,57 @@ pub(in crate::store::sql) async fn apply(
     changes: &[Change],
     context: &EditContext,
 ) -> Result<Written, StoreError> {
+    let version: i64 = sqlx::query_scalar(dialect::POLICY_VERSION_HELD)
+        .fetch_one(&mut *connection)
+        .await?;
+    if context.at_version.is_some_and(|seen| seen != version) {
+        return Err(StoreError::PolicyChanged);
+    }
+    if let Some(settles) = &context.settles {
+        pending::approve(connection, settles, context.at).await?;
+    }
+    let edit_id = Uuid::now_v7().to_string();
+    for event in &context.announced_by {
+        let event = stamp(event.clone(), &edit_id, context)?;
+        audit::append(connection, &Entry::of(&event)?).await?;
+    }
     let mut edits = 0;
     for change in changes {
         if let Some(edit) = make(connection, change).await? {
-            audit::append(connection, &Entry::of(&edit.event(context))?).await?;
+            let event = stamp(edit.event(context)?, &edit_id, context)?;
+            audit::append(connection, &Entry::of(&event)?).await?;
             edits += 1;
         }
     }
-    let sql = if edits == 0 {
-        VERSION
-    } else {
-        "UPDATE policy_head SET version = version + 1 WHERE id = 1 RETURNING version"
+    let number = match edits {
+        0 => version,
+        _ => sqlx::query_scalar(RAISE).fetch_one(connection).await?,
     };
     Ok(Written {
-        number: sqlx::query_scalar(sql).fetch_one(connection).await?,
+        number,
+        text: edit_id,
         rows: edits,
         ..Written::default()
     })
+}
+
+/// What every audit row of an edit says; what the row says itself stays.
+fn stamp(
+    mut event: AuditEvent,
+    edit_id: &str,
+    context: &EditContext,
+) -> Result<AuditEvent, StoreError> {
+    let approved_by = context.approved_by.as_ref().map(json_value).transpose()?;
+    let details = [
+        ("undoes", context.undoes.clone().map(Value::from)),
+        ("approved_by", approved_by),
+    ];
+    for (key, value) in details {
+        if let Some(value) = value {
+            event.details.entry(key.to_owned()).or_insert(value);
+        }
+    }
+    Ok(event.with("edit", edit_id))
 }
 
 /// Makes one change; nothing when the row is so already.
@@ -116,7 +169,7 @@ struct Edit {
     action: Action,
     account: Option<String>,
     role: Option<String>,
-    id: Option<String>,
+    row: Option<RowName>,
     ticket: Option<String>,
     before: Option<Value>,
     after: Option<Value>,
@@ -136,7 +189,7 @@ impl Edit {
             action,
             account: None,
             role: None,
-            id: None,
+            row: None,
             ticket: None,
             before: before.map(json_value).transpose()?,
             after: after.map(json_value).transpose()?,
@@ -149,7 +202,7 @@ impl Edit {
             action,
             account: None,
             role: None,
-            id: None,
+            row: None,
             ticket: None,
             before: Some(json_value(before)?),
             after: None,
@@ -166,31 +219,40 @@ impl Edit {
         self.of_account(&arn.account())
     }
 
-    fn of_row(mut self, id: &MappingId, ticket: Option<&String>) -> Self {
-        self.id = Some(id.0.clone());
+    fn of_row(mut self, row: RowName) -> Self {
+        self.row = Some(row);
+        self
+    }
+
+    fn with_ticket(mut self, ticket: Option<&String>) -> Self {
         self.ticket = ticket.cloned();
         self
     }
 
-    fn event(self, context: &EditContext) -> AuditEvent {
+    fn event(self, context: &EditContext) -> Result<AuditEvent, StoreError> {
         let actor = context.actor.clone();
         let mut event = AuditEvent::new(context.at, self.action, Outcome::Ok, actor);
         event.request_id.clone_from(&context.request_id);
         event.account = self.account;
         event.role = self.role;
-        let texts = [
-            ("id", self.id),
-            ("ticket", self.ticket),
-            ("reason", context.reason.clone()),
+        let id = match &self.row {
+            Some(RowName::Mapping(id) | RowName::Rule(id)) => Some(Value::from(id.0.clone())),
+            _ => None,
+        };
+        let details = [
+            ("row", self.row.as_ref().map(json_value).transpose()?),
+            ("id", id),
+            ("ticket", self.ticket.map(Value::from)),
+            ("reason", context.reason.clone().map(Value::from)),
+            ("before", self.before),
+            ("after", self.after),
         ];
-        let texts = texts.map(|(key, text)| (key, text.map(Value::from)));
-        let rows = [("before", self.before), ("after", self.after)];
-        for (key, value) in texts.into_iter().chain(rows) {
+        for (key, value) in details {
             if let Some(value) = value {
                 event = event.with(key, value);
             }
         }
-        event
+        Ok(event)
     }
 }
 

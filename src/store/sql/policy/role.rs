@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::Edit;
 use crate::{
-    access::{Role, TargetArn},
+    access::{Role, RowName, TargetArn},
     audit::Action,
     store::{
         StoreError,
@@ -74,6 +74,7 @@ pub(super) async fn put(
         .bind(&role.owner)
         .execute(connection)
         .await?;
+    let edit = edit.of_row(RowName::Role(role.arn.clone()));
     Ok(Some(edit.of_role(&role.arn)))
 }
 
@@ -120,7 +121,8 @@ pub(super) async fn remove(
         .bind(arn.as_str())
         .execute(connection)
         .await?;
-    Ok(Edit::removal(Action::RoleChange, &before)?.of_role(arn))
+    let edit = Edit::removal(Action::RoleChange, &before)?;
+    Ok(edit.of_row(RowName::Role(before.arn)).of_role(arn))
 }
 
 #[derive(FromRow)]

@@ -8,7 +8,7 @@ use super::{
     stored_id,
 };
 use crate::{
-    access::{MappingId, MappingRule, Origin},
+    access::{MappingId, MappingRule, Origin, RowName},
     audit::Action,
     store::{
         StoreError,
@@ -81,7 +81,8 @@ pub(super) async fn put(
         return Ok(None);
     };
     write(connection, &rule).await?;
-    Ok(Some(edit.of_row(&rule.id, rule.ticket.as_ref())))
+    let edit = edit.of_row(RowName::Rule(rule.id.clone()));
+    Ok(Some(edit.with_ticket(rule.ticket.as_ref())))
 }
 
 async fn write(connection: &mut Connection, rule: &MappingRule) -> Result<(), StoreError> {
@@ -125,7 +126,8 @@ pub(super) async fn end(connection: &mut Connection, id: &MappingId) -> Result<E
         .execute(connection)
         .await?;
     let edit = Edit::removal(Action::RuleChange, &before)?;
-    Ok(edit.of_row(id, before.ticket.as_ref()))
+    let edit = edit.of_row(RowName::Rule(before.id));
+    Ok(edit.with_ticket(before.ticket.as_ref()))
 }
 
 #[derive(FromRow)]
