@@ -16,6 +16,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+use super::known_people;
 use crate::store::StoreError;
 
 pub(super) type Database = Sqlite;
@@ -163,6 +164,7 @@ pub(super) async fn migrate(connection: &mut Connection) -> Result<(), StoreErro
             ),
             other => StoreError::unavailable(other),
         })?;
+    known_people::finish_migration(&mut transaction).await?;
     probe(&mut transaction).await?;
     transaction.commit().await?;
     set_busy_timeout(connection, BUSY).await

@@ -8,6 +8,7 @@ use super::{
     SqlStore,
     column::{from_json, instant, json, milliseconds, unreadable},
     dialect::Connection,
+    known_people,
     writer::{Write, Written},
 };
 use crate::{
@@ -155,8 +156,9 @@ pub(super) async fn save(
         .bind(provider.map(json).transpose()?)
         .bind(provider.map(|provider| provider.name_id.as_str()))
         .bind(provider.and_then(|provider| provider.session_index.as_deref()))
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    known_people::note(connection, identity).await?;
     Ok(Written::rows(done.rows_affected()))
 }
 
@@ -178,8 +180,11 @@ pub(super) async fn renew(
         .bind(&identity.entry_dn)
         .bind(json(&identity.groups)?)
         .bind(milliseconds(identity.groups_read_at))
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    if done.rows_affected() > 0 {
+        known_people::note(connection, identity).await?;
+    }
     Ok(Written::rows(done.rows_affected()))
 }
 

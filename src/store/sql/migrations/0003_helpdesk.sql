@@ -70,3 +70,56 @@ CREATE TABLE access_review_item (
     decided_ms BIGINT,
     PRIMARY KEY (review, row_id)
 );
+
+-- Whoever has signed in, as last seen, and since when with this set of groups: `group_set` is the
+-- SHA-256 of its keys and stable ids. `search` is what people are found by, in lower case. Both are
+-- worked out by the program, also for the rows that this migration adds (they are empty until
+-- then). The long columns come last: a search does not read them.
+CREATE TABLE known_person (
+    connector TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    search TEXT NOT NULL,
+    username TEXT NOT NULL,
+    display_name TEXT,
+    email TEXT,
+    entry_dn TEXT,
+    first_seen_ms BIGINT NOT NULL,
+    seen_ms BIGINT NOT NULL,
+    groups_from_ms BIGINT NOT NULL,
+    groups_read_ms BIGINT NOT NULL,
+    group_set TEXT NOT NULL,
+    authenticated_ms BIGINT NOT NULL,
+    method TEXT NOT NULL,
+    authentication_context TEXT,
+    asserted_roles TEXT NOT NULL,
+    group_list TEXT NOT NULL,
+    PRIMARY KEY (connector, subject)
+);
+CREATE INDEX known_person_unfinished ON known_person (group_set) WHERE group_set = '';
+
+-- The groups that people were seen with before those of `known_person`.
+CREATE TABLE earlier_groups (
+    connector TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    from_ms BIGINT NOT NULL,
+    until_ms BIGINT NOT NULL,
+    group_list TEXT NOT NULL,
+    PRIMARY KEY (connector, subject, from_ms)
+);
+
+-- People whose sign-in sessions are still there are known at once: the newest session counts.
+INSERT INTO known_person (connector, subject, search, username, display_name, email, entry_dn,
+    first_seen_ms, seen_ms, groups_from_ms, groups_read_ms, group_set, authenticated_ms, method,
+    authentication_context, asserted_roles, group_list)
+SELECT s.connector, s.subject, '', s.username, s.display_name, s.email, s.entry_dn,
+    (SELECT MIN(f.created_ms) FROM sign_in_session f
+        WHERE f.connector = s.connector AND f.subject = s.subject),
+    CASE WHEN s.groups_read_ms > s.authenticated_ms
+        THEN s.groups_read_ms ELSE s.authenticated_ms END,
+    s.groups_read_ms, s.groups_read_ms, '', s.authenticated_ms, s.method,
+    s.authentication_context, s.asserted_roles, s.group_list
+FROM sign_in_session s
+WHERE NOT EXISTS (SELECT 1 FROM sign_in_session n
+    WHERE n.connector = s.connector AND n.subject = s.subject
+        AND (n.groups_read_ms, n.created_ms, n.id_hash)
+            > (s.groups_read_ms, s.created_ms, s.id_hash));
