@@ -2,9 +2,13 @@
 
 mod audit_log;
 mod conversations;
+mod edits;
 mod faults;
+mod known_people;
 mod migrated_file;
+mod pending;
 mod people;
+mod reviews;
 mod sequences;
 mod sessions;
 mod sqlite_file;
@@ -17,8 +21,8 @@ use rolegate::{
     },
     audit::{Action, Actor, AuditEvent, Outcome},
     store::{
-        AuditLog, Change, Conversations, EditContext, PersonStore, PolicyStore, ProviderDocuments,
-        SignInSessions, StoreHealth,
+        AccessReviews, AuditLog, Change, Conversations, EditContext, KnownPeople, PendingEdits,
+        PersonStore, PolicyStore, ProviderDocuments, SignInSessions, StoreHealth,
     },
 };
 use time::{OffsetDateTime, macros::datetime};
@@ -30,6 +34,9 @@ trait Store:
     + Conversations
     + ProviderDocuments
     + PersonStore
+    + KnownPeople
+    + PendingEdits
+    + AccessReviews
     + AuditLog
     + StoreHealth
     + Send
@@ -44,6 +51,9 @@ impl<S> Store for S where
         + Conversations
         + ProviderDocuments
         + PersonStore
+        + KnownPeople
+        + PendingEdits
+        + AccessReviews
         + AuditLog
         + StoreHealth
         + Send
@@ -141,6 +151,32 @@ mod sqlite {
         people::settings_are_kept_and_replaced,
         people::people_of_two_connectors_are_apart,
         people::a_store_that_works_answers_the_probe,
+        edits::an_edit_of_a_version_that_is_past_changes_nothing,
+        edits::of_two_writers_who_looked_at_the_same_version_one_is_refused,
+        edits::every_row_of_an_edit_names_it_and_the_row_it_changed,
+        edits::rows_that_announce_an_edit_stand_in_front_of_it,
+        edits::a_refused_edit_leaves_no_announcement,
+        edits::a_changed_mapping_file_raises_the_version_with_its_row,
+        edits::rows_after_a_place_come_oldest_first,
+        edits::an_edited_row_or_edit_column_is_found,
+        pending::a_proposed_edit_is_read_back_as_it_was,
+        pending::edits_are_listed_by_state_and_newest_first,
+        pending::an_edit_is_settled_once,
+        pending::approving_goes_with_the_changes_alone,
+        pending::an_approved_edit_is_carried_out_once,
+        pending::an_edit_is_not_approved_after_its_end,
+        pending::an_edit_that_cannot_be_carried_out_goes_on_waiting,
+        known_people::whoever_signs_in_is_known,
+        known_people::what_is_read_anew_of_a_session_that_is_there_is_known,
+        known_people::people_are_listed_by_connector_and_user_name,
+        known_people::people_are_found_by_a_part_of_their_names_ignoring_case,
+        known_people::whoever_has_exactly_this_user_name_or_subject_comes_first,
+        known_people::groups_are_remembered_for_as_long_as_they_were_the_same,
+        known_people::a_group_that_was_made_again_is_another_group,
+        reviews::a_review_is_read_back_with_its_items_in_order,
+        reviews::reviews_are_listed_newest_first_with_their_counts,
+        reviews::items_are_decided_and_decided_anew_until_the_review_is_closed,
+        reviews::what_is_not_in_a_review_cannot_be_decided,
     );
 }
 
