@@ -200,6 +200,13 @@ mod migrated {
         conversations::what_a_session_rests_on_is_read_back_and_kept,
         conversations::a_provider_ends_the_sessions_that_rest_on_its_own,
         conversations::documents_are_replaced_and_survive_a_restart,
+        edits::every_row_of_an_edit_names_it_and_the_row_it_changed,
+        pending::a_proposed_edit_is_read_back_as_it_was,
+        pending::an_approved_edit_is_carried_out_once,
+        known_people::whoever_signs_in_is_known,
+        known_people::groups_are_remembered_for_as_long_as_they_were_the_same,
+        known_people::a_group_that_was_made_again_is_another_group,
+        reviews::items_are_decided_and_decided_anew_until_the_review_is_closed,
     );
 }
 
