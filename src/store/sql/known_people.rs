@@ -28,7 +28,11 @@ impl KnownPeople for SqlStore {
         let rows: Vec<PersonRow> = sqlx::query_as(sql)
             .fetch_all(&mut *self.reader().await?)
             .await?;
-        rows.into_iter().map(PersonRow::person).collect()
+        // Fifty thousand people with their groups take a while to read from JSON.
+        let people = move || rows.into_iter().map(PersonRow::person).collect();
+        tokio::task::spawn_blocking(people)
+            .await
+            .map_err(StoreError::unavailable)?
     }
 
     async fn known_person(
@@ -54,10 +58,14 @@ impl KnownPeople for SqlStore {
         if text.len() > LONGEST_TEXT {
             return Ok(Vec::new());
         }
-        let sql = r"SELECT * FROM known_person WHERE search LIKE $1 ESCAPE '\' OR subject = $2
-             ORDER BY CASE WHEN search LIKE $3 ESCAPE '\' OR subject = $2 THEN 0 ELSE 1 END,
-                 search, connector, subject
-             LIMIT $4";
+        // The inner query walks along an index; the rows with their groups are a hundred times that.
+        let sql = r"SELECT p.* FROM known_person p JOIN (
+                 SELECT connector, subject, search,
+                     CASE WHEN search LIKE $3 ESCAPE '\' OR subject = $2 THEN 0 ELSE 1 END AS place
+                 FROM known_person WHERE search LIKE $1 ESCAPE '\' OR subject = $2
+                 ORDER BY place, search, connector, subject LIMIT $4) AS f
+                 ON f.connector = p.connector AND f.subject = p.subject
+             ORDER BY f.place, f.search, f.connector, f.subject";
         let pattern = escaped(&text.to_lowercase());
         let rows: Vec<PersonRow> = sqlx::query_as(sql)
             .bind(format!("%{pattern}%"))

@@ -74,7 +74,7 @@ CREATE TABLE access_review_item (
 -- Whoever has signed in, as last seen, and since when with this set of groups: `group_set` is the
 -- SHA-256 of its keys and stable ids. `search` is what people are found by, in lower case. Both are
 -- worked out by the program, also for the rows that this migration adds (they are empty until
--- then). The long columns come last: a search does not read them.
+-- then).
 CREATE TABLE known_person (
     connector TEXT NOT NULL,
     subject TEXT NOT NULL,
@@ -95,6 +95,7 @@ CREATE TABLE known_person (
     group_list TEXT NOT NULL,
     PRIMARY KEY (connector, subject)
 );
+CREATE INDEX known_person_by_search ON known_person (search, connector, subject);
 CREATE INDEX known_person_unfinished ON known_person (group_set) WHERE group_set = '';
 
 -- The groups that people were seen with before those of `known_person`.
