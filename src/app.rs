@@ -13,8 +13,8 @@ use url::Url;
 
 use crate::{
     access::{
-        AccessRules, ConnectorId, GrantMethod, GroupKeyForm, PolicySettings, PolicyTables,
-        RoleDefaults, SessionDuration,
+        AccessRules, ConnectorId, GrantMethod, GroupKey, GroupKeyForm, HelpdeskGroup,
+        PolicySettings, PolicyTables, RoleDefaults, Scope, SessionDuration,
     },
     aws::{Sts, sign_in, sts},
     broker::{Adapters, Broker, BrokerSettings},
@@ -53,6 +53,9 @@ pub enum StartError {
         /// What is wrong and what would be right.
         message: String,
     },
+    /// `[access]` names something that is no group.
+    #[error("{0}")]
+    Access(String),
     /// The store cannot be opened.
     #[error("the store {url} cannot be used")]
     Store {
@@ -136,6 +139,57 @@ pub fn policy_settings(config: &Config) -> PolicySettings {
             .filter(|(_, saml)| saml.offer_asserted_roles == config::OfferedRoles::All)
             .map(|(id, _)| id)
             .collect(),
+    }
+}
+
+/// Which groups may do what here. A group that a scope names is limited by it, wherever else it is
+/// named as helpdesk.
+///
+/// # Errors
+/// Every group that is none of its connector's form.
+pub fn access_rules(config: &Config) -> Result<AccessRules, StartError> {
+    let forms = group_forms(config);
+    let mut problems = Vec::new();
+    let mut key = |key: &str, text: &str| {
+        let parsed = GroupKey::parse(text, &forms);
+        let noted = parsed.map_err(|error| problems.push(format!("{key}: {}", chain(&error))));
+        noted.ok()
+    };
+    let access = &config.access;
+    let mut helpdesk: Vec<HelpdeskGroup> = Vec::new();
+    for scope in &access.scopes {
+        let limits = Scope {
+            accounts: scope.accounts.clone(),
+            environments: scope.environments.clone(),
+            roles: scope.roles.clone(),
+        };
+        let group = key("access.scope", &scope.group);
+        helpdesk.extend(group.map(|group| HelpdeskGroup {
+            group,
+            scope: limits,
+        }));
+    }
+    let unlimited = access.helpdesk.iter();
+    let unlimited: Vec<GroupKey> = unlimited
+        .filter_map(|text| key("access.helpdesk", text))
+        .filter(|group| !helpdesk.iter().any(|limited| limited.group == *group))
+        .collect();
+    helpdesk.extend(unlimited.into_iter().map(|group| HelpdeskGroup {
+        group,
+        scope: Scope::default(),
+    }));
+    let mut keys = |name: &str, texts: &[String]| -> Vec<GroupKey> {
+        texts.iter().filter_map(|text| key(name, text)).collect()
+    };
+    let rules = AccessRules {
+        helpdesk,
+        auditor: keys("access.auditor", &access.auditor),
+        admin: keys("access.admin", &access.admin),
+    };
+    if problems.is_empty() {
+        Ok(rules)
+    } else {
+        Err(StartError::Access(problems.join("; ")))
     }
 }
 
@@ -435,8 +489,8 @@ fn broker_settings(config: &Config) -> Result<BrokerSettings, StartError> {
         password_change_urls: change_urls.collect(),
         policy: policy_settings(config),
         file_tables: file_tables(config)?,
-        access: AccessRules::default(),
-        pending_edits_expire_after: Duration::from_hours(24 * 7),
+        access: access_rules(config)?,
+        pending_edits_expire_after: config.access.pending_expires_after,
     })
 }
 

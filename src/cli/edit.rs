@@ -3,10 +3,7 @@
 //! The store judges again, in its transaction; here every problem is found before anything is
 //! tried, and told at once. Entry point: [`Edit`].
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::Write,
-};
+use std::{collections::BTreeMap, io::Write};
 
 use super::{
     Failure,
@@ -16,7 +13,7 @@ use super::{
     row::Row,
 };
 use crate::{
-    access::{ConsoleWay, Mapping, MappingRule, PolicyTables, Role},
+    access::{Mapping, MappingRule, PolicyTables},
     audit::Actor,
     clock::{Clock, SystemClock},
     store::{Change, EditContext, PolicyStore},
@@ -68,15 +65,19 @@ impl Edit<'_> {
         Ok(summary)
     }
 
+    /// The tables after the changes.
+    pub(super) fn after(&self) -> Result<PolicyTables, Failure> {
+        self.before
+            .after(&self.changes)
+            .map_err(|mut problems| match problems.len() {
+                1 => Failure::Refused(problems.remove(0)),
+                _ => Failure::Problems(problems, NOTHING_CHANGED),
+            })
+    }
+
     /// What the changes would do.
     pub(super) fn preview(&self) -> Result<Summary, Failure> {
-        let problems = problems(self.before, &self.changes);
-        if problems.len() > 1 {
-            return Err(Failure::Problems(problems, NOTHING_CHANGED));
-        }
-        if let Some(problem) = problems.into_iter().next() {
-            return Err(Failure::Refused(problem));
-        }
+        self.after()?;
         let index = Index::of(self.before);
         let mut summary = Summary::default();
         for change in &self.changes {
@@ -162,12 +163,12 @@ impl Index {
             index.insert(("role", role.arn.to_string()), (name, role.into()));
         }
         for mapping in &tables.mappings {
-            let row = (mapping_name(mapping), Row::from(mapping));
+            let row = (mapping.title(), Row::from(mapping));
             index.insert(("mapping", pair(mapping)), row.clone());
             index.insert(("mapping id", mapping.id.0.clone()), row);
         }
         for rule in &tables.rules {
-            let row = (rule_name(rule), Row::from(rule));
+            let row = (rule.title(), Row::from(rule));
             index.insert(("rule", content(rule)), row.clone());
             index.insert(("rule id", rule.id.0.clone()), row);
         }
@@ -184,13 +185,10 @@ impl Index {
                 let name = format!("role {}", role.arn);
                 self.put("role", role.arn.to_string(), name, &role.as_ref().into())
             }
-            Change::PutMapping(mapping) => self.put(
-                "mapping",
-                pair(mapping),
-                mapping_name(mapping),
-                &mapping.into(),
-            ),
-            Change::PutRule(rule) => self.put("rule", content(rule), rule_name(rule), &rule.into()),
+            Change::PutMapping(mapping) => {
+                self.put("mapping", pair(mapping), mapping.title(), &mapping.into())
+            }
+            Change::PutRule(rule) => self.put("rule", content(rule), rule.title(), &rule.into()),
             Change::RemoveAccount(id) => self.removed("account", id.as_str()),
             Change::RemoveRole(arn) => self.removed("role", arn.as_str()),
             Change::EndMapping(id) => self.removed("mapping id", &id.0),
@@ -224,126 +222,6 @@ fn pair(mapping: &Mapping) -> String {
 
 fn content(rule: &MappingRule) -> String {
     format!("{} {} {}", rule.connector, rule.group_pattern, rule.role)
-}
-
-fn mapping_name(mapping: &Mapping) -> String {
-    format!("mapping {} → {}", mapping.group, mapping.role)
-}
-
-fn rule_name(rule: &MappingRule) -> String {
-    format!(
-        "rule {}:{} → {}",
-        rule.connector, rule.group_pattern, rule.role
-    )
-}
-
-/// What keeps the changes from fitting together with each other and with what is there.
-fn problems(before: &PolicyTables, changes: &[Change]) -> Vec<String> {
-    let mut roles: BTreeSet<String> = before.roles.iter().map(|r| r.arn.to_string()).collect();
-    let row = |mapping: &Mapping| {
-        (
-            pair(mapping),
-            (mapping.role.to_string(), mapping_name(mapping)),
-        )
-    };
-    let mut given: BTreeMap<String, (String, String)> = before.mappings.iter().map(row).collect();
-    let mut removed_accounts = Vec::new();
-    let mut problems = Vec::new();
-    for change in changes {
-        match change {
-            Change::PutRole(role) => drop(roles.insert(role.arn.to_string())),
-            Change::RemoveRole(arn) => drop(roles.remove(arn.as_str())),
-            Change::EndMapping(id) => {
-                let ended = before.mappings.iter().find(|mapping| mapping.id == *id);
-                drop(ended.and_then(|mapping| given.remove(&pair(mapping))));
-            }
-            Change::PutMapping(mapping) => given.extend([row(mapping)]),
-            Change::PutRule(rule) => {
-                let problem = rule.check().err();
-                problems.extend(problem.map(|error| format!("{}: {error}", rule.id)));
-            }
-            Change::RemoveAccount(id) => removed_accounts.push(id.to_string()),
-            Change::PutAccount(_) | Change::EndRule(_) | Change::BindGroup { .. } => {}
-        }
-    }
-    let mut orphans: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (role, mapping) in given.values().filter(|(role, _)| !roles.contains(role)) {
-        orphans.entry(role).or_default().push(mapping);
-    }
-    problems.extend(orphans.into_iter().map(|(role, mappings)| {
-        let count = counted(mappings.len(), "mapping");
-        let is_removed = before.roles.iter().any(|known| known.arn.as_str() == role);
-        if is_removed {
-            format!(
-                "{role} is still given by {count}: end those first, such as {}",
-                mappings[0]
-            )
-        } else {
-            format!("{role} is not in the table, and {count} would give it: add the role first")
-        }
-    }));
-    problems.extend(same_names(&roles));
-    problems.extend(unlimited(before, changes));
-    for account in removed_accounts {
-        let marker = format!("::{account}:");
-        let left = roles.iter().filter(|arn| arn.contains(&marker)).count();
-        if left > 0 {
-            let count = counted(left, "role");
-            problems.push(format!(
-                "account {account} still has {count}: remove those first"
-            ));
-        }
-    }
-    problems
-}
-
-/// Conditions on roles that the identity provider opens itself, where either was changed: nothing
-/// could make them hold.
-fn unlimited(before: &PolicyTables, changes: &[Change]) -> Vec<String> {
-    let mut roles: BTreeMap<&str, (&Role, bool)> = (before.roles.iter())
-        .map(|role| (role.arn.as_str(), (role, false)))
-        .collect();
-    let mut given: BTreeMap<String, (&Mapping, bool)> = (before.mappings.iter())
-        .map(|mapping| (pair(mapping), (mapping, false)))
-        .collect();
-    for change in changes {
-        match change {
-            Change::PutRole(role) => drop(roles.insert(role.arn.as_str(), (role, true))),
-            Change::PutMapping(mapping) => drop(given.insert(pair(mapping), (mapping, true))),
-            Change::EndMapping(id) => given.retain(|_, (mapping, _)| mapping.id != *id),
-            _ => {}
-        }
-    }
-    let asked = given.values().filter_map(|(mapping, is_new)| {
-        let (role, is_role_new) = roles.get(mapping.role.as_str())?;
-        let is_handed_over = role.own.console == Some(ConsoleWay::IdpInitiated);
-        let key = mapping.conditions.keys().next()?;
-        (is_handed_over && (*is_new || *is_role_new)).then(|| {
-            format!(
-                "{} asks for {key}, and the identity provider opens this role itself (console = \
-                 \"idp-initiated\"), so that nothing can be asked for: drop it, or let the \
-                 console open by federation",
-                mapping_name(mapping)
-            )
-        })
-    });
-    asked.collect()
-}
-
-/// Two roles of one account whose paths end alike: `account/role` could not tell them apart.
-fn same_names(roles: &BTreeSet<String>) -> Vec<String> {
-    let mut by_name: BTreeMap<(&str, String), &str> = BTreeMap::new();
-    let mut problems = Vec::new();
-    for arn in roles {
-        let account = arn.split(':').nth(4).unwrap_or_default();
-        let name = arn.rsplit('/').next().unwrap_or_default().to_lowercase();
-        if let Some(other) = by_name.insert((account, name), arn) {
-            problems.push(format!(
-                "{other} and {arn} have the same name in one account: keep one of the two"
-            ));
-        }
-    }
-    problems
 }
 
 /// Says, without refusing, what gives nothing yet.

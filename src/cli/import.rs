@@ -9,9 +9,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::ValueEnum;
-use time::{OffsetDateTime, UtcOffset};
-
 use super::{
     Failure,
     edit::{Edit, EditArguments, NOTHING_CHANGED},
@@ -22,13 +19,14 @@ use super::{
     row::Row,
 };
 use crate::{
-    access::{Conditions, ConnectorId, GroupKeyForm, PolicyTables},
+    access::{ConnectorId, GroupKeyForm, PolicyTables},
     config::{
         Findings,
         mapping_file::{self, MappingFile},
     },
     store::{Change, PolicyStore},
 };
+use clap::ValueEnum;
 
 /// Which rows of a file a command is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,24 +242,15 @@ pub(super) fn changes(kind: Kind, tables: PolicyTables) -> Vec<Change> {
     }
     if kind == Kind::Mapping {
         for mut mapping in tables.mappings {
-            mapping.conditions = as_kept(mapping.conditions);
+            mapping.conditions = mapping.conditions.as_kept();
             changes.push(Change::PutMapping(mapping));
         }
         for mut rule in tables.rules {
-            rule.conditions = as_kept(rule.conditions);
+            rule.conditions = rule.conditions.as_kept();
             changes.push(Change::PutRule(rule));
         }
     }
     changes
-}
-
-/// The conditions as the store keeps them, so that a row put twice is unchanged.
-pub(super) fn as_kept(conditions: Conditions) -> Conditions {
-    let whole = |at: OffsetDateTime| at.to_offset(UtcOffset::UTC).truncate_to_millisecond();
-    Conditions {
-        expires: conditions.expires.map(whole),
-        ..conditions
-    }
 }
 
 /// Removes what is there and not among the changes; of a mapping file the mappings and rules, for

@@ -193,13 +193,14 @@ async fn add(
         id: MappingId(Uuid::now_v7().to_string()),
         group: reference::group(&arguments.group, &installation.group_forms())?,
         role: reference::role(&arguments.role, &before)?,
-        conditions: import::as_kept(Conditions {
+        conditions: Conditions {
             expires: arguments.expires,
             max_duration: arguments.max_duration,
             read_only: arguments.read_only,
             require_reason: arguments.require_reason,
             ..Conditions::default()
-        }),
+        }
+        .as_kept(),
         ticket: arguments.ticket,
         origin: Origin::Store,
     };

@@ -31,7 +31,7 @@ pub use aws::{
 pub use connector::{Connector, ConnectorKind};
 pub use finding::{Finding, Findings, Severity};
 pub use ldap::{Bind, DirectoryKind, GroupStrategy, Ldap, LdapUrl, UserAttributes};
-pub use organisation::{Access, Colour, EnvironmentRule, Organisation};
+pub use organisation::{Access, AccessScope, Colour, EnvironmentRule, Organisation};
 use reader::Section;
 pub use saml::{
     APPLICATION_PLACEHOLDERS, KeyPair, MetadataSource, NAME_ID, OfferedRoles, RequestBinding, Saml,

@@ -2,10 +2,17 @@
 //!
 //! Entry points: the public structs.
 
+use std::time::Duration;
+
 use regex::{Regex, RegexBuilder};
 
 use super::reader::Section;
 use super::{address, template};
+use crate::access::{AccountId, Dn};
+
+const PENDING_EXPIRES_AFTER: Duration = Duration::from_hours(7 * 24);
+const PENDING_SHORTEST: Duration = Duration::from_mins(5);
+const PENDING_LONGEST: Duration = Duration::from_hours(90 * 24);
 
 /// `[organisation]`: names, notices and colours of the pages.
 #[derive(Clone, Debug)]
@@ -158,30 +165,114 @@ impl Colour {
 }
 
 /// `[access]`: group keys, `connector:name`, and what their members may do here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// May edit mappings.
+    /// May edit mappings of every role, unless `scopes` limit the group.
     pub helpdesk: Vec<String>,
     /// May read everything.
     pub auditor: Vec<String>,
     /// May edit accounts, roles and rules.
     pub admin: Vec<String>,
+    /// Groups that may edit mappings of some roles.
+    pub scopes: Vec<AccessScope>,
+    /// How long an edit waits for a second person.
+    pub pending_expires_after: Duration,
+}
+
+/// `[[access.scope]]`: a helpdesk group and what it is limited to; at least one limit is set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessScope {
+    /// The group's key.
+    pub group: String,
+    /// The accounts; empty where they are no limit.
+    pub accounts: Vec<AccountId>,
+    /// The environments of accounts; empty where they are no limit.
+    pub environments: Vec<String>,
+    /// Patterns of role ARNs; empty where they are no limit.
+    pub roles: Vec<String>,
 }
 
 impl Access {
     /// `connector_ids`: of every connector, also those this version cannot use.
     pub(super) fn read(section: &mut Section<'_>, connector_ids: &[String]) -> Self {
+        let pending_expires_after = (section
+            .duration("pending_expires_after", PENDING_SHORTEST..=PENDING_LONGEST))
+        .unwrap_or(PENDING_EXPIRES_AFTER);
+        let scopes = section.array_of_tables("scope", "group", |scope| {
+            AccessScope::read(scope, connector_ids)
+        });
+        let limited: Vec<String> = scopes.iter().map(|scope| same_form(&scope.group)).collect();
+        let place = section.place("helpdesk");
         let mut groups = |key| {
             section
                 .list(key, |text| group_key(text, connector_ids))
                 .unwrap_or_default()
         };
-        Self {
+        let access = Self {
             helpdesk: groups("helpdesk"),
             auditor: groups("auditor"),
             admin: groups("admin"),
+            scopes,
+            pending_expires_after,
+        };
+        let both = access.helpdesk.iter();
+        for group in both.filter(|group| limited.contains(&same_form(group))) {
+            let message = format!(
+                "{group:?} is in a [[access.scope]] too, which limits it: take it out of one of the \
+                 two"
+            );
+            section.warn_at(&place, message);
         }
+        access
     }
+}
+
+impl AccessScope {
+    fn read(section: &mut Section<'_>, connector_ids: &[String]) -> Option<Self> {
+        section.demand(
+            "group",
+            "a helpdesk group such as \"corp:cn=helpdesk-dev,ou=groups,dc=example,dc=com\"",
+        );
+        let group = section.parsed("group", |text| group_key(text, connector_ids));
+        let limits = ["accounts", "environments", "roles"];
+        if !limits.iter().any(|key| section.has(key)) {
+            // What limits nothing is more likely forgotten than meant.
+            let message = "limits nothing: add accounts, environments or roles, or name the group \
+                           in helpdesk";
+            section.refuse("group", message);
+        }
+        Some(Self {
+            accounts: section
+                .non_empty_list("accounts", str::parse::<AccountId>)
+                .unwrap_or_default(),
+            environments: section
+                .non_empty_list("environments", |text| Ok::<_, String>(text.to_owned()))
+                .unwrap_or_default(),
+            roles: section
+                .non_empty_list("roles", role_pattern)
+                .unwrap_or_default(),
+            group: group?,
+        })
+    }
+}
+
+fn role_pattern(text: &str) -> Result<String, String> {
+    if text.starts_with("arn:") || text.starts_with('*') {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "expected a role's ARN in which * stands for anything, such as \"*:role/ReadOnly\"; found \
+         {text:?}"
+    ))
+}
+
+/// A group's key in a form in which two spellings of one group are alike; good enough to warn.
+fn same_form(group: &str) -> String {
+    let parts = group.split_once(':').and_then(|(connector, name)| {
+        let name: Dn = name.parse().ok()?;
+        Some(format!("{connector}:{}", name.normalised()))
+    });
+    parts.unwrap_or_else(|| group.to_owned())
 }
 
 fn group_key(text: &str, connector_ids: &[String]) -> Result<String, String> {

@@ -142,6 +142,16 @@ impl Section<'_> {
         );
     }
 
+    /// Reports a warning about a key that was taken.
+    pub(crate) fn warn_at(&self, place: &Place, message: impl Into<String>) {
+        self.report.tell(
+            Severity::Warning,
+            place.origin.as_ref(),
+            &place.path,
+            message.into(),
+        );
+    }
+
     fn tell(&self, severity: Severity, key: &str, message: String) {
         let place = self.place(key);
         self.report

@@ -22,7 +22,7 @@ use super::{
     output::{self, Format, OutputArguments, counted, printable},
 };
 use crate::{
-    access::{Conditions, GrantMethod, GroupKey, Policy, PolicyTables, TargetArn},
+    access::{Conditions, GrantMethod, Policy, PolicyTables, TargetArn},
     app, clock,
     config::{self, Findings, Severity},
     store::{PolicyStore, sql::SqlStore},
@@ -203,20 +203,8 @@ fn configuration(installation: &Installation, lines: &mut Lines) {
     if let Err(error) = app::connectors(config, &clock::system()) {
         lines.error(installation.file.display(), with_causes(&error));
     }
-    let forms = installation.group_forms();
-    let access = &config.access;
-    let lists = [
-        ("access.helpdesk", &access.helpdesk),
-        ("access.auditor", &access.auditor),
-        ("access.admin", &access.admin),
-    ];
-    for (key, groups) in lists {
-        for group in groups {
-            if let Err(error) = GroupKey::parse(group, &forms) {
-                let message = format!("{key}: {}", with_causes(&error));
-                lines.error(installation.file.display(), message);
-            }
-        }
+    if let Err(error) = app::access_rules(config) {
+        lines.error(installation.file.display(), error);
     }
 }
 
