@@ -34,7 +34,7 @@ pub use mapping::{Conditions, Mapping, MappingId, Origin, Unenforceable};
 pub use policy::{
     Entitlement, Giver, NotEntitled, Policy, PolicyProblem, PolicySettings, PolicyTables,
 };
-pub use preview::{Altered, Preview, RoleEffect, Terms};
+pub use preview::{Altered, Preview, RoleEffect, Terms, touched_groups};
 pub use role::{ConsoleWay, Contradiction, EffectiveRole, GrantMethod, Role, RoleDefaults};
 pub use rule::{MappingRule, RuleError};
 pub use session_name::{NameTemplate, RoleSessionName, SourceIdentity, TemplateError};

@@ -26,6 +26,7 @@ mod listener;
 mod mapping_file;
 mod opening;
 mod paste;
+mod preview;
 mod process;
 mod refusals;
 mod saml_acs;

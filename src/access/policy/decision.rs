@@ -103,10 +103,9 @@ impl Policy {
         let mut usable: Vec<(Giver<'a>, Clipped)> = givers
             .into_iter()
             .filter_map(|giver| {
-                let clipped = usable_until(&giver, &placed.effective, plain, now).ok()?;
+                let clipped = offered(&giver, placed, now)?;
                 Some((giver, clipped))
             })
-            .filter(|(giver, _)| !giver.conditions.read_only || can_be_read_only(&placed.role))
             .collect();
         usable.sort_by(|(a, a_longest), (b, b_longest)| {
             preference(a, *a_longest).cmp(&preference(b, *b_longest))
@@ -255,6 +254,16 @@ fn judge(
         return Err(NotEntitled::ReadOnlyUnavailable);
     }
     Ok(longest)
+}
+
+/// How long a mapping gives a role by the plain click at `now`, if it does.
+pub(super) fn offered(
+    giver: &Giver<'_>,
+    placed: &PlacedRole,
+    now: OffsetDateTime,
+) -> Option<Clipped> {
+    let longest = usable_until(giver, &placed.effective, &Request::console(), now).ok()?;
+    (!giver.conditions.read_only || can_be_read_only(&placed.role)).then_some(longest)
 }
 
 /// How long a mapping allows at `now`, or why it allows nothing.

@@ -83,22 +83,11 @@ impl Policy {
     ) {
         let CompiledRule { rule, .. } = compiled;
         for group in &identity.groups {
-            if group.key.connector() != rule.connector.as_str() {
-                continue;
-            }
-            let Some(role) = compiled
-                .role_for(&group.name)
-                .and_then(|arn| self.find_ruled(&arn))
+            let Some(PlacedRole { role: row, .. }) = self.ruled(compiled, &group.key, &group.name)
             else {
                 continue;
             };
-            let PlacedRole { role: row, .. } = role;
-            let is_protected = row.protected
-                || self
-                    .accounts
-                    .get(row.arn.account_digits())
-                    .is_some_and(|account| account.protected);
-            if (is_protected && !rule.allow_protected) || only.is_some_and(|t| *t != row.arn) {
+            if only.is_some_and(|target| *target != row.arn) {
                 continue;
             }
             found(
@@ -111,6 +100,21 @@ impl Policy {
                 },
             );
         }
+    }
+
+    /// The role of the table that a rule gives to a group of that key and name.
+    pub(super) fn ruled(
+        &self,
+        compiled: &CompiledRule,
+        key: &GroupKey,
+        name: &str,
+    ) -> Option<&PlacedRole> {
+        let CompiledRule { rule, .. } = compiled;
+        if key.connector() != rule.connector.as_str() {
+            return None;
+        }
+        let placed = self.find_ruled(&compiled.role_for(name)?)?;
+        (rule.allow_protected || !self.is_protected(&placed.role.arn)).then_some(placed)
     }
 
     /// The role of the table that a rule's filled-in ARN means: by account and name, ignoring case.

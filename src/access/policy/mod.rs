@@ -1,6 +1,7 @@
 //! The decision: which roles a person may open now, and under which grant.
 
 mod decision;
+mod gifts;
 mod givers;
 mod not_entitled;
 mod reach;
@@ -18,7 +19,9 @@ use super::{
     MappingId, MappingRule, NameTemplate, Role, RoleDefaults, TargetArn, rule::CompiledRule,
 };
 pub use decision::{Entitlement, Giver};
+pub(super) use gifts::{Gift, Offer};
 pub use not_entitled::NotEntitled;
+pub(super) use reach::Person;
 
 /// The rows that a [`Policy`] is made of, as one consistent reading of the store.
 #[derive(Debug, Clone, Default)]

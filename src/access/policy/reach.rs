@@ -13,14 +13,14 @@ use crate::access::{
 };
 
 /// A person with what their assertion says, indexed.
-pub(super) struct Person<'i> {
+pub(in crate::access) struct Person<'i> {
     pub(super) identity: &'i Identity,
     /// Empty for people who signed in without an assertion, whatever their identity holds.
     asserted: HashMap<&'i TargetArn, Vec<&'i SamlProviderArn>>,
 }
 
 impl<'i> Person<'i> {
-    pub(super) fn of(identity: &'i Identity) -> Self {
+    pub(in crate::access) fn of(identity: &'i Identity) -> Self {
         let mut asserted: HashMap<_, Vec<_>> = HashMap::new();
         if identity.method == AuthenticationMethod::Saml {
             for pair in &identity.asserted_roles {
@@ -31,6 +31,11 @@ impl<'i> Person<'i> {
             }
         }
         Self { identity, asserted }
+    }
+
+    /// The roles that the assertion names, usably.
+    pub(in crate::access) fn asserted(&self) -> impl Iterator<Item = &'i TargetArn> {
+        self.asserted.keys().copied()
     }
 
     /// The provider to name to AWS: one that the assertion names for this very role, the
@@ -109,8 +114,17 @@ impl Policy {
         arns.filter(|arn| self.may_be_asserted(arn)).collect()
     }
 
+    /// Whether the person's assertion gives a role by naming it.
+    pub(super) fn is_asserted(&self, person: &Person<'_>, role: &TargetArn) -> bool {
+        self.settings
+            .giving_connectors
+            .contains(&person.identity.connector)
+            && person.asserted.contains_key(role)
+            && self.may_be_asserted(role)
+    }
+
     /// Whether the table leaves this role to the identity provider's word alone.
-    fn may_be_asserted(&self, arn: &TargetArn) -> bool {
+    pub(super) fn may_be_asserted(&self, arn: &TargetArn) -> bool {
         let account = self.accounts.get(arn.account_digits());
         let is_account_protected = account.is_some_and(|account| account.protected);
         // IAM has a name once in an account, whatever its case and path: another spelling must not
