@@ -80,12 +80,19 @@ pub trait PasswordConnector: Send + Sync {
     /// People whose user name, display name or e-mail address begins with or contains `text`, at
     /// most `limit`, by user name; whoever has exactly this user name comes first. Empty for a
     /// text of less than two characters.
-    async fn find_people(&self, text: &str, limit: usize)
-    -> Result<Vec<LocatedEntry>, LookUpError>;
+    async fn find_people(
+        &self,
+        text: &str,
+        limit: usize,
+    ) -> Result<Listing<LocatedEntry>, LookUpError>;
 
-    /// Groups whose name contains `text`, at most `limit`, by name.
-    async fn find_groups(&self, text: &str, limit: usize)
-    -> Result<Vec<GroupSummary>, LookUpError>;
+    /// Groups whose name contains `text`, at most `limit`, by name. Empty for a text of less than
+    /// two characters.
+    async fn find_groups(
+        &self,
+        text: &str,
+        limit: usize,
+    ) -> Result<Listing<GroupSummary>, LookUpError>;
 
     /// Who is in a group, directly or through other groups, as groups are read at sign-in. None
     /// when there is no such group.
@@ -102,12 +109,21 @@ pub trait PasswordConnector: Send + Sync {
     async fn probe(&self) -> Vec<Finding>;
 }
 
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing<T> {
+    /// What was found.
+    pub items: Vec<T>,
+    /// Whether there may be more: the limit, or one of the server's, was reached.
+    pub is_cut: bool,
+}
+
 /// A group that was searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupSummary {
     /// What mappings compare.
     pub key: GroupKey,
-    /// The name as the directory writes it.
+    /// The name as the directory writes it, which is what rules match: a DN.
     pub name: String,
     /// What the directory says about it.
     pub description: Option<String>,

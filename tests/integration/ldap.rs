@@ -34,7 +34,7 @@ use crate::support::{
 const PATIENCE: Duration = Duration::from_secs(20);
 const IMPATIENCE: Duration = Duration::from_millis(400);
 
-fn settings(slapd: &Slapd) -> Settings {
+pub(crate) fn settings(slapd: &Slapd) -> Settings {
     Settings {
         id: "corp".parse().unwrap(),
         label: "Corporate directory".to_owned(),
@@ -68,7 +68,7 @@ fn settings(slapd: &Slapd) -> Settings {
     }
 }
 
-fn connector(settings: Settings) -> LdapConnector {
+pub(crate) fn connector(settings: Settings) -> LdapConnector {
     LdapConnector::new(settings, Arc::new(SystemClock)).unwrap()
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn nested(name: &str, through: &str) -> (String, Option<String>) {
     (name.to_owned(), Some(through.to_owned()))
 }
 
-fn direct_bind(slapd: &Slapd) -> Settings {
+pub(crate) fn direct_bind(slapd: &Slapd) -> Settings {
     Settings {
         bind: Bind::Direct {
             template: format!("uid={{username}},ou=people,{SUFFIX}"),
@@ -134,7 +134,7 @@ fn direct_bind(slapd: &Slapd) -> Settings {
     }
 }
 
-fn member_of(slapd: &Slapd) -> Settings {
+pub(crate) fn member_of(slapd: &Slapd) -> Settings {
     Settings {
         group_strategy: GroupStrategy::MemberOf,
         ..settings(slapd)

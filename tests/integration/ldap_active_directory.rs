@@ -16,7 +16,7 @@ use crate::{
     support::samba::{BIND_DN, BIND_PASSWORD, SUFFIX, Samba, UPN_SUFFIX, password_of, person_dn},
 };
 
-fn settings(samba: &Samba) -> Settings {
+pub(crate) fn settings(samba: &Samba) -> Settings {
     let limit = Duration::from_secs(30);
     Settings {
         id: "corp".parse().unwrap(),
@@ -56,7 +56,7 @@ fn connector(settings: Settings) -> LdapConnector {
     LdapConnector::new(settings, Arc::new(SystemClock)).unwrap()
 }
 
-fn by_search(samba: &Samba) -> Settings {
+pub(crate) fn by_search(samba: &Samba) -> Settings {
     Settings {
         group_strategy: GroupStrategy::Search,
         group_filter: "(&(objectClass=group)(member={dn}))".to_owned(),
@@ -64,7 +64,7 @@ fn by_search(samba: &Samba) -> Settings {
     }
 }
 
-fn by_member_of(samba: &Samba) -> Settings {
+pub(crate) fn by_member_of(samba: &Samba) -> Settings {
     Settings {
         group_strategy: GroupStrategy::MemberOf,
         ..settings(samba)

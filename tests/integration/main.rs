@@ -21,6 +21,7 @@ mod faults;
 mod identity_providers;
 mod ldap;
 mod ldap_active_directory;
+mod ldap_lookups;
 mod ldap_odd_servers;
 mod listener;
 mod mapping_file;

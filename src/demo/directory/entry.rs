@@ -7,11 +7,12 @@ use aws_lc_rs::digest;
 use super::dn::{Dn, fold};
 
 /// Attributes that a search returns only when asked for by name or by `+` (RFC 4512 section 3.4).
-const OPERATIONAL: [&str; 2] = ["entryuuid", LOCKED_TIME_KEY];
+const OPERATIONAL: [&str; 3] = ["entryuuid", "entrydn", LOCKED_TIME_KEY];
 /// Attributes that no search may return or test.
 const HIDDEN: [&str; 1] = ["userpassword"];
 /// Attributes whose values are distinguished names.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
+    "entrydn",
     "member",
     "uniquemember",
     "memberof",
@@ -124,8 +125,11 @@ impl Entry {
         self.attribute(LOCKED_TIME_KEY).is_some()
     }
 
-    /// Gives the entry the `entryUUID` that follows from its name, unless it has one.
+    /// Gives the entry its `entryDN` (RFC 5020), and the `entryUUID` that follows from its name
+    /// unless it has one.
     pub(super) fn identified(mut self) -> Self {
+        self.remove_attribute("entryDN");
+        self.add("entryDN", self.dn.clone());
         if self.attribute("entryuuid").is_none() {
             let name = self.dn.to_lowercase();
             let hash = digest::digest(&digest::SHA256, name.as_bytes());

@@ -28,6 +28,9 @@ use super::{
     failure::{Answer, Failure},
 };
 
+pub(super) const TIME_LIMIT_EXCEEDED: u32 = 3;
+pub(super) const SIZE_LIMIT_EXCEEDED: u32 = 4;
+pub(super) const ADMIN_LIMIT_EXCEEDED: u32 = 11;
 const PAGED_RESULTS_OID: &str = "1.2.840.113556.1.4.319";
 /// The result code for a critical control that the server does not know.
 const UNAVAILABLE_CRITICAL_EXTENSION: u32 = 12;
@@ -50,7 +53,7 @@ pub(super) struct Connection {
 }
 
 /// What to search for.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct SearchRequest<'a> {
     pub(super) base: &'a str,
     pub(super) scope: Scope,
@@ -173,6 +176,47 @@ impl Connection {
             });
         }
         Ok(whole)
+    }
+
+    /// Searches in pages for at most as many entries as the request's limit, and says whether there
+    /// may be more.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] for result codes that tell of more than a limit.
+    pub(super) async fn search_some(
+        &mut self,
+        request: &SearchRequest<'_>,
+        deadline: Instant,
+    ) -> Result<(Vec<Entry>, bool), Failure> {
+        let mut entries = Vec::new();
+        let mut cookie = Vec::new();
+        let is_cut = loop {
+            let left = i32::try_from(request.limit - entries.len()).unwrap_or(i32::MAX);
+            let page_size = request.page_size.map(|size| size.min(left));
+            let request = SearchRequest {
+                page_size,
+                ..*request
+            };
+            let hop = self.hop(deadline);
+            let page = search_page(&mut self.ldap, &request, cookie, None, &mut entries);
+            let Some(result) = answered(&self.url, hop, page).await? else {
+                // The rest is on its way here, so that the connection is of no more use.
+                let _ = answered(&self.url, hop, self.ldap.unbind()).await;
+                break true;
+            };
+            let next = next_page(&result).ok_or_else(|| self.malformed())?;
+            let answer = self.checked(result)?;
+            match answer.code {
+                0 if next.is_empty() => break false,
+                0 if entries.len() >= request.limit => break true,
+                0 => cookie = next,
+                SIZE_LIMIT_EXCEEDED => break true,
+                TIME_LIMIT_EXCEEDED | ADMIN_LIMIT_EXCEEDED if !entries.is_empty() => break true,
+                _ => return Err(Failure::Refused(answer)),
+            }
+        };
+        let whole: Option<Vec<Entry>> = entries.into_iter().collect();
+        Ok((whole.ok_or_else(|| self.malformed())?, is_cut))
     }
 
     /// Fetches the rest of attributes of which Active Directory sent a part.

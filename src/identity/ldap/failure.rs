@@ -4,7 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::identity::{Cause, RefreshError, SignInError};
+use super::connection::{ADMIN_LIMIT_EXCEEDED, SIZE_LIMIT_EXCEEDED, TIME_LIMIT_EXCEEDED};
+use crate::identity::{Cause, LookUpError, RefreshError, SignInError};
 
 /// Why an operation gave no usable answer.
 #[derive(Debug, Error)]
@@ -102,5 +103,24 @@ impl From<Failure> for SignInError {
 impl From<Failure> for RefreshError {
     fn from(failure: Failure) -> Self {
         Self::Unavailable(failure.into())
+    }
+}
+
+impl From<Failure> for LookUpError {
+    /// An answer that a limit cut short is none.
+    fn from(failure: Failure) -> Self {
+        let is_cut = match &failure {
+            Failure::Unreachable { .. } | Failure::TimeIsUp | Failure::TooMany { .. } => true,
+            Failure::Refused(answer) => matches!(
+                answer.code,
+                TIME_LIMIT_EXCEEDED | SIZE_LIMIT_EXCEEDED | ADMIN_LIMIT_EXCEEDED
+            ),
+            Failure::ServiceAccount { .. } | Failure::Unreadable(_) => false,
+        };
+        if is_cut {
+            Self::Unavailable(failure.into())
+        } else {
+            Self::Misconfigured(failure.into())
+        }
     }
 }

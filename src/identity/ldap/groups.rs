@@ -21,7 +21,7 @@ use super::{
 use crate::access::{Dn, Group, GroupKey, GroupKeyForm};
 
 /// How many groups one search asks about: filters of some kilobytes, which every server takes.
-const BATCH: usize = 50;
+pub(super) const BATCH: usize = 50;
 pub(super) const MEMBER_OF: &str = "memberOf";
 
 /// Where searches go.
@@ -34,6 +34,9 @@ pub(super) enum Searcher<'a> {
 
 /// A search as the pool runs it.
 pub(super) struct Search<'a>(pub(super) SearchRequest<'a>);
+
+/// A search whose first entries are enough, as the pool runs it.
+pub(super) struct SearchSome<'a>(pub(super) SearchRequest<'a>);
 
 /// The person whose groups are wanted.
 pub(super) struct Member<'a> {
@@ -79,6 +82,20 @@ impl Operation for Search<'_> {
         deadline: Instant,
     ) -> Result<Vec<Entry>, Failure> {
         connection.search(&self.0, deadline).await
+    }
+}
+
+impl Operation for SearchSome<'_> {
+    type Answer = (Vec<Entry>, bool);
+    const PURPOSE: Purpose = Purpose::Search;
+    const NAME: &'static str = "search";
+
+    async fn run(
+        &self,
+        connection: &mut Connection,
+        deadline: Instant,
+    ) -> Result<(Vec<Entry>, bool), Failure> {
+        connection.search_some(&self.0, deadline).await
     }
 }
 
@@ -454,12 +471,12 @@ impl Gathered {
     }
 }
 
-fn parsed(dn: &str) -> Result<Dn, Failure> {
+pub(super) fn parsed(dn: &str) -> Result<Dn, Failure> {
     dn.parse()
         .map_err(|error| Failure::Unreadable(format!("`{dn}` is not a DN: {error}")))
 }
 
-fn any_of(filters: &[String]) -> String {
+pub(super) fn any_of(filters: &[String]) -> String {
     match filters {
         [one] => one.clone(),
         several => format!("(|{})", several.concat()),

@@ -11,8 +11,11 @@ mod direct;
 mod entry;
 mod failure;
 mod groups;
+mod lookups;
+mod members;
 mod pool;
 mod probe;
+mod refresh;
 mod settings;
 mod template;
 
@@ -24,7 +27,6 @@ use std::{
 use async_trait::async_trait;
 use ldap3::Scope;
 use secrecy::{ExposeSecret, SecretString};
-use time::OffsetDateTime;
 use tokio::time::Instant;
 
 pub use settings::{Attributes, Bind, Flavour, GroupStrategy, Settings, SettingsError};
@@ -33,9 +35,9 @@ pub use template::TemplateError;
 use self::{
     bind_outcome::{BindAnswer, BindOutcome},
     bind_times::BindTimes,
-    connection::{Connection, Dialling, SearchRequest},
+    connection::{Connection, Dialling, SIZE_LIMIT_EXCEEDED, SearchRequest},
     direct::DirectSignIn,
-    entry::{Entry, stable_id_filter},
+    entry::Entry,
     failure::{Answer, Failure},
     groups::{GroupReader, MEMBER_OF, Member, Search, Searcher},
     pool::{Operation, Purpose, Servers},
@@ -43,27 +45,15 @@ use self::{
     template::Value,
 };
 use super::{
-    Candidate, Finding, GroupMembers, GroupSummary, LocatedEntry, LookUpError, PasswordConnector,
-    RefreshError, Refusal, SignInError,
+    Candidate, Finding, GroupMembers, GroupSummary, Listing, LocatedEntry, LookUpError,
+    PasswordConnector, RefreshError, Refusal, SignInError,
 };
 use crate::{
     access::{
-        AuthenticationMethod, ConnectorId, Dn, Group, GroupKey, Identity, explain::GroupRelations,
+        AuthenticationMethod, ConnectorId, Group, GroupKey, Identity, explain::GroupRelations,
     },
     clock::Clock,
 };
-
-/// What slapd's password policy writes for an account that an administrator locked for good.
-const LOCKED_FOR_GOOD: &str = "000001010000Z";
-/// `ADS_UF_ACCOUNTDISABLE` in `userAccountControl`.
-const ACCOUNT_DISABLED: u32 = 2;
-/// Attributes that tell, where they are readable, that an account was shut.
-const SHUT_ATTRIBUTES: [&str; 4] = [
-    "userAccountControl",
-    "accountExpires",
-    "pwdAccountLockedTime",
-    "nsAccountLock",
-];
 
 /// A directory that people sign in with.
 pub struct LdapConnector {
@@ -330,97 +320,6 @@ impl LdapConnector {
             message
         );
     }
-
-    /// Whether the directory says that an account was shut; a person may be shut out without a
-    /// password being tried.
-    fn is_shut(&self, entry: &Entry) -> bool {
-        let is_disabled = entry
-            .text("userAccountControl")
-            .and_then(|flags| flags.parse::<u32>().ok())
-            .is_some_and(|flags| flags & ACCOUNT_DISABLED != 0);
-        let has_expired = entry
-            .text("accountExpires")
-            .and_then(|ticks| ticks.parse().ok())
-            .and_then(windows_time)
-            .is_some_and(|expires| expires <= self.clock.now());
-        let is_locked = entry
-            .texts("pwdAccountLockedTime")
-            .any(|at| at == LOCKED_FOR_GOOD);
-        let is_inactive = entry
-            .texts("nsAccountLock")
-            .any(|value| value.eq_ignore_ascii_case("true"));
-        is_disabled || has_expired || is_locked || is_inactive
-    }
-
-    /// Looks where the entry was last time: not every server has an index of stable ids.
-    async fn at_last_dn(
-        &self,
-        identity: &Identity,
-        filter: &str,
-        attributes: &[&str],
-        deadline: Instant,
-    ) -> Result<Option<Entry>, Failure> {
-        const NO_SUCH_OBJECT: u32 = 32;
-        let Some(dn) = identity.entry_dn.as_deref().filter(|dn| self.is_person(dn)) else {
-            return Ok(None);
-        };
-        let search = Search(SearchRequest {
-            base: dn,
-            scope: Scope::Base,
-            ..self.person_search(filter, attributes)
-        });
-        match self.servers.run(&search, deadline).await {
-            Ok(mut entries) => Ok(entries.pop()),
-            Err(Failure::Refused(answer)) if answer.code == NO_SUCH_OBJECT => Ok(None),
-            Err(failure) => Err(failure),
-        }
-    }
-
-    fn is_person(&self, dn: &str) -> bool {
-        match (dn.parse::<Dn>(), self.settings.user_base.parse::<Dn>()) {
-            (Ok(dn), Ok(base)) => dn.is_within(&base),
-            _ => false,
-        }
-    }
-
-    async fn refreshed(&self, identity: &Identity) -> Result<Identity, RefreshError> {
-        let deadline = self.deadline();
-        let subject = stable_id_filter(&self.settings.attributes.subject, &identity.subject)
-            .ok_or(RefreshError::Gone)?;
-        // Under whatever name the person is found now.
-        let anybody = self
-            .templates
-            .user_filter
-            .render(&[("username", Value::Verbatim("*"))]);
-        let filter = format!("(&{subject}{anybody})");
-        let mut attributes = self.attributes();
-        attributes.extend(SHUT_ATTRIBUTES);
-        let last = self.at_last_dn(identity, &filter, &attributes, deadline);
-        let entry = if let Some(entry) = last.await? {
-            entry
-        } else {
-            let search = Search(self.person_search(&filter, &attributes));
-            only_entry(self.servers.run(&search, deadline).await)?
-                .map_err(|_| RefreshError::Gone)?
-        };
-        if self.is_shut(&entry) {
-            return Err(RefreshError::Gone);
-        }
-        let located = self.located(&entry).map_err(|_| RefreshError::Gone)?;
-        let searcher = &mut Searcher::Pool(&self.servers);
-        let groups = self
-            .groups(&located, searcher, deadline)
-            .await
-            .inspect_err(|failure| {
-                self.warn(failure, "the groups of a person could not be read again");
-            })?;
-        Ok(Identity {
-            subject: identity.subject.clone(),
-            authenticated_at: identity.authenticated_at,
-            method: identity.method,
-            ..self.identity(located, groups)
-        })
-    }
 }
 
 #[async_trait]
@@ -513,20 +412,32 @@ impl PasswordConnector for LdapConnector {
         }
     }
 
-    async fn find_people(&self, _: &str, _: usize) -> Result<Vec<LocatedEntry>, LookUpError> {
-        Err(LookUpError::NotSupported)
+    async fn find_people(
+        &self,
+        text: &str,
+        limit: usize,
+    ) -> Result<Listing<LocatedEntry>, LookUpError> {
+        self.people_called(text, limit).await
     }
 
-    async fn find_groups(&self, _: &str, _: usize) -> Result<Vec<GroupSummary>, LookUpError> {
-        Err(LookUpError::NotSupported)
+    async fn find_groups(
+        &self,
+        text: &str,
+        limit: usize,
+    ) -> Result<Listing<GroupSummary>, LookUpError> {
+        self.groups_called(text, limit).await
     }
 
-    async fn members(&self, _: &GroupKey, _: usize) -> Result<Option<GroupMembers>, LookUpError> {
-        Err(LookUpError::NotSupported)
+    async fn members(
+        &self,
+        group: &GroupKey,
+        limit: usize,
+    ) -> Result<Option<GroupMembers>, LookUpError> {
+        self.members_of(group, limit).await
     }
 
-    async fn relations(&self, _: &GroupKey) -> Result<GroupRelations, LookUpError> {
-        Err(LookUpError::NotSupported)
+    async fn relations(&self, group: &GroupKey) -> Result<GroupRelations, LookUpError> {
+        self.relations_of(group).await
     }
 
     async fn probe(&self) -> Vec<Finding> {
@@ -558,8 +469,6 @@ impl Operation for UserBind<'_> {
 
 /// The one entry of a search for people.
 fn only_entry(found: Result<Vec<Entry>, Failure>) -> Result<Result<Entry, Refusal>, Failure> {
-    /// The answer to a search with a size limit of two that would return more.
-    const SIZE_LIMIT_EXCEEDED: u32 = 4;
     let mut entries = match found {
         Ok(entries) => entries,
         Err(
@@ -585,14 +494,4 @@ fn only_entry(found: Result<Vec<Entry>, Failure>) -> Result<Result<Entry, Refusa
 fn folded(typed: &str) -> String {
     let words: Vec<&str> = typed.split_whitespace().collect();
     format!("typed:{}", words.join(" ").to_lowercase())
-}
-
-/// A moment in units of 100 ns since 1601; none for the values that mean never.
-fn windows_time(ticks: i64) -> Option<OffsetDateTime> {
-    const TICKS_PER_SECOND: i64 = 10_000_000;
-    const SECONDS_TO_1970: i64 = 11_644_473_600;
-    if ticks <= 0 || ticks == i64::MAX {
-        return None;
-    }
-    OffsetDateTime::from_unix_timestamp(ticks / TICKS_PER_SECOND - SECONDS_TO_1970).ok()
 }

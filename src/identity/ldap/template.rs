@@ -93,16 +93,47 @@ impl Template {
     pub(super) fn attribute_of(&self, name: &str) -> Option<&str> {
         self.0.windows(2).find_map(|pair| match pair {
             [Part::Text(text), Part::Placeholder(placeholder)] if *placeholder == name => {
-                let (_, comparison) = text.rsplit_once('(')?;
-                let attribute = comparison.strip_suffix('=')?;
-                let is_plain = !attribute.is_empty()
-                    && attribute
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-                is_plain.then_some(attribute)
+                compared(text)
             }
             _ => None,
         })
+    }
+
+    /// The attributes that are compared with a placeholder, without doubles: `member` and
+    /// `uniqueMember` in `(|(member={dn})(uniqueMember={dn}))`.
+    pub(super) fn attributes_of(&self, name: &str) -> Vec<&str> {
+        let mut attributes = Vec::new();
+        for (at, part) in self.0.iter().enumerate() {
+            let is_named = matches!(part, Part::Placeholder(found) if *found == name);
+            let before = at.checked_sub(1).and_then(|before| self.0.get(before));
+            if let (true, Some(Part::Text(text))) = (is_named, before)
+                && let Some(attribute) = compared(text)
+                && !attributes.contains(&attribute)
+            {
+                attributes.push(attribute);
+            }
+        }
+        attributes
+    }
+
+    /// The filter with something that always holds in the place of every comparison with a
+    /// placeholder: what it asks of an entry beside that.
+    pub(super) fn without_comparisons(&self) -> String {
+        // Braces are left in no text, and parentheses stand for themselves in no value.
+        const HOLE: &str = "{}";
+        let mut text = String::new();
+        for part in &self.0 {
+            text.push_str(match part {
+                Part::Text(part) => part,
+                Part::Placeholder(_) => HOLE,
+            });
+        }
+        while let Some((before, after)) = text.split_once(HOLE) {
+            let before = before.rfind('(').map_or("", |at| &before[..at]);
+            let after = after.find(')').map_or("", |at| &after[at + 1..]);
+            text = format!("{before}(objectClass=*){after}");
+        }
+        text
     }
 
     /// The text with its placeholders filled in. A placeholder without a value becomes nothing.
@@ -130,6 +161,17 @@ impl<'a> Value<'a> {
             Self::Verbatim(text) => Cow::Borrowed(text),
         }
     }
+}
+
+/// The attribute whose comparison a text ends in, as in `(&(o=x)(member=`.
+fn compared(text: &str) -> Option<&str> {
+    let (_, comparison) = text.rsplit_once('(')?;
+    let attribute = comparison.strip_suffix('=')?;
+    let is_plain = !attribute.is_empty()
+        && attribute
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_plain.then_some(attribute)
 }
 
 /// Bytes as a filter compares them: every one escaped.
@@ -209,6 +251,33 @@ mod tests {
         );
         assert_eq!(attribute("(member:1.2.3:={dn})"), None);
         assert_eq!(attribute("(memberUid={username})"), None);
+    }
+
+    #[test]
+    fn what_a_filter_asks_beside_its_placeholders_is_kept() {
+        for (text, expected) in [
+            ("(uid={username})", "(objectClass=*)"),
+            (
+                "(&(objectClass=user)(|(a={username})(b=x{username}{dn}y))(!(c:1.2:=2)))",
+                "(&(objectClass=user)(|(objectClass=*)(objectClass=*))(!(c:1.2:=2)))",
+            ),
+            (
+                "(&(cn=aws-*)(member:1.2.3:={dn}))",
+                "(&(cn=aws-*)(objectClass=*))",
+            ),
+        ] {
+            let template = Template::new(text, &["username", "dn"]).unwrap();
+            assert_eq!(template.without_comparisons(), expected, "{text}");
+            assert!(parse_filter(expected).is_ok());
+        }
+    }
+
+    #[test]
+    fn all_membership_attributes_are_found() {
+        let text = "(|(member={dn})(uniqueMember={dn})(member={dn})(memberUid={username}))";
+        let template = Template::new(text, &["username", "dn"]).unwrap();
+        assert_eq!(template.attributes_of("dn"), ["member", "uniqueMember"]);
+        assert_eq!(template.attributes_of("username"), ["memberUid"]);
     }
 
     proptest! {
