@@ -4,6 +4,7 @@
 //! STS → sign-in token → outcome → answer; without an intent row there is no call to AWS, and
 //! without an outcome row the credentials are dropped. Entry point: [`Broker`].
 
+mod crowd;
 mod edit;
 mod explain;
 mod groups;
