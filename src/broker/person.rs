@@ -135,8 +135,8 @@ impl Broker {
         self.adapters.sessions.end_session(id_hash).await
     }
 
-    /// Removes sessions that have ended and what conversations with providers left behind; run now
-    /// and then. Says how many rows.
+    /// Removes sessions that have ended and what conversations with providers left behind, and lets
+    /// edits lapse that nobody decided on; run now and then. Says how many rows.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         let now = self.now();
         let idle_since = now - self.settings.idle_timeout;
@@ -146,6 +146,7 @@ impl Broker {
             .sweep_sessions(now, idle_since)
             .await?;
         let rest = self.adapters.conversations.sweep_conversations(now).await?;
-        Ok(sessions + rest)
+        let lapsed = self.expire_edits().await?;
+        Ok(sessions + rest + lapsed)
     }
 }

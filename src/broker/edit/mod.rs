@@ -6,15 +6,37 @@
 //! Never here: HTML. Entry points: [`Broker::preview_edit`], [`Broker::save_edit`],
 //! [`Broker::approve_edit`], [`Broker::undo`].
 
+mod digest;
+mod editor;
+mod expiry;
+mod gains;
+mod history;
+mod moment;
+mod pending;
+mod permission;
+mod preview;
+mod refusal;
+mod save;
+mod touched;
+mod undo;
+
 use thiserror::Error;
 use time::OffsetDateTime;
 
-use super::{Broker, Client, Progress};
+use super::Broker;
 use crate::{
     access::{Authority, Change, Identity, PolicyTables, Preview, Row, RowName},
     audit::{Action, Actor},
-    store::{PendingEdit, SignInSession, StoreError},
+    store::StoreError,
 };
+
+pub(super) use editor::Editor;
+pub(super) use refusal::Refusal;
+
+/// How many changes one edit may have.
+pub const CHANGES_AT_MOST: usize = 20_000;
+/// How many characters a reason or a note may have.
+pub(super) const WORDS_AT_MOST: usize = 500;
 
 /// What somebody wants to change.
 #[derive(Debug, Clone, Default)]
@@ -201,82 +223,5 @@ impl Broker {
     /// The rows of the tables, those of the mapping file included, that decisions are made on now.
     pub async fn tables(&self) -> Result<std::sync::Arc<PolicyTables>, StoreError> {
         self.policy.tables(self.adapters.policy.as_ref()).await
-    }
-
-    /// What an edit would do. Reads the author's groups anew.
-    pub async fn preview_edit(
-        &self,
-        author: &mut SignInSession,
-        draft: &EditDraft,
-        progress: &Progress,
-        client: &Client,
-    ) -> Result<EditPreview, EditRefused> {
-        let _ = (author, draft, progress, client);
-        Err(EditRefused::Problems(Vec::new()))
-    }
-
-    /// Saves an edit whose preview had the digest `shown`, or puts it before a second person.
-    pub async fn save_edit(
-        &self,
-        author: &mut SignInSession,
-        draft: &EditDraft,
-        shown: &str,
-        client: &Client,
-    ) -> Result<Saved, EditRefused> {
-        let _ = (author, draft, shown, client);
-        Err(EditRefused::Problems(Vec::new()))
-    }
-
-    /// The edits that wait, or the latest of all.
-    pub async fn pending_edits(&self, all: bool) -> Result<Vec<PendingEdit>, StoreError> {
-        let _ = all;
-        Ok(Vec::new())
-    }
-
-    /// One pending edit with what it would do now.
-    pub async fn pending_edit(
-        &self,
-        reader: &mut SignInSession,
-        id: &str,
-        progress: &Progress,
-        client: &Client,
-    ) -> Result<(PendingEdit, Result<EditPreview, EditRefused>), EditRefused> {
-        let _ = (reader, progress, client);
-        Err(EditRefused::NotFound(format!("pending edit {id}")))
-    }
-
-    /// Approves a pending edit whose preview had the digest `shown`, and carries it out.
-    pub async fn approve_edit(
-        &self,
-        approver: &mut SignInSession,
-        id: &str,
-        shown: &str,
-        client: &Client,
-    ) -> Result<Saved, EditRefused> {
-        let _ = (approver, shown, client);
-        Err(EditRefused::NotFound(format!("pending edit {id}")))
-    }
-
-    /// Declines a pending edit, or takes it back where the person is its author.
-    pub async fn decline_edit(
-        &self,
-        person: &mut SignInSession,
-        id: &str,
-        note: Option<&str>,
-        client: &Client,
-    ) -> Result<(), EditRefused> {
-        let _ = (person, note, client);
-        Err(EditRefused::NotFound(format!("pending edit {id}")))
-    }
-
-    /// The changes of the tables, newest first.
-    pub async fn history(&self, filter: &HistoryFilter) -> Result<Vec<HistoryEntry>, StoreError> {
-        let _ = filter;
-        Ok(Vec::new())
-    }
-
-    /// The edit that takes something back; saved like any other.
-    pub async fn undo(&self, what: &Undo) -> Result<EditDraft, EditRefused> {
-        Err(EditRefused::NotFound(format!("{what:?}")))
     }
 }

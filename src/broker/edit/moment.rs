@@ -1,0 +1,242 @@
+//! The rows of one moment, those of the store and those of the mapping file apart.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+    sync::Arc,
+};
+
+use crate::{
+    access::{Change, MappingId, Origin, Policy, PolicyTables, Row, RowName},
+    broker::Broker,
+    store::StoreError,
+};
+
+use super::{CHANGES_AT_MOST, EditDraft, Refusal, RowChange, WORDS_AT_MOST};
+
+/// How often a moment is looked for while somebody else edits.
+pub(super) const TRIES: usize = 3;
+
+/// The tables at one version.
+pub(super) struct Moment {
+    /// The rows that can be edited.
+    pub(super) store: PolicyTables,
+    /// The rows of the mapping file, which stand beside them.
+    file: PolicyTables,
+    /// All of them, as decisions are made on.
+    pub(super) tables: Arc<PolicyTables>,
+    /// The decision that is made of them.
+    pub(super) policy: Arc<Policy>,
+}
+
+impl Broker {
+    /// The tables now.
+    pub(super) async fn moment(&self) -> Result<Moment, StoreError> {
+        for _ in 0..TRIES {
+            let tables = self.tables().await?;
+            let store = self.adapters.policy.tables().await?;
+            if store.version != tables.version {
+                continue;
+            }
+            let policy = self.policy().await?;
+            let policy = if policy.version() == tables.version {
+                policy
+            } else {
+                Arc::new(self.policy_of(&tables))
+            };
+            return Ok(Moment {
+                file: beside(&tables, &store),
+                store,
+                tables,
+                policy,
+            });
+        }
+        Err(StoreError::PolicyChanged)
+    }
+
+    /// What would be decided on these rows.
+    pub(super) fn policy_of(&self, tables: &PolicyTables) -> Policy {
+        Policy::new(tables.clone(), self.settings.policy.clone())
+    }
+}
+
+impl Moment {
+    /// The number of this moment.
+    pub(super) fn version(&self) -> i64 {
+        self.tables.version
+    }
+
+    /// A row, wherever it is from.
+    pub(super) fn row(&self, name: &RowName) -> Option<Row> {
+        self.store.row(name).or_else(|| self.file.row(name))
+    }
+
+    /// Refuses what no edit may have: rows of the mapping file, too much, too long.
+    pub(super) fn check(&self, draft: &EditDraft) -> Result<(), Refusal> {
+        if draft.changes.len() > CHANGES_AT_MOST {
+            return Err(Refusal::problem(format!(
+                "This edit has {} changes; one edit may have {CHANGES_AT_MOST}. Save it in parts.",
+                draft.changes.len()
+            )));
+        }
+        let length = draft
+            .reason
+            .as_deref()
+            .map_or(0, |text| text.chars().count());
+        if length > WORDS_AT_MOST {
+            return Err(Refusal::problem(format!(
+                "The reason has {length} characters; there is room for {WORDS_AT_MOST}."
+            )));
+        }
+        for change in &draft.changes {
+            let Some(row) = change.row() else {
+                // Which group a mapping means is noted when somebody of it signs in.
+                let message = "Groups are bound by Rolegate itself, never by an edit.";
+                return Err(Refusal::not_allowed("bound_by_system", message));
+            };
+            if let Some(place) = self.place_in_file(change, &row, draft) {
+                let message = format!(
+                    "This row is kept in the mapping file ({place}) and can be read here, not \
+                     changed. Change the file instead."
+                );
+                return Err(Refusal::not_allowed("file_row", message).about(row));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the row that a change means stands in the mapping file.
+    fn place_in_file(&self, change: &Change, row: &RowName, draft: &EditDraft) -> Option<String> {
+        let is_edited = draft
+            .seen
+            .iter()
+            .any(|(name, seen)| name == row && seen.is_some());
+        let is_meant = match (change, self.file.row(row)?) {
+            // A row that is imported has its line in another file for id.
+            (Change::PutMapping(new), Row::Mapping(old)) => {
+                is_edited || (new.group == old.group && new.role == old.role)
+            }
+            (Change::PutRule(new), Row::Rule(old)) => {
+                is_edited
+                    || (new.connector == old.connector
+                        && new.group_pattern == old.group_pattern
+                        && new.role == old.role)
+            }
+            _ => self.store.row(row).is_none(),
+        };
+        is_meant.then(|| match row {
+            RowName::Mapping(id) | RowName::Rule(id) => self.line(id),
+            RowName::Account(id) => format!("account {id}"),
+            RowName::Role(arn) => format!("role {arn}"),
+        })
+    }
+
+    fn line(&self, id: &MappingId) -> String {
+        let mappings = self.file.mappings.iter().map(|row| (&row.id, &row.origin));
+        let rules = self.file.rules.iter().map(|row| (&row.id, &row.origin));
+        match mappings.chain(rules).find(|(found, _)| *found == id) {
+            Some((_, Origin::File { line })) => format!("line {line}"),
+            _ => id.to_string(),
+        }
+    }
+
+    /// The tables after an edit made `store` of the store's rows.
+    pub(super) fn joined(&self, mut store: PolicyTables) -> PolicyTables {
+        store.version = self.tables.version;
+        store.accounts.extend(self.file.accounts.iter().cloned());
+        store.roles.extend(self.file.roles.iter().cloned());
+        store.mappings.extend(self.file.mappings.iter().cloned());
+        store.rules.extend(self.file.rules.iter().cloned());
+        store
+    }
+}
+
+/// The rows of `all` that `store` has not.
+fn beside(all: &PolicyTables, store: &PolicyTables) -> PolicyTables {
+    PolicyTables {
+        version: all.version,
+        accounts: rest(&all.accounts, &store.accounts, |row| &row.id),
+        roles: rest(&all.roles, &store.roles, |row| &row.arn),
+        mappings: rest(&all.mappings, &store.mappings, |row| &row.id),
+        rules: rest(&all.rules, &store.rules, |row| &row.id),
+        group_ids: HashMap::new(),
+    }
+}
+
+fn rest<T, K>(all: &[T], store: &[T], key: impl Fn(&T) -> &K) -> Vec<T>
+where
+    T: Clone + PartialEq,
+    K: Eq + Hash,
+{
+    let mut left: HashMap<&K, Vec<&T>> = HashMap::new();
+    for row in store {
+        left.entry(key(row)).or_default().push(row);
+    }
+    let is_beside = |row: &&T| {
+        let Some(rows) = left.get_mut(key(row)) else {
+            return true;
+        };
+        match rows.iter().position(|found| *found == *row) {
+            // Each row of the store takes one away, so that its twin in the file stays.
+            Some(place) => {
+                rows.swap_remove(place);
+                false
+            }
+            None => true,
+        }
+    };
+    all.iter().filter(is_beside).cloned().collect()
+}
+
+/// The rows that differ, by name.
+pub(super) fn differences(before: &PolicyTables, after: &PolicyTables) -> Vec<RowChange> {
+    let mut rows = Rows::default();
+    let (old, new) = (before, after);
+    rows.compare(&old.accounts, &new.accounts, |row| &row.id, Row::Account);
+    let boxed = |row| Row::Role(Box::new(row));
+    rows.compare(&old.roles, &new.roles, |row| &row.arn, boxed);
+    rows.compare(&old.mappings, &new.mappings, |row| &row.id, Row::Mapping);
+    rows.compare(&old.rules, &new.rules, |row| &row.id, Row::Rule);
+    rows.0
+        .into_iter()
+        .map(|(name, (before, after))| RowChange {
+            name,
+            before,
+            after,
+        })
+        .collect()
+}
+
+#[derive(Default)]
+struct Rows(BTreeMap<RowName, (Option<Row>, Option<Row>)>);
+
+impl Rows {
+    /// Keeps the rows of which the other side has not exactly the same.
+    fn compare<T, K>(
+        &mut self,
+        before: &[T],
+        after: &[T],
+        key: impl Fn(&T) -> &K,
+        row: impl Fn(T) -> Row,
+    ) where
+        T: Clone + PartialEq,
+        K: Eq + Hash,
+    {
+        let old: HashMap<&K, &T> = before.iter().map(|found| (key(found), found)).collect();
+        let new: HashMap<&K, &T> = after.iter().map(|found| (key(found), found)).collect();
+        for found in before {
+            if new.get(key(found)) != Some(&found) {
+                let found = row(found.clone());
+                let sides = self.0.entry(found.name()).or_default();
+                sides.0 = Some(found);
+            }
+        }
+        for found in after {
+            if old.get(key(found)) != Some(&found) {
+                let found = row(found.clone());
+                let sides = self.0.entry(found.name()).or_default();
+                sides.1 = Some(found);
+            }
+        }
+    }
+}
