@@ -17,6 +17,7 @@ mod person;
 mod policy_cache;
 mod proof;
 mod redirect;
+mod review;
 mod sign_in;
 mod throttle;
 
@@ -48,8 +49,8 @@ pub use crate::{
     },
 };
 pub use edit::{
-    Conflict, EditDraft, EditPreview, EditRefused, HistoryEntry, HistoryFilter, RowChange, Saved,
-    Undo, Wait,
+    CHANGES_AT_MOST, Conflict, EditDraft, EditPreview, EditRefused, HistoryEntry, HistoryFilter,
+    RowChange, Saved, Undo, Wait,
 };
 pub use explain::{Asker, ExplainRefused};
 pub use groups::GroupsRefused;
@@ -61,6 +62,7 @@ pub use people::{Crowd, Found, FoundPerson, GroupRecord, PersonRecord, Progress}
 pub use person::PickerState;
 pub use proof::SessionSecret;
 pub use redirect::{Finished, Kept, RedirectArrival, RedirectSignInRefused, RedirectWish};
+pub use review::{AccessRow, ReviewEnds, ReviewScope, ReviewWish, ReviewWord};
 pub use sign_in::{SignInAttempt, SignInRefused};
 
 use policy_cache::PolicyCache;

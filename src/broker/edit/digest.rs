@@ -23,7 +23,9 @@ pub(super) fn of(preview: &EditPreview) -> String {
                 effect.altered.iter().map(|a| person(&a.person)).collect(),
             ];
             // The list of people has an order of its own.
-            sides.iter_mut().for_each(|people| people.sort_unstable());
+            for people in &mut sides {
+                people.sort_unstable();
+            }
             json!([effect.role.as_str(), effect.is_protected, sides])
         })
         .collect();

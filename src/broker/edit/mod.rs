@@ -31,7 +31,8 @@ use crate::{
 };
 
 pub(super) use editor::Editor;
-pub(super) use refusal::Refusal;
+pub(super) use permission::Surroundings;
+pub(super) use refusal::{Attempt, Refusal};
 
 /// How many changes one edit may have.
 pub const CHANGES_AT_MOST: usize = 20_000;

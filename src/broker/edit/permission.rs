@@ -9,13 +9,13 @@ use crate::access::{
 use super::{Refusal, RowChange};
 
 /// What the accounts and roles say about themselves before and after an edit, twins included.
-pub(super) struct Surroundings<'a> {
+pub(in crate::broker) struct Surroundings<'a> {
     accounts: HashMap<&'a str, Vec<&'a Account>>,
     roles: HashMap<&'a TargetArn, Vec<&'a Role>>,
 }
 
 impl<'a> Surroundings<'a> {
-    pub(super) fn of(tables: &[&'a PolicyTables]) -> Self {
+    pub(in crate::broker) fn of(tables: &[&'a PolicyTables]) -> Self {
         let mut found = Self {
             accounts: HashMap::new(),
             roles: HashMap::new(),
@@ -81,7 +81,15 @@ impl<'a> Surroundings<'a> {
     }
 
     fn permit_mapping(&self, authority: &Authority, mapping: &Mapping) -> Result<(), Refusal> {
-        let role = &mapping.role;
+        self.permit_role(authority, &mapping.role)
+    }
+
+    /// Refuses somebody who may not edit mappings onto a role.
+    pub(in crate::broker) fn permit_role(
+        &self,
+        authority: &Authority,
+        role: &TargetArn,
+    ) -> Result<(), Refusal> {
         if authority.helpdesk.is_empty() {
             let message = "Mappings are edited by the helpdesk, and you are not in a helpdesk \
                            group.";
@@ -103,7 +111,7 @@ impl<'a> Surroundings<'a> {
     }
 
     /// The same for changes that may not fit the tables any more.
-    pub(super) fn permit_changes(
+    pub(in crate::broker) fn permit_changes(
         &self,
         authority: &Authority,
         changes: &[Change],

@@ -95,8 +95,14 @@ impl Broker {
         };
         count(code_outcome(&refusal.why));
         let action = match (&attempt.action, &refusal.row) {
-            (Action::EditApprove | Action::EditDecline, _) | (_, None) => attempt.action,
-            (_, Some(row)) => action_on(row),
+            (
+                Action::AccountChange
+                | Action::RoleChange
+                | Action::MappingChange
+                | Action::RuleChange,
+                Some(row),
+            ) => action_on(row),
+            (action, _) => *action,
         };
         let event = self.event(action, Outcome::Refused, attempt.actor, attempt.client);
         let mut event = AuditEvent {
