@@ -7,7 +7,10 @@ use std::{
 };
 
 use crate::{
-    access::{Change, MappingId, Origin, Policy, PolicyTables, Row, RowName},
+    access::{
+        Change, ConnectorId, GroupKey, MappingId, Origin, Policy, PolicyTables, Row, RowName,
+        TargetArn,
+    },
     broker::Broker,
     store::StoreError,
 };
@@ -88,16 +91,16 @@ impl Moment {
                 "The reason has {length} characters; there is room for {WORDS_AT_MOST}."
             )));
         }
+        let kept = Kept::of(&self.file);
         for change in &draft.changes {
             let Some(row) = change.row() else {
                 // Which group a mapping means is noted when somebody of it signs in.
                 let message = "Groups are bound by Rolegate itself, never by an edit.";
                 return Err(Refusal::not_allowed("bound_by_system", message));
             };
-            if let Some(place) = self.place_in_file(change, &row, draft) {
+            if let Some(place) = self.place_in_file(change, draft, &kept) {
                 let message = format!(
-                    "This row is kept in the mapping file ({place}) and can be read here, not \
-                     changed. Change the file instead."
+                    "This row is kept in {place}: it can be read here, and is changed there."
                 );
                 return Err(Refusal::not_allowed("file_row", message).about(row));
             }
@@ -106,38 +109,39 @@ impl Moment {
     }
 
     /// Where the row that a change means stands in the mapping file.
-    fn place_in_file(&self, change: &Change, row: &RowName, draft: &EditDraft) -> Option<String> {
-        let is_edited = draft
-            .seen
-            .iter()
-            .any(|(name, seen)| name == row && seen.is_some());
-        let is_meant = match (change, self.file.row(row)?) {
-            // A row that is imported has its line in another file for id.
-            (Change::PutMapping(new), Row::Mapping(old)) => {
-                is_edited || (new.group == old.group && new.role == old.role)
-            }
-            (Change::PutRule(new), Row::Rule(old)) => {
-                is_edited
-                    || (new.connector == old.connector
-                        && new.group_pattern == old.group_pattern
-                        && new.role == old.role)
-            }
-            _ => self.store.row(row).is_none(),
+    fn place_in_file(&self, change: &Change, draft: &EditDraft, kept: &Kept<'_>) -> Option<String> {
+        let name = change.row()?;
+        // A row that is imported has its line in another file for id, and means none here.
+        let is_edited = || {
+            let mut seen = draft.seen.iter();
+            seen.any(|(row, seen)| *row == name && seen.is_some())
         };
-        is_meant.then(|| match row {
-            RowName::Mapping(id) | RowName::Rule(id) => self.line(id),
-            RowName::Account(id) => format!("account {id}"),
-            RowName::Role(arn) => format!("role {arn}"),
-        })
-    }
-
-    fn line(&self, id: &MappingId) -> String {
-        let mappings = self.file.mappings.iter().map(|row| (&row.id, &row.origin));
-        let rules = self.file.rules.iter().map(|row| (&row.id, &row.origin));
-        match mappings.chain(rules).find(|(found, _)| *found == id) {
-            Some((_, Origin::File { line })) => format!("line {line}"),
-            _ => id.to_string(),
+        match (change, &name) {
+            (Change::PutMapping(row), _) => {
+                let twin = kept.mappings.get(&(&row.group, &row.role));
+                twin.copied()
+                    .or_else(|| is_edited().then(|| kept.ids.get(&row.id).copied())?)
+            }
+            (Change::PutRule(row), _) => {
+                let key = (
+                    &row.connector,
+                    row.group_pattern.as_str(),
+                    row.role.as_str(),
+                );
+                let twin = kept.rules.get(&key);
+                twin.copied()
+                    .or_else(|| is_edited().then(|| kept.ids.get(&row.id).copied())?)
+            }
+            (Change::EndMapping(id) | Change::EndRule(id), _) => kept.ids.get(id).copied(),
+            (_, name) => {
+                let is_kept = self.store.row(name).is_none() && self.file.row(name).is_some();
+                return is_kept.then(|| "the mapping file".to_owned());
+            }
         }
+        .map(|origin| match origin {
+            Origin::File { line } => format!("the mapping file, line {line}"),
+            Origin::Store => "the mapping file".to_owned(),
+        })
     }
 
     /// The tables after an edit made `store` of the store's rows.
@@ -148,6 +152,39 @@ impl Moment {
         store.mappings.extend(self.file.mappings.iter().cloned());
         store.rules.extend(self.file.rules.iter().cloned());
         store
+    }
+}
+
+/// The rows of the mapping file by what the store tells rows apart by.
+struct Kept<'a> {
+    ids: HashMap<&'a MappingId, &'a Origin>,
+    mappings: HashMap<(&'a GroupKey, &'a TargetArn), &'a Origin>,
+    rules: HashMap<(&'a ConnectorId, &'a str, &'a str), &'a Origin>,
+}
+
+impl<'a> Kept<'a> {
+    fn of(file: &'a PolicyTables) -> Self {
+        let mappings = file.mappings.iter();
+        let rules = file.rules.iter();
+        let ids = mappings.clone().map(|row| (&row.id, &row.origin));
+        Self {
+            ids: ids
+                .chain(rules.clone().map(|row| (&row.id, &row.origin)))
+                .collect(),
+            mappings: mappings
+                .map(|row| ((&row.group, &row.role), &row.origin))
+                .collect(),
+            rules: rules
+                .map(|row| {
+                    let key = (
+                        &row.connector,
+                        row.group_pattern.as_str(),
+                        row.role.as_str(),
+                    );
+                    (key, &row.origin)
+                })
+                .collect(),
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! The look at an edit: which rows change, who gains and who loses, and why it has to wait.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use time::OffsetDateTime;
 
 use crate::{
-    access::{Authority, GroupKey, Identity, Policy, PolicyTables, Preview},
+    access::{Authority, GroupKey, Identity, Policy, PolicyProblem, PolicyTables, Preview, Row},
     broker::{Broker, Client, Progress, sign_in::person},
     store::{SignInSession, StoreError},
 };
@@ -147,12 +150,15 @@ impl Broker {
         }
         self.check_seen(&moment, wish.draft).await?;
         let after = Arc::new(moment.joined(after.map_err(EditRefused::Problems)?));
+        let after_policy = Arc::new(self.policy_of(&after));
+        if wish.draft.undoes.is_none() {
+            sound(&moment.policy, &after_policy, &rows)?;
+        }
         let now = self.now();
         let touched = self.touched(&rows, &[&moment.tables, &after]).await?;
         let groups: Vec<GroupKey> = touched.groups.into_iter().collect();
         let crowd = self.crowd(&groups, wish.progress).await?;
         let people = with_these(crowd.people, [wish.author, wish.reader]);
-        let after_policy = Arc::new(self.policy_of(&after));
         let policies = (Arc::clone(&moment.policy), Arc::clone(&after_policy));
         let (people, effects) = compared(policies, people, now).await?;
         let mut unresolved = touched.unresolved;
@@ -189,7 +195,7 @@ impl Broker {
         let mut conflicts = Vec::new();
         for (name, seen) in &draft.seen {
             let now = moment.row(name);
-            if now.as_ref().map(crate::access::Row::revision) == *seen {
+            if now.as_ref().map(Row::revision) == *seen {
                 continue;
             }
             let last = HistoryFilter {
@@ -224,6 +230,43 @@ fn permit(
         Some(after) => Surroundings::of(&[tables, after]).permit(authority, rows),
         None => Surroundings::of(&[tables]).permit_changes(authority, &draft.changes, tables),
     }
+}
+
+/// Refuses rows that would give nothing because something about them is wrong. Conditions that this
+/// version cannot enforce are not wrong; they wait for one that can.
+fn sound(before: &Policy, after: &Policy, rows: &[RowChange]) -> Result<(), EditRefused> {
+    let mut changed = HashMap::new();
+    for row in rows.iter().filter_map(|row| row.after.as_ref()) {
+        match row {
+            Row::Role(role) => changed.insert(role.arn.to_string(), "Role"),
+            Row::Mapping(row) if row.conditions.unenforceable().is_none() => {
+                changed.insert(row.id.0.clone(), "The mapping")
+            }
+            Row::Rule(row) if row.conditions.unenforceable().is_none() => {
+                changed.insert(row.id.0.clone(), "The rule")
+            }
+            _ => None,
+        };
+    }
+    let is_new = |found: &&PolicyProblem| !before.problems().contains(found);
+    let problems = after.problems().iter();
+    let sentences: Vec<String> = problems
+        .filter(|found| changed.contains_key(&found.about))
+        .filter(is_new)
+        .filter_map(|found| {
+            let kind = changed.get(found.about.as_str())?;
+            let name = if *kind == "Role" {
+                found.about.as_str()
+            } else {
+                ""
+            };
+            Some(format!("{kind} {name} {}.", found.message).replace("  ", " "))
+        })
+        .collect();
+    if sentences.is_empty() {
+        return Ok(());
+    }
+    Err(EditRefused::Problems(sentences))
 }
 
 /// The people, with these as they were just read.
