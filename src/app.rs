@@ -128,6 +128,7 @@ pub fn policy_settings(config: &Config) -> PolicySettings {
             source_identity: None,
             saml_provider_arn: defaults.saml_provider_arn.clone(),
             console: None,
+            audit_tag: defaults.audit_tag,
         },
         session_name: config.aws.session_name.clone(),
         source_identity: config.aws.source_identity.clone(),

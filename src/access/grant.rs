@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 
-use super::{
+use super::{AUDIT_TAG, 
     ConnectorId, ConsoleWay, GrantMethod, MappingId, RoleSessionName, SamlProviderArn,
     SessionDuration, SourceIdentity, TargetArn,
 };
@@ -97,6 +97,7 @@ pub struct Grant {
     pub(super) reason: Option<String>,
     pub(super) saml_provider: Option<SamlProviderArn>,
     pub(super) console: ConsoleWay,
+    pub(super) audit_tag: bool,
 }
 
 impl Grant {
@@ -189,6 +190,19 @@ impl Grant {
     /// The managed session policies.
     pub fn policy_arns(&self) -> &[String] {
         &self.policy_arns
+    }
+
+    /// Whether the session shall carry [`AUDIT_TAG`](super::AUDIT_TAG).
+    pub fn wants_audit_tag(&self) -> bool {
+        self.audit_tag
+    }
+
+    /// Lets the session carry `head`, the place and hash of its intent in the audit log, where the
+    /// role wants that.
+    pub fn witness(&mut self, head: String) {
+        if self.audit_tag {
+            self.session_tags.insert(AUDIT_TAG.to_owned(), head);
+        }
     }
 
     /// The session tags.

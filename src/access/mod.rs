@@ -35,6 +35,9 @@ pub use policy::{
     Entitlement, Giver, NotEntitled, Policy, PolicyProblem, PolicySettings, PolicyTables,
 };
 pub use preview::{Altered, Preview, RoleEffect, Terms, touched_groups};
-pub use role::{ConsoleWay, Contradiction, EffectiveRole, GrantMethod, Role, RoleDefaults};
+pub use role::{
+    AUDIT_TAG, ConsoleWay, Contradiction, EffectiveRole, GrantMethod, Role, RoleDefaults,
+    SESSION_TAGS,
+};
 pub use rule::{MappingRule, RuleError};
 pub use session_name::{NameTemplate, RoleSessionName, SourceIdentity, TemplateError};

@@ -113,6 +113,12 @@ impl FromStr for ConsoleWay {
     }
 }
 
+/// The session tag that carries the place and the hash of a grant's intent in the audit log.
+pub const AUDIT_TAG: &str = "rolegate:audit";
+
+/// How many session tags AWS takes.
+pub const SESSION_TAGS: usize = 50;
+
 /// What roles say where they say nothing themselves: for all, or for one account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -134,6 +140,10 @@ pub struct RoleDefaults {
     pub saml_provider_arn: Option<String>,
     /// How the console is reached.
     pub console: Option<ConsoleWay>,
+    /// Whether sessions carry [`AUDIT_TAG`], which makes CloudTrail a witness of the audit log;
+    /// for `assume-role` alone, and needs `sts:TagSession` in the trust.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_tag: Option<bool>,
 }
 
 impl RoleDefaults {
@@ -161,6 +171,7 @@ impl RoleDefaults {
                 .clone()
                 .or_else(|| other.saml_provider_arn.clone()),
             console: self.console.or(other.console),
+            audit_tag: self.audit_tag.or(other.audit_tag),
         }
     }
 }
@@ -205,6 +216,7 @@ impl Role {
             ("external_id", self.own.external_id.is_some()),
             ("source_identity", self.own.source_identity.is_some()),
             ("session_tags", !self.session_tags.is_empty()),
+            ("audit_tag", self.own.audit_tag == Some(true)),
         ];
         let of_sessions = [
             ("session_policy", self.session_policy.is_some()),
@@ -231,6 +243,14 @@ impl Role {
                 "assume-role-with-saml cannot send {key}, for AWS goes by the assertion alone: \
                  remove it, or use assume-role"
             );
+            return Some(Contradiction { key, message });
+        }
+        if settings.audit_tag && self.session_tags.len() >= SESSION_TAGS {
+            let message = format!(
+                "AWS takes {SESSION_TAGS} session tags, and audit_tag is one more: remove a tag, \
+                 or set audit_tag = false"
+            );
+            let key = "session_tags";
             return Some(Contradiction { key, message });
         }
         self.misplaced_provider()
@@ -270,12 +290,16 @@ pub struct EffectiveRole {
     pub saml_provider_arn: Option<String>,
     /// How the console is reached.
     pub console: ConsoleWay,
+    /// Whether sessions carry [`AUDIT_TAG`]; never where the grant method cannot send tags.
+    pub audit_tag: bool,
 }
 
 impl From<RoleDefaults> for EffectiveRole {
     fn from(settings: RoleDefaults) -> Self {
+        let grant_method = settings.grant_method.unwrap_or(GrantMethod::AssumeRole);
+        let console = settings.console.unwrap_or_default();
         Self {
-            grant_method: settings.grant_method.unwrap_or(GrantMethod::AssumeRole),
+            grant_method,
             credential_source: settings
                 .credential_source
                 .unwrap_or_else(|| "default".to_owned()),
@@ -284,7 +308,10 @@ impl From<RoleDefaults> for EffectiveRole {
             region: settings.region,
             source_identity: settings.source_identity,
             saml_provider_arn: settings.saml_provider_arn,
-            console: settings.console.unwrap_or_default(),
+            console,
+            audit_tag: settings.audit_tag.unwrap_or_default()
+                && grant_method == GrantMethod::AssumeRole
+                && console == ConsoleWay::Federation,
         }
     }
 }

@@ -143,27 +143,39 @@ impl<'a> Link<'a> {
 /// A walk along the rows, from the first to the head.
 #[derive(Debug, Clone, Copy)]
 pub struct Walk {
-    rows: i64,
+    base: i64,
+    seq: i64,
     last: ChainHash,
 }
 
 impl Walk {
     /// In front of the first row.
     pub fn start() -> Self {
+        Self::behind(0, ChainHash::GENESIS)
+    }
+
+    /// Behind a row that is not there any more, of which place and hash are known.
+    pub fn behind(seq: i64, hash: ChainHash) -> Self {
         Self {
-            rows: 0,
-            last: ChainHash::GENESIS,
+            base: seq,
+            seq,
+            last: hash,
         }
     }
 
     /// How many rows were passed.
     pub fn rows(&self) -> i64 {
-        self.rows
+        self.seq - self.base
+    }
+
+    /// The place of the last row that was passed.
+    pub fn seq(&self) -> i64 {
+        self.seq
     }
 
     /// Whether `seq` is the next place; a row whose hashes cannot even be read is asked this first.
     pub fn expect(&self, seq: i64) -> Result<(), BrokenLink> {
-        let expected = self.rows + 1;
+        let expected = self.seq + 1;
         match seq.cmp(&expected) {
             Ordering::Greater => Err(BrokenLink::at(expected, Problem::Missing)),
             Ordering::Less => Err(BrokenLink::at(seq, Problem::Place)),
@@ -174,30 +186,46 @@ impl Walk {
     /// Passes a row that has the next place and follows from the one before.
     pub fn step(&mut self, link: &Link<'_>) -> Result<(), BrokenLink> {
         self.expect(link.seq)?;
-        let problem = if payload_hash(&link.salt, link.payload) != link.payload_hash {
-            Some(Problem::Payload)
-        } else if link.previous_hash != self.last {
-            Some(Problem::Previous)
-        } else if row_hash(link.seq, &self.last, &link.payload_hash) != link.hash {
-            Some(Problem::Hash)
-        } else {
-            None
-        };
-        if let Some(problem) = problem {
-            return Err(BrokenLink::at(link.seq, problem));
+        if payload_hash(&link.salt, link.payload) != link.payload_hash {
+            return Err(BrokenLink::at(link.seq, Problem::Payload));
         }
-        self.rows = link.seq;
-        self.last = link.hash;
+        let Link {
+            seq,
+            payload_hash,
+            previous_hash,
+            hash,
+            ..
+        } = *link;
+        self.step_erased(seq, payload_hash, previous_hash, hash)
+    }
+
+    /// Passes a row whose payload was erased; whether it might be is for the caller to know.
+    pub fn step_erased(
+        &mut self,
+        seq: i64,
+        payload_hash: ChainHash,
+        previous_hash: ChainHash,
+        hash: ChainHash,
+    ) -> Result<(), BrokenLink> {
+        self.expect(seq)?;
+        if previous_hash != self.last {
+            return Err(BrokenLink::at(seq, Problem::Previous));
+        }
+        if row_hash(seq, &self.last, &payload_hash) != hash {
+            return Err(BrokenLink::at(seq, Problem::Hash));
+        }
+        self.seq = seq;
+        self.last = hash;
         Ok(())
     }
 
     /// Compares the end of the walk with the head row; the head's hash when all is well.
     pub fn finish(self, head_seq: i64, head_hash: ChainHash) -> Result<ChainHash, BrokenLink> {
-        if self.rows < head_seq {
+        if self.seq < head_seq {
             let problem = Problem::TailCut { head: head_seq };
-            return Err(BrokenLink::at(self.rows + 1, problem));
+            return Err(BrokenLink::at(self.seq + 1, problem));
         }
-        if self.rows > head_seq {
+        if self.seq > head_seq {
             return Err(BrokenLink::at(head_seq + 1, Problem::BeyondHead));
         }
         if self.last != head_hash {

@@ -4,6 +4,9 @@
 //! act. Entry points: [`AuditEvent`], [`chain`].
 
 pub mod chain;
+pub mod checkpoint;
+pub mod csv;
+pub mod witness;
 
 use std::{collections::BTreeMap, net::IpAddr};
 

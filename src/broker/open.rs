@@ -12,7 +12,7 @@ use crate::{
         AccountId, ConsoleWay, Delivery, DurationError, Grant, GrantMethod, Identity, NotEntitled,
         Policy, Request, SessionDuration, TargetArn,
     },
-    audit::{Action, AuditEvent, Outcome},
+    audit::{Action, AuditEvent, Outcome, witness},
     aws::{
         ConsoleVisit, Issued, Proof, SessionCredentials, SignInUrl, SignInUrlError, StsError,
         destination::{Console, Destination, DestinationError},
@@ -368,7 +368,7 @@ impl Broker {
             .await
             .map_err(OpenRefused::Groups)?;
         for _ in 0..DECISIONS {
-            let (decided, way) = match self.decided(session, asked).await {
+            let (mut decided, way) = match self.decided(session, asked).await {
                 Ok(decided) => decided,
                 Err(refused) => {
                     return Err(self
@@ -386,7 +386,8 @@ impl Broker {
                 .announce(&event, grant.policy_version())
                 .await
             {
-                Ok(_) => {
+                Ok(head) => {
+                    decided.grant.witness(witness::tag(head.seq, &head.hash));
                     return Ok(Announced {
                         decided,
                         way,
@@ -677,9 +678,15 @@ fn intent_details(event: AuditEvent, grant: &Grant) -> AuditEvent {
         return event;
     }
     let event = event.with("session_name", grant.session_name().as_str());
-    match grant.source_identity() {
+    let event = match grant.source_identity() {
         Some(name) => event.with("source_identity", name.as_str()),
         None => event,
+    };
+    if grant.wants_audit_tag() {
+        // Its value is the hash of this very row, so that the row cannot hold it.
+        event.with("audit_tag", true)
+    } else {
+        event
     }
 }
 

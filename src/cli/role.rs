@@ -75,6 +75,16 @@ pub(super) struct DefaultArguments {
     /// The IAM SAML provider for assume-role-with-saml; {account} in it stands for the account
     #[arg(long, value_name = "ARN")]
     saml_provider_arn: Option<String>,
+    /// Whether sessions carry the place in the audit log as a tag, so that CloudTrail is its
+    /// witness; for assume-role, and the trust policy needs `sts:TagSession`
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        require_equals = true
+    )]
+    audit_tag: Option<bool>,
 }
 
 impl DefaultArguments {
@@ -97,6 +107,7 @@ impl DefaultArguments {
                 source_identity: self.source_identity,
                 saml_provider_arn: self.saml_provider_arn,
                 console: None,
+                audit_tag: self.audit_tag,
             }),
         }
     }

@@ -295,6 +295,8 @@ pub struct RoleDefaults {
     /// The IAM SAML provider for `assume-role-with-saml`: an ARN, `{account}` in it standing for
     /// the role's account.
     pub saml_provider_arn: Option<String>,
+    /// Whether sessions carry the tag that makes CloudTrail a witness of the audit log.
+    pub audit_tag: Option<bool>,
 }
 
 /// How credentials for a role can be obtained from STS.
@@ -331,6 +333,7 @@ impl RoleDefaults {
             external_id: section.parsed("external_id", external_id),
             region: section.parsed("region", region),
             saml_provider_arn: section.parsed("saml_provider_arn", saml_provider_arn),
+            audit_tag: section.boolean("audit_tag"),
         }
     }
 }

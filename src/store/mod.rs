@@ -679,6 +679,56 @@ pub enum ChainStatus {
     },
 }
 
+/// Hears how far a walk is: rows so far, rows in all.
+pub type Progress<'a> = &'a (dyn Fn(i64, i64) + Send + Sync);
+
+/// What walking the whole chain found, and what it lacks on purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainReport {
+    /// Whether it holds.
+    pub status: ChainStatus,
+    /// The last row that was dropped, 0 where none was.
+    pub dropped_through: i64,
+    /// The signed checkpoint about that row, as a JSON line.
+    pub dropped_behind: Option<String>,
+    /// How many of the rows have their payload erased.
+    pub erased: i64,
+}
+
+/// A row as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditLine {
+    /// Its place.
+    pub seq: i64,
+    /// The event as JSON, unless it was erased.
+    pub payload: Option<String>,
+    /// The chain's hash at this row, in hexadecimal.
+    pub hash: String,
+}
+
+/// What is to become of old rows.
+#[derive(Debug, Clone)]
+pub enum Retirement {
+    /// Payloads, salts and people's names of everything before this moment go; hashes stay.
+    Erase(OffsetDateTime),
+    /// All rows up to a checkpoint go; the chain then begins behind it.
+    Drop {
+        /// The last row to go.
+        at: ChainHead,
+        /// What was signed about it, as a JSON line.
+        checkpoint: String,
+    },
+}
+
+/// What became of old rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retired {
+    /// The last row that is erased or dropped.
+    pub through: i64,
+    /// The row that records it.
+    pub recorded_at: i64,
+}
+
 /// A row of the chain, by place and hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainHead {
@@ -722,7 +772,35 @@ pub trait AuditLog: Send + Sync {
     async fn audit_rows(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, StoreError>;
 
     /// Walks the whole chain.
-    async fn verify_chain(&self) -> Result<ChainStatus, StoreError>;
+    async fn verify_chain(&self) -> Result<ChainStatus, StoreError> {
+        self.walk_chain(&|_, _| ())
+            .await
+            .map(|report| report.status)
+    }
+
+    /// Walks the whole chain and tells what it lacks on purpose; `progress` hears now and then how
+    /// far it is, and of how many rows.
+    async fn walk_chain(&self, progress: Progress<'_>) -> Result<ChainReport, StoreError>;
+
+    /// The hash of the row at `seq`, in hexadecimal; that of the last row dropped for its place.
+    async fn chain_hash(&self, seq: i64) -> Result<Option<String>, StoreError>;
+
+    /// The rows behind `after` as they are kept, oldest first.
+    async fn audit_lines(&self, after: i64, limit: u32) -> Result<Vec<AuditLine>, StoreError>;
+
+    /// The last row that a stream is known to have; 0 before the first.
+    async fn stream_cursor(&self, stream: &str) -> Result<i64, StoreError>;
+
+    /// Notes the last row that a stream has.
+    async fn move_stream_cursor(&self, stream: &str, seq: i64) -> Result<(), StoreError>;
+
+    /// Erases or drops old rows and records that in the same transaction, with `event`. None where
+    /// there was nothing to do.
+    async fn retire(
+        &self,
+        retirement: &Retirement,
+        event: &AuditEvent,
+    ) -> Result<Option<Retired>, StoreError>;
 }
 
 /// Whether the store answers at all.

@@ -229,6 +229,7 @@ impl Policy {
             reason: request.reason.clone(),
             saml_provider,
             console: effective.console,
+            audit_tag: effective.audit_tag,
         }
     }
 }

@@ -89,6 +89,14 @@ impl Row {
         .with("source_identity", source_identity.map(NameTemplate::as_str))
         .with("saml_provider_arn", settings.saml_provider_arn.clone())
         .with("console", settings.console.map(ConsoleWay::as_str))
+        .with_audit_tag(settings.audit_tag)
+    }
+
+    /// Where it is said to be false it may be true without that.
+    fn with_audit_tag(mut self, audit_tag: Option<bool>) -> Self {
+        let said = audit_tag.map(|is_sent| ("audit_tag", Value::Bool(is_sent)));
+        self.entries.extend(said);
+        self
     }
 
     fn with_conditions(self, conditions: &Conditions) -> Self {

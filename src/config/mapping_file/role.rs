@@ -13,13 +13,12 @@ use super::{
     session_duration,
 };
 use crate::access::{
-    ConsoleWay, EffectiveRole, GrantMethod, NameTemplate, Role, RoleDefaults, TargetArn,
+    AUDIT_TAG, ConsoleWay, EffectiveRole, SESSION_TAGS, GrantMethod, NameTemplate, Role, RoleDefaults, TargetArn,
 };
 
 /// Characters of an inline session policy and managed policies together.
 const POLICY_CHARACTERS: usize = 2_048;
 const POLICY_ARNS: usize = 10;
-const SESSION_TAGS: usize = 50;
 const TAG_KEY_CHARACTERS: usize = 128;
 const TAG_VALUE_CHARACTERS: usize = 256;
 
@@ -36,6 +35,7 @@ pub(super) fn settings(section: &mut Section<'_>) -> RoleDefaults {
         saml_provider_arn: section.parsed("saml_provider_arn", saml_provider_arn),
         // Of a role alone: what nothing can be limited on is not to be inherited unseen.
         console: None,
+        audit_tag: section.boolean("audit_tag"),
     }
 }
 
@@ -153,6 +153,11 @@ fn session_tags(value: &Value) -> Result<BTreeMap<String, String>, String> {
 }
 
 fn check_tag(key: &str, value: &str) -> Result<(), String> {
+    if key.eq_ignore_ascii_case(AUDIT_TAG) {
+        return Err(format!(
+            "the tag {key:?} is the audit log's own: write audit_tag = true"
+        ));
+    }
     if key.to_lowercase().starts_with("aws:") {
         return Err(format!(
             "the tag {key:?} begins with aws:, which AWS keeps for itself"

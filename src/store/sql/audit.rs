@@ -1,12 +1,12 @@
-//! The audit log: rows behind a locked head row, and the walk that verifies them.
+//! The audit log: rows behind a locked head row.
 
 use async_trait::async_trait;
 use serde_json::Value;
-use sqlx::{Connection as _, FromRow, QueryBuilder};
+use sqlx::{FromRow, QueryBuilder};
 use time::OffsetDateTime;
 
 use super::{
-    SqlStore,
+    SqlStore, audit_walk,
     column::{from_json, json, milliseconds, unreadable},
     dialect::{self, Connection, Database},
     person,
@@ -15,13 +15,13 @@ use super::{
 use crate::{
     audit::{
         Action, Actor, AuditEvent, Outcome,
-        chain::{BrokenLink, ChainHash, Link, Salt, Walk},
+        chain::{ChainHash, Link, Salt},
     },
-    store::{AuditFilter, AuditLog, AuditRow, ChainHead, ChainStatus, RoleSession, StoreError},
+    store::{
+        AuditFilter, AuditLine, AuditLog, AuditRow, ChainHead, ChainReport, Progress, Retired,
+        Retirement, RoleSession, StoreError,
+    },
 };
-
-/// How many rows a walk holds at a time.
-const PAGE: i64 = 500;
 
 /// The reason in rows that close an intent without an end.
 const NO_END: &str = "no_end_was_written";
@@ -94,65 +94,73 @@ impl AuditLog for SqlStore {
         Ok(ChainHead { seq, hash })
     }
 
-    async fn verify_chain(&self) -> Result<ChainStatus, StoreError> {
-        let mut reader = self.reader().await?;
-        // One transaction: a row appended meanwhile must not look like one beyond the head.
-        let mut transaction = reader.begin().await?;
-        let mut walk = Walk::start();
-        let page = "SELECT * FROM audit_event WHERE seq > $1 ORDER BY seq LIMIT $2";
-        let mut last_seq = i64::MIN;
-        loop {
-            let rows: Vec<ChainRow> = sqlx::query_as(page)
-                .bind(last_seq)
-                .bind(PAGE)
-                .fetch_all(&mut *transaction)
-                .await?;
-            let Some(last) = rows.last() else { break };
-            last_seq = last.seq;
-            for row in &rows {
-                if let Err(broken) = row.verify(&mut walk) {
-                    return Ok(broken);
-                }
-            }
-        }
-        let head = sqlx::query_as::<_, (i64, String)>(HEAD)
-            .fetch_optional(&mut *transaction)
+    async fn walk_chain(&self, progress: Progress<'_>) -> Result<ChainReport, StoreError> {
+        audit_walk::walk(dialect::walker(&self.readers).await?, progress).await
+    }
+
+    async fn chain_hash(&self, seq: i64) -> Result<Option<String>, StoreError> {
+        let hash = "SELECT hash FROM audit_event WHERE seq = $1
+             UNION SELECT hash FROM audit_base WHERE seq = $1";
+        Ok(sqlx::query_scalar(hash)
+            .bind(seq)
+            .fetch_optional(&mut *self.reader().await?)
+            .await?)
+    }
+
+    async fn audit_lines(&self, after: i64, limit: u32) -> Result<Vec<AuditLine>, StoreError> {
+        let lines = "SELECT seq, payload, hash FROM audit_event WHERE seq > $1
+             ORDER BY seq LIMIT $2";
+        let lines: Vec<(i64, Option<String>, String)> = sqlx::query_as(lines)
+            .bind(after)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *self.reader().await?)
             .await?;
-        Ok(compare_with_head(walk, head))
+        let line = |(seq, payload, hash)| AuditLine { seq, payload, hash };
+        Ok(lines.into_iter().map(line).collect())
     }
-}
 
-const HEAD: &str = "SELECT seq, hash FROM audit_head WHERE id = 1";
+    async fn stream_cursor(&self, stream: &str) -> Result<i64, StoreError> {
+        let seq = sqlx::query_scalar("SELECT seq FROM audit_cursor WHERE stream = $1")
+            .bind(stream)
+            .fetch_optional(&mut *self.reader().await?)
+            .await?;
+        Ok(seq.unwrap_or_default())
+    }
 
-fn compare_with_head(walk: Walk, head: Option<(i64, String)>) -> ChainStatus {
-    let rows = walk.rows();
-    let head = head.and_then(|(seq, hash)| hash.parse::<ChainHash>().ok().map(|hash| (seq, hash)));
-    let Some((seq, hash)) = head else {
-        return ChainStatus::Broken {
-            seq: rows,
-            problem: "the head row is missing or unreadable".to_owned(),
+    async fn move_stream_cursor(&self, stream: &str, seq: i64) -> Result<(), StoreError> {
+        let stream = stream.to_owned();
+        self.writer.submit(Write::MoveCursor { stream, seq }).await?;
+        Ok(())
+    }
+
+    async fn retire(
+        &self,
+        retirement: &Retirement,
+        event: &AuditEvent,
+    ) -> Result<Option<Retired>, StoreError> {
+        let write = Write::Retire {
+            retirement: retirement.clone(),
+            event: Box::new(event.clone()),
         };
-    };
-    match walk.finish(seq, hash) {
-        Ok(head) => ChainStatus::Holds {
-            rows,
-            head: head.to_string(),
-        },
-        Err(broken) => broken.into(),
+        let written = self.writer.submit(write).await?;
+        // In steps, between which others write; what an end of the program leaves is done by the
+        // next retirement.
+        let mut after = Some(0);
+        while let Some(seq) = after {
+            let step = self.writer.submit(Write::RetireMore { after: seq }).await?;
+            after = (step.rows > 0).then_some(step.number);
+        }
+        Ok((written.rows > 0).then(|| Retired {
+            through: written.text.parse().unwrap_or_default(),
+            recorded_at: written.number,
+        }))
     }
 }
 
-impl From<BrokenLink> for ChainStatus {
-    fn from(broken: BrokenLink) -> Self {
-        Self::Broken {
-            seq: broken.seq,
-            problem: broken.problem.to_string(),
-        }
-    }
-}
+pub(super) const HEAD: &str = "SELECT seq, hash FROM audit_head WHERE id = 1";
 
 fn listing(filter: &AuditFilter) -> QueryBuilder<Database> {
-    let mut query = QueryBuilder::new("SELECT * FROM audit_event WHERE seq > 0");
+    let mut query = QueryBuilder::new("SELECT * FROM audit_event WHERE payload IS NOT NULL");
     if let Some(person) = &filter.person {
         query.push(" AND (username = ").push_bind(person.clone());
         query.push(" OR subject = ").push_bind(person.clone());
@@ -222,13 +230,13 @@ impl Entry {
 
 /// What stands beside the payload, for searching.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-struct Columns {
+pub(super) struct Columns {
     at_ms: i64,
     action: String,
     outcome: String,
-    connector: Option<String>,
-    subject: Option<String>,
-    username: Option<String>,
+    pub(super) connector: Option<String>,
+    pub(super) subject: Option<String>,
+    pub(super) username: Option<String>,
     role: Option<String>,
     account: Option<String>,
     intent: Option<String>,
@@ -237,7 +245,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(event: &AuditEvent) -> Self {
+    pub(super) fn of(event: &AuditEvent) -> Self {
         let (connector, subject, username) = match &event.actor {
             Actor::Person {
                 connector,
@@ -271,7 +279,7 @@ impl Columns {
     }
 
     /// The name of the first column that is not as in `other`.
-    fn difference(&self, other: &Self) -> Option<&'static str> {
+    pub(super) fn difference(&self, other: &Self) -> Option<&'static str> {
         let differences = [
             ("at_ms", self.at_ms != other.at_ms),
             ("action", self.action != other.action),
@@ -434,15 +442,15 @@ pub(super) async fn close_orphans(
 
 /// A row as it is stored.
 #[derive(FromRow)]
-struct ChainRow {
-    seq: i64,
+pub(super) struct ChainRow {
+    pub(super) seq: i64,
     #[sqlx(flatten)]
-    columns: Columns,
-    payload: Option<String>,
-    salt: Option<String>,
-    payload_hash: String,
-    previous_hash: String,
-    hash: String,
+    pub(super) columns: Columns,
+    pub(super) payload: Option<String>,
+    pub(super) salt: Option<String>,
+    pub(super) payload_hash: String,
+    pub(super) previous_hash: String,
+    pub(super) hash: String,
 }
 
 impl ChainRow {
@@ -480,44 +488,5 @@ impl ChainRow {
         event.intent.clone_from(&self.columns.intent);
         event.reason = Some(NO_END.to_owned());
         event
-    }
-
-    /// Passes the row, or says what is wrong with it.
-    fn verify(&self, walk: &mut Walk) -> Result<(), ChainStatus> {
-        let broken = |problem: String| ChainStatus::Broken {
-            seq: self.seq,
-            problem,
-        };
-        walk.expect(self.seq)?;
-        let link = self.link().map_err(broken)?;
-        walk.step(&link)?;
-        let event: AuditEvent = serde_json::from_str(link.payload)
-            .map_err(|_| broken("the payload is no audit event".to_owned()))?;
-        match self.columns.difference(&Columns::of(&event)) {
-            Some(column) => Err(broken(format!(
-                "the column {column} was edited: it differs from the payload"
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    fn link(&self) -> Result<Link<'_>, String> {
-        let (Some(payload), Some(salt)) = (&self.payload, &self.salt) else {
-            return Err("the payload was erased".to_owned());
-        };
-        let hash = |name: &str, text: &str| {
-            let edited = |_| format!("the column {name} was edited: it holds no hash");
-            text.parse::<ChainHash>().map_err(edited)
-        };
-        Ok(Link {
-            seq: self.seq,
-            payload,
-            salt: salt
-                .parse()
-                .map_err(|_| "the column salt was edited: it holds no salt".to_owned())?,
-            payload_hash: hash("payload_hash", &self.payload_hash)?,
-            previous_hash: hash("previous_hash", &self.previous_hash)?,
-            hash: hash("hash", &self.hash)?,
-        })
     }
 }

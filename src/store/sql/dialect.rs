@@ -141,6 +141,51 @@ pub(super) fn readers(options: &Options) -> Pool<Database> {
         .connect_lazy_with(options.clone().pragma("query_only", "1"))
 }
 
+/// A connection for walking over many rows: the thread that reads is further ahead of the one that
+/// looks at them.
+pub(super) async fn walker(readers: &Pool<Database>) -> Result<Connection, StoreError> {
+    let options = readers.connect_options().as_ref().clone();
+    connect(&options.row_buffer_size(4_096)).await
+}
+
+/// Options that leave a file, its folder and its neighbours as they are.
+pub(super) async fn copy_options(file: &Path) -> Result<Options, StoreError> {
+    if !file.is_file() {
+        let message = format!("there is no file {}", file.display());
+        return Err(StoreError::unavailable(message));
+    }
+    let options = Options::new()
+        .filename(file)
+        .create_if_missing(false)
+        .read_only(true)
+        .busy_timeout(BUSY)
+        .disable_statement_logging();
+    let log = file.with_file_name(format!(
+        "{}-wal",
+        file.file_name().unwrap_or_default().to_string_lossy()
+    ));
+    // Without a log nobody is writing; then SQLite is told not to want one, which it could not make
+    // in a folder that cannot be written.
+    let has_log = std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
+    let options = options.immutable(!has_log);
+    let mut connection = connect(&options).await?;
+    let version: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(|error| {
+            let file = file.display();
+            StoreError::unavailable(format!("{file} is no database of rolegate: {error}"))
+        })?;
+    let newest = MIGRATOR.iter().map(|migration| migration.version).max();
+    if version != newest {
+        return Err(StoreError::unavailable(format!(
+            "{} was written by another version of rolegate: verify it with that one",
+            file.display()
+        )));
+    }
+    Ok(options)
+}
+
 /// A real write: a database that only answers may still be full or read-only.
 pub(super) async fn probe(connection: &mut Connection) -> Result<u64, StoreError> {
     let done = sqlx::query("UPDATE write_probe SET count = count + 1 WHERE id = 1")
@@ -168,6 +213,16 @@ pub(super) async fn migrate(connection: &mut Connection) -> Result<(), StoreErro
     probe(&mut transaction).await?;
     transaction.commit().await?;
     set_busy_timeout(connection, BUSY).await
+}
+
+/// From now on the connection overwrites what it deletes.
+pub(super) async fn overwrite_what_is_deleted(
+    connection: &mut Connection,
+) -> Result<(), StoreError> {
+    sqlx::raw_sql("PRAGMA secure_delete = ON")
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 async fn set_busy_timeout(connection: &mut Connection, by: Duration) -> Result<(), StoreError> {

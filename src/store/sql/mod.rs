@@ -7,6 +7,8 @@
 //! Entry point: [`SqlStore::open`].
 
 mod audit;
+mod audit_retirement;
+mod audit_walk;
 mod column;
 mod conversation;
 mod dialect;
@@ -55,6 +57,20 @@ impl SqlStore {
         Ok(Self {
             readers: dialect::readers(&options),
             writer: Writer::start(connection, place, options),
+        })
+    }
+
+    /// Opens a database file for reading alone: nothing is created, migrated or locked. For copies
+    /// of the audit log; every write fails.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when there is no such file, or when another version of the
+    /// program wrote it.
+    pub async fn open_copy(file: &std::path::Path) -> Result<Self, StoreError> {
+        let options = dialect::copy_options(file).await?;
+        Ok(Self {
+            readers: dialect::readers(&options),
+            writer: Writer::refusing(),
         })
     }
 

@@ -17,12 +17,16 @@ use tokio::{
 
 use super::{
     audit::{self, Entry},
+    audit_retirement,
     conversation,
     dialect::{self, Connection, Options, Place},
     pending, person, policy, review, session,
 };
 use crate::access::Identity;
-use crate::store::{ChainHead, Change, EditContext, RoleSession, SignInSession, StoreError};
+use crate::audit::AuditEvent;
+use crate::store::{
+    ChainHead, Change, EditContext, Retirement, RoleSession, SignInSession, StoreError,
+};
 
 /// How many writes share a transaction at most.
 const BATCH: usize = 128;
@@ -47,6 +51,17 @@ pub(super) enum Write {
         role_session: Option<Box<RoleSession>>,
     },
     CloseOrphans(OffsetDateTime),
+    MoveCursor {
+        stream: String,
+        seq: i64,
+    },
+    Retire {
+        retirement: Retirement,
+        event: Box<AuditEvent>,
+    },
+    RetireMore {
+        after: i64,
+    },
     Apply {
         changes: Vec<Change>,
         context: Box<EditContext>,
@@ -95,6 +110,8 @@ impl Write {
         match self {
             Self::Apply { .. }
             | Self::CloseOrphans(_)
+            | Self::Retire { .. }
+            | Self::RetireMore { .. }
             | Self::SweepSessions { .. }
             | Self::Review(_)
             | Self::Conversation(conversation::Step::Sweep(_)) => LONG_DEADLINE,
@@ -105,7 +122,7 @@ impl Write {
     /// Whether it may be refused after it changed something, and so needs a savepoint; all others
     /// check first and write then.
     fn may_stop_half_way(&self) -> bool {
-        matches!(self, Self::Apply { .. })
+        matches!(self, Self::Apply { .. } | Self::Retire { .. })
     }
 }
 
@@ -175,6 +192,14 @@ impl Writer {
         Self {
             queue,
             task: Mutex::new(Some(tokio::spawn(worker.run(waiting)))),
+        }
+    }
+
+    /// A way to nowhere, for stores that are read alone.
+    pub(super) fn refusing() -> Self {
+        Self {
+            queue: mpsc::channel(1).0,
+            task: Mutex::new(None),
         }
     }
 
@@ -326,6 +351,13 @@ async fn perform(connection: &mut Connection, write: &Write) -> Answer {
         Write::CloseOrphans(at) => audit::close_orphans(connection, *at)
             .await
             .map(Written::rows),
+        Write::MoveCursor { stream, seq } => {
+            audit_retirement::move_cursor(connection, stream, *seq).await
+        }
+        Write::Retire { retirement, event } => {
+            audit_retirement::retire(connection, retirement, event).await
+        }
+        Write::RetireMore { after } => audit_retirement::retire_more(connection, *after).await,
         Write::Apply { changes, context } => policy::apply(connection, changes, context).await,
         Write::NoteFile(entry) => policy::note_file(connection, entry).await,
         Write::Pending(step) => pending::perform(connection, step).await,
