@@ -2,6 +2,8 @@
 //!
 //! The only place that names concrete adapters. Entry points: [`serve`], [`Application`].
 
+pub(crate) mod audit;
+
 use std::{collections::HashMap, fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -517,6 +519,7 @@ pub struct Application {
     operations: axum::Router,
     tls: Option<Arc<rustls::ServerConfig>>,
     drain: Duration,
+    audit: audit::Tasks,
 }
 
 impl Application {
@@ -532,6 +535,7 @@ impl Application {
             message: chain(&error),
         })?;
         let documents: Arc<dyn ProviderDocuments> = store.clone();
+        let audit = audit::Tasks::new(config, store.clone(), Arc::clone(&clock))?;
         let adapters = Adapters {
             connectors: connectors_keeping(config, &clock, Some(&documents))?,
             sts: sts(config).await?,
@@ -544,12 +548,16 @@ impl Application {
             pending_edits: store.clone(),
             reviews: store.clone(),
             audit: store.clone(),
-            health: store,
-            clock,
+            health: store.clone(),
+            clock: Arc::clone(&clock),
         };
         let broker = Arc::new(Broker::new(adapters, broker_settings(config)?));
         broker
             .start()
+            .await
+            .map_err(|source| store_error(config, source))?;
+        audit
+            .note_settings(config)
             .await
             .map_err(|source| store_error(config, source))?;
         let metrics = Metrics::install();
@@ -562,6 +570,7 @@ impl Application {
             broker,
             tls: config.server.tls.as_ref().map(tls).transpose()?,
             drain: config.server.drain_timeout,
+            audit,
         })
     }
 
@@ -579,10 +588,11 @@ impl Application {
     ) {
         let warm_up = warm_up(Arc::clone(&self.broker));
         let sweep = sweep(Arc::clone(&self.broker), stop.clone());
+        let audit = self.audit.run(stop.clone());
         let refresh = refresh_trust(Arc::clone(&self.broker), stop.clone());
         let pages = web::serve(listener, self.tls, self.pages, stop.clone(), self.drain);
         let operations = web::serve(operations, None, self.operations, stop, self.drain);
-        tokio::join!(warm_up, pages, operations, sweep, refresh);
+        tokio::join!(warm_up, pages, operations, sweep, refresh, audit);
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod chain;
 pub mod checkpoint;
 pub mod csv;
+pub mod stream;
 pub mod witness;
 
 use std::{collections::BTreeMap, net::IpAddr};

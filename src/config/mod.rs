@@ -5,6 +5,7 @@
 //! part of a finding. Entry point: [`Config::load`].
 
 mod address;
+mod audit;
 mod aws;
 mod connector;
 mod document;
@@ -24,7 +25,10 @@ mod template;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::digest::{SHA256, digest};
+
 pub use address::AddressError;
+pub use audit::{Audit, AuditStream};
 pub use aws::{
     Aws, CredentialSource, CredentialSourceKind, GRANT_METHODS, RoleDefaults, TEMPLATE_PLACEHOLDERS,
 };
@@ -62,6 +66,10 @@ pub struct Config {
     pub role_defaults: RoleDefaults,
     /// A file of accounts, roles and mappings that is loaded at start.
     pub mappings_file: Option<PathBuf>,
+    /// Where the audit log goes beside the store, and how it is signed.
+    pub audit: Audit,
+    /// SHA-256 of the file's text, in hexadecimal; overrides are not part of it.
+    pub fingerprint: String,
 }
 
 /// A configuration that can be used, and what was noticed on the way.
@@ -124,7 +132,10 @@ impl Config {
         let file = file.to_owned();
         match config {
             Some(config) => Ok(Loaded {
-                config,
+                config: Self {
+                    fingerprint: hex::encode(digest(&SHA256, text.as_bytes())),
+                    ..config
+                },
                 file,
                 warnings,
             }),
@@ -134,7 +145,7 @@ impl Config {
     }
 
     fn read(top: &mut Section<'_>) -> Option<Self> {
-        for later in ["trusted_issuer", "issuer", "tokens", "audit"] {
+        for later in ["trusted_issuer", "issuer", "tokens"] {
             top.unavailable(later);
         }
         top.demand(
@@ -157,6 +168,8 @@ impl Config {
                 RoleDefaults::read(section, source_ids.as_deref())
             }),
             mappings_file: top.table("mappings", |section| section.readable_file("file")),
+            audit: top.table("audit", Audit::read),
+            fingerprint: String::new(),
             public_url: public_url?,
             connectors,
             aws: aws?,
