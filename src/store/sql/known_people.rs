@@ -139,11 +139,12 @@ fn group_set(groups: &[Group]) -> Result<String, StoreError> {
     Ok(hex::encode(digest))
 }
 
-/// Notes that a person was seen with the groups of `identity`. What was read before what is known
-/// already changes nothing.
+/// Notes that a person was seen with the groups of `identity`, which are `group_list` in JSON. What
+/// was read before what is known already changes nothing.
 pub(super) async fn note(
     connection: &mut Connection,
     identity: &Identity,
+    group_list: &str,
 ) -> Result<(), StoreError> {
     let group_set = group_set(&identity.groups)?;
     // A set that another one replaces within its first millisecond was never in force.
@@ -159,13 +160,14 @@ pub(super) async fn note(
         .bind(milliseconds(identity.groups_read_at))
         .execute(&mut *connection)
         .await?;
-    upsert(connection, identity, &group_set).await
+    upsert(connection, identity, &group_set, group_list).await
 }
 
 async fn upsert(
     connection: &mut Connection,
     identity: &Identity,
     group_set: &str,
+    group_list: &str,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO known_person (connector, subject, search, username, display_name,
              email, entry_dn, first_seen_ms, seen_ms, groups_from_ms, groups_read_ms, group_set,
@@ -201,7 +203,7 @@ async fn upsert(
         .bind(json(&identity.method)?)
         .bind(&identity.authentication_context)
         .bind(json(&identity.asserted_roles)?)
-        .bind(json(&identity.groups)?)
+        .bind(group_list)
         .execute(connection)
         .await?;
     Ok(())

@@ -128,6 +128,7 @@ pub(super) async fn save(
              provider_name_id = excluded.provider_name_id,
              provider_session_index = excluded.provider_session_index";
     let identity = &session.identity;
+    let group_list = json(&identity.groups)?;
     let provider = session.provider_session.as_ref();
     let user_agent: String = session
         .user_agent
@@ -142,7 +143,7 @@ pub(super) async fn save(
         .bind(&identity.display_name)
         .bind(&identity.email)
         .bind(&identity.entry_dn)
-        .bind(json(&identity.groups)?)
+        .bind(&group_list)
         .bind(milliseconds(identity.groups_read_at))
         .bind(milliseconds(identity.authenticated_at))
         .bind(json(&identity.method)?)
@@ -158,7 +159,7 @@ pub(super) async fn save(
         .bind(provider.and_then(|provider| provider.session_index.as_deref()))
         .execute(&mut *connection)
         .await?;
-    known_people::note(connection, identity).await?;
+    known_people::note(connection, identity, &group_list).await?;
     Ok(Written::rows(done.rows_affected()))
 }
 
@@ -170,6 +171,7 @@ pub(super) async fn renew(
     let sql = "UPDATE sign_in_session SET username = $4, display_name = $5, email = $6,
              entry_dn = $7, group_list = $8, groups_read_ms = $9
          WHERE id_hash = $1 AND connector = $2 AND subject = $3";
+    let group_list = json(&identity.groups)?;
     let done = sqlx::query(sql)
         .bind(id_hash)
         .bind(identity.connector.as_str())
@@ -178,12 +180,12 @@ pub(super) async fn renew(
         .bind(&identity.display_name)
         .bind(&identity.email)
         .bind(&identity.entry_dn)
-        .bind(json(&identity.groups)?)
+        .bind(&group_list)
         .bind(milliseconds(identity.groups_read_at))
         .execute(&mut *connection)
         .await?;
     if done.rows_affected() > 0 {
-        known_people::note(connection, identity).await?;
+        known_people::note(connection, identity, &group_list).await?;
     }
     Ok(Written::rows(done.rows_affected()))
 }
