@@ -305,7 +305,14 @@ fn append(path: &Path, text: &str) -> io::Result<()> {
         .create(true)
         .mode(0o600)
         .open(path)?;
-    file.write_all(text.as_bytes())?;
+    let before = file.metadata()?;
+    if let Err(error) = file.write_all(text.as_bytes()) {
+        if before.is_file() {
+            // Half a line would spoil the next one; that it may stay is no reason to fail twice.
+            let _ = file.set_len(before.len());
+        }
+        return Err(error);
+    }
     sync(&file)
 }
 

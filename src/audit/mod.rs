@@ -4,6 +4,7 @@
 //! act. Entry points: [`AuditEvent`], [`chain`].
 
 pub mod chain;
+pub mod cloudtrail;
 pub mod checkpoint;
 pub mod csv;
 pub mod stream;

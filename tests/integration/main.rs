@@ -12,8 +12,11 @@
 mod support;
 
 mod architecture;
+mod audit_stream;
+mod audit_verify;
 mod aws;
 mod browser;
+mod cloudtrail;
 mod command_line;
 mod configuration;
 mod demo_directory;

@@ -13,6 +13,7 @@
 pub mod app;
 pub mod browser;
 pub mod children;
+pub mod cloudtrail;
 pub mod company;
 pub mod cookie_browser;
 pub mod identity_providers;

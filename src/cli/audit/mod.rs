@@ -1,4 +1,10 @@
-//! `rolegate audit`. Entry point: [`run`].
+//! `rolegate audit`: one file per group of commands. Entry point: [`run`].
+
+mod checkpoints;
+mod cloudtrail;
+mod export;
+mod retirement;
+mod verify;
 
 use std::{
     io::{self, Write},
@@ -13,15 +19,15 @@ use time::{
 use super::{
     Failure,
     installation::Installation,
-    output::{self, Format, OutputArguments, Table, counted},
-    progress::{Counter, note, while_waiting},
+    output::{self, Format, OutputArguments, Table},
+    progress::note,
     reference, row,
 };
 use crate::{
     access::PolicyTables,
     audit::{Action, Actor, Outcome},
     clock::{Clock, SystemClock},
-    store::{AuditFilter, AuditLog, AuditRow, ChainStatus, PolicyStore},
+    store::{AuditFilter, AuditLog, AuditRow, PolicyStore},
 };
 
 /// How many rows are read at a time.
@@ -31,10 +37,18 @@ const PAGE: u32 = 1_000;
 pub(super) enum Command {
     /// List rows, newest first
     List(ListArguments),
-    /// Verify the hash chain: 0 only if every row follows from the one before
-    Verify(OutputArguments),
-    /// Write rows to standard output, oldest first, a JSON object to a line
-    Export(ExportArguments),
+    /// Verify the hash chain, and on request checkpoints and CloudTrail: 0 only if all of it holds
+    Verify(verify::Arguments),
+    /// Write rows to standard output, oldest first, as JSON lines or CSV
+    Export(export::Arguments),
+    /// Make a key that signs checkpoints, and print the public half
+    Key(checkpoints::KeyArguments),
+    /// Sign a checkpoint of the log now, and print it
+    Checkpoint,
+    /// Erase what old rows say and about whom; their hashes stay, and the chain holds
+    Erase(retirement::EraseArguments),
+    /// Drop old rows altogether; the chain then begins behind a signed checkpoint
+    Drop(retirement::DropArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -71,15 +85,6 @@ pub(super) struct ListArguments {
     limit: u32,
     #[command(flatten)]
     output: OutputArguments,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct ExportArguments {
-    #[command(flatten)]
-    filter: FilterArguments,
-    /// How many at most, counted from the oldest
-    #[arg(long)]
-    limit: Option<u64>,
 }
 
 fn action(text: &str) -> Result<Action, String> {
@@ -149,22 +154,34 @@ impl FilterArguments {
 }
 
 pub(super) async fn run(file: Option<&Path>, command: Command) -> Result<(), Failure> {
-    let installation = Installation::load(file)?;
-    let store = installation.open_store().await?;
     let out = &mut io::stdout().lock();
     match command {
+        Command::Verify(arguments) => return verify::run(file, &arguments, out).await,
+        Command::Key(arguments) => return checkpoints::make_key(&arguments, out),
+        _ => {}
+    }
+    let installation = Installation::load(file)?;
+    let store = installation.open_store().await?;
+    let done = match command {
         Command::List(arguments) => {
             let mut filter = arguments.filter.filter(&store.tables().await?)?;
             filter.limit = arguments.limit;
             let rows = store.audit_rows(&filter).await?;
             list(&rows, arguments.output.output, out)
         }
-        Command::Verify(arguments) => verify(store.as_ref(), arguments.output, out).await,
         Command::Export(arguments) => {
             let filter = arguments.filter.filter(&store.tables().await?)?;
-            export(store.as_ref(), filter, arguments.limit, out).await
+            export::run(store.as_ref(), filter, &arguments, out).await
         }
-    }
+        Command::Checkpoint => checkpoints::sign(&installation, store.as_ref(), out).await,
+        Command::Erase(arguments) => retirement::erase(store.as_ref(), &arguments, out).await,
+        Command::Drop(arguments) => {
+            retirement::drop_rows(&installation, store.as_ref(), &arguments, out).await
+        }
+        Command::Verify(_) | Command::Key(_) => Ok(()),
+    };
+    store.close().await;
+    done
 }
 
 fn list(rows: &[AuditRow], format: Format, out: &mut dyn Write) -> Result<(), Failure> {
@@ -212,70 +229,4 @@ fn who(actor: &Actor) -> String {
         Actor::File { hash } => format!("file:{}", hash.get(..12).unwrap_or(hash)),
         Actor::System => "rolegate".to_owned(),
     }
-}
-
-async fn verify(log: &dyn AuditLog, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
-    let status = while_waiting("verifying the audit log", log.verify_chain()).await?;
-    if format == Format::Json {
-        let told = match &status {
-            ChainStatus::Holds { rows, head } => {
-                serde_json::json!({ "holds": true, "rows": rows, "head": head })
-            }
-            ChainStatus::Broken { seq, problem } => {
-                serde_json::json!({ "holds": false, "seq": seq, "problem": problem })
-            }
-        };
-        output::json_line(out, &told)?;
-    }
-    match status {
-        ChainStatus::Holds { rows, head } => {
-            if format == Format::Text {
-                let rows = counted(usize::try_from(rows).unwrap_or(usize::MAX), "row");
-                writeln!(out, "the chain holds: {rows}, head {head}")?;
-            }
-            Ok(())
-        }
-        ChainStatus::Broken { seq, problem } => Err(Failure::Refused(format!(
-            "the audit log was changed: row {seq} is the first that does not hold ({problem})"
-        ))),
-    }
-}
-
-/// Writes the rows oldest first with one page in memory: `seq` has no gaps, so that the page that
-/// ends at any row can be asked for.
-async fn export(
-    log: &dyn AuditLog,
-    filter: AuditFilter,
-    limit: Option<u64>,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let newest = AuditFilter {
-        limit: 1,
-        ..AuditFilter::default()
-    };
-    let head = log
-        .audit_rows(&newest)
-        .await?
-        .first()
-        .map_or(0, |row| row.seq);
-    let counter = Counter::new("exporting the audit log");
-    let (mut done, mut left) = (0, limit.unwrap_or(u64::MAX));
-    while done < head && left > 0 {
-        let page = AuditFilter {
-            before: Some(done + i64::from(PAGE) + 1),
-            ..filter.clone()
-        };
-        let mut rows = log.audit_rows(&page).await?;
-        rows.retain(|row| row.seq > done && row.seq <= head);
-        for row in rows.iter().rev() {
-            if left == 0 {
-                break;
-            }
-            output::json_line(out, row)?;
-            left -= 1;
-        }
-        done += i64::from(PAGE);
-        counter.show(done.min(head), head);
-    }
-    Ok(())
 }
