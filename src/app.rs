@@ -3,6 +3,7 @@
 //! The only place that names concrete adapters. Entry points: [`serve`], [`Application`].
 
 pub(crate) mod audit;
+mod mapping_file;
 
 use std::{collections::HashMap, fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -21,17 +22,21 @@ use crate::{
     aws::{Sts, sign_in, sts},
     broker::{Adapters, Broker, BrokerSettings},
     clock::Clock,
-    config::{self, Config, ConnectorKind, CredentialSourceKind, mapping_file::MappingFile},
+    config::{self, Config, ConnectorKind, CredentialSourceKind},
     identity::{Cause, Connector, ldap, saml},
     store::{ProviderDocuments, StoreError, sql::SqlStore},
     telemetry::Metrics,
     web,
 };
+use mapping_file::{LoadedFile, Watch};
 
 /// How often connectors are asked whether it is time to fetch what their provider publishes.
 const REFRESH_EVERY: Duration = Duration::from_mins(1);
 /// How often ended sign-in sessions are swept away.
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
+
+/// How often the mapping file is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Why the server did not start.
 #[derive(Debug, Error)]
@@ -470,7 +475,10 @@ pub async fn sts(config: &Config) -> Result<Arc<dyn Sts>, StartError> {
     Ok(Arc::new(sts))
 }
 
-fn broker_settings(config: &Config) -> Result<BrokerSettings, StartError> {
+fn broker_settings(
+    config: &Config,
+    file_tables: PolicyTables,
+) -> Result<BrokerSettings, StartError> {
     let session = &config.sign_in_session;
     let change_urls = config.connectors.iter().filter_map(|connector| {
         let ConnectorKind::Ldap(ldap) = &connector.kind else {
@@ -491,7 +499,7 @@ fn broker_settings(config: &Config) -> Result<BrokerSettings, StartError> {
         console_url: config.aws.console_url.clone(),
         password_change_urls: change_urls.collect(),
         policy: policy_settings(config),
-        file_tables: file_tables(config)?,
+        file_tables,
         access: access_rules(config)?,
         pending_edits_expire_after: config.access.pending_expires_after,
     })
@@ -499,16 +507,21 @@ fn broker_settings(config: &Config) -> Result<BrokerSettings, StartError> {
 
 /// The rows of `[mappings] file`; a broken file keeps the server from starting.
 pub fn file_tables(config: &Config) -> Result<PolicyTables, StartError> {
+    Ok(loaded_file(config)?.tables)
+}
+
+/// The mapping file as it is now; without rows where none is configured.
+fn loaded_file(config: &Config) -> Result<LoadedFile, StartError> {
     let Some(path) = &config.mappings_file else {
-        return Ok(PolicyTables::default());
+        return Ok(LoadedFile::default());
     };
-    let text = String::from_utf8(read(path)?).map_err(|_| StartError::File {
-        path: path.display().to_string(),
-        message: "is not UTF-8".to_owned(),
-    })?;
-    let rows =
-        MappingFile::parse(&text, path, &group_forms(config)).map_err(StartError::Mappings)?;
-    Ok(rows.into_tables(0))
+    mapping_file::load(path, &group_forms(config)).map_err(|unusable| match unusable.findings {
+        Ok(findings) => StartError::Mappings(findings),
+        Err(message) => StartError::File {
+            path: path.display().to_string(),
+            message,
+        },
+    })
 }
 
 /// A broker with its doors, not yet open.
@@ -517,6 +530,7 @@ pub struct Application {
     broker: Arc<Broker>,
     pages: axum::Router,
     operations: axum::Router,
+    mapping_file: Option<Watch>,
     tls: Option<Arc<rustls::ServerConfig>>,
     drain: Duration,
     audit: audit::Tasks,
@@ -551,7 +565,9 @@ impl Application {
             health: store.clone(),
             clock: Arc::clone(&clock),
         };
-        let broker = Arc::new(Broker::new(adapters, broker_settings(config)?));
+        let file = loaded_file(config)?;
+        let settings = broker_settings(config, file.tables)?;
+        let broker = Arc::new(Broker::new(adapters, settings));
         broker
             .start()
             .await
@@ -560,6 +576,11 @@ impl Application {
             .note_settings(config)
             .await
             .map_err(|source| store_error(config, source))?;
+        if let Some(path) = &config.mappings_file {
+            let path = path.display().to_string();
+            let noted = broker.note_file_at_start(&path, &file.hash).await;
+            noted.map_err(|source| store_error(config, source))?;
+        }
         let metrics = Metrics::install();
         Ok(Self {
             pages: web::router(Arc::clone(&broker), web_settings(config)),
@@ -567,6 +588,10 @@ impl Application {
                 Arc::clone(&broker),
                 Arc::new(move || metrics.render()),
             ),
+            mapping_file: config
+                .mappings_file
+                .as_ref()
+                .map(|path| Watch::new(path.clone(), group_forms(config), Arc::clone(&broker))),
             broker,
             tls: config.server.tls.as_ref().map(tls).transpose()?,
             drain: config.server.drain_timeout,
@@ -590,9 +615,10 @@ impl Application {
         let sweep = sweep(Arc::clone(&self.broker), stop.clone());
         let audit = self.audit.run(stop.clone());
         let refresh = refresh_trust(Arc::clone(&self.broker), stop.clone());
+        let reload = reload(self.mapping_file, stop.clone());
         let pages = web::serve(listener, self.tls, self.pages, stop.clone(), self.drain);
         let operations = web::serve(operations, None, self.operations, stop, self.drain);
-        tokio::join!(warm_up, pages, operations, sweep, refresh, audit);
+        tokio::join!(warm_up, pages, operations, sweep, refresh, audit, reload);
     }
 }
 
@@ -624,6 +650,32 @@ async fn refresh_connector(broker: Arc<Broker>, index: usize, mut stop: watch::R
     tokio::select! {
         () = again_and_again => {}
         () = web::stopped(&mut stop) => {}
+    }
+}
+
+/// Looks at the mapping file every now and then, and at once on SIGHUP.
+async fn reload(mut file: Option<Watch>, mut stop: watch::Receiver<bool>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hang_up = signal(SignalKind::hangup()).ok();
+    loop {
+        let asked = async {
+            match &mut hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {
+                if let Some(file) = &mut file {
+                    file.look().await;
+                }
+            }
+            _ = asked => match &mut file {
+                Some(file) => file.look_again().await,
+                None => tracing::info!("there is no mapping file to load again"),
+            },
+            () = web::stopped(&mut stop) => return,
+        }
     }
 }
 

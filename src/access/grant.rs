@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 
-use super::{AUDIT_TAG, 
-    ConnectorId, ConsoleWay, GrantMethod, MappingId, RoleSessionName, SamlProviderArn,
+use super::{
+    AUDIT_TAG, ConnectorId, ConsoleWay, GrantMethod, MappingId, RoleSessionName, SamlProviderArn,
     SessionDuration, SourceIdentity, TargetArn,
 };
 

@@ -178,7 +178,10 @@ impl Tasks {
     }
 
     async fn tell_lag(&self, name: &str) {
-        let (head, cursor) = (self.log.chain_head().await, self.log.stream_cursor(name).await);
+        let (head, cursor) = (
+            self.log.chain_head().await,
+            self.log.stream_cursor(name).await,
+        );
         if let (Ok(head), Ok(cursor)) = (head, cursor) {
             lag(head.seq - cursor);
         }
@@ -287,7 +290,12 @@ fn deliver(target: &AuditStream, lines: &[String]) -> Sent {
             trouble: Some(error),
         },
     };
-    let text = || lines.iter().flat_map(|line| [line, "\n"]).collect::<String>();
+    let text = || {
+        lines
+            .iter()
+            .flat_map(|line| [line, "\n"])
+            .collect::<String>()
+    };
     match target {
         AuditStream::Stdout => {
             let mut out = io::stdout().lock();
@@ -404,8 +412,8 @@ pub(crate) async fn checkpoint(
         };
         written.map_err(failed)?;
     }
-    let event = AuditEvent::new(at, Action::AuditCheckpoint, Outcome::Ok, by)
-        .with("checkpoint", value);
+    let event =
+        AuditEvent::new(at, Action::AuditCheckpoint, Outcome::Ok, by).with("checkpoint", value);
     log.append(&event).await?;
     Ok(signed)
 }

@@ -290,11 +290,26 @@ mod tests {
         let key = ed25519();
         let good = key.sign(AT, 7, &hash()).unwrap();
         let forged = [
-            Checkpoint { seq: 6, ..good.clone() },
-            Checkpoint { hash: "cd".repeat(32), ..good.clone() },
-            Checkpoint { at: AT + time::Duration::SECOND, ..good.clone() },
-            Checkpoint { signature: "AAAA".to_owned(), ..good.clone() },
-            Checkpoint { signature: "not base64".to_owned(), ..good.clone() },
+            Checkpoint {
+                seq: 6,
+                ..good.clone()
+            },
+            Checkpoint {
+                hash: "cd".repeat(32),
+                ..good.clone()
+            },
+            Checkpoint {
+                at: AT + time::Duration::SECOND,
+                ..good.clone()
+            },
+            Checkpoint {
+                signature: "AAAA".to_owned(),
+                ..good.clone()
+            },
+            Checkpoint {
+                signature: "not base64".to_owned(),
+                ..good.clone()
+            },
         ];
         for checkpoint in forged {
             let verified = checkpoint.verify(key.verifier());
@@ -312,6 +327,9 @@ mod tests {
         assert!(CheckpointVerifier::from_pem(b"-----BEGIN PUBLIC KEY-----\n").is_err());
         let private = CheckpointKey::generate().unwrap();
         assert!(CheckpointVerifier::from_pem(private.as_bytes()).is_err());
-        assert_eq!(format!("{:?}", ed25519()).len(), "CheckpointKey(\"\")".len() + 32);
+        assert_eq!(
+            format!("{:?}", ed25519()).len(),
+            "CheckpointKey(\"\")".len() + 32
+        );
     }
 }

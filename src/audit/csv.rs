@@ -99,7 +99,18 @@ mod tests {
 
     #[test]
     fn formulas_and_separators_are_text() {
-        let cells = ["=1+1", "+1", "-1", "@a", "\tx", "a,b", "say \"hi\"", "two\nlines", "", "plain"];
+        let cells = [
+            "=1+1",
+            "+1",
+            "-1",
+            "@a",
+            "\tx",
+            "a,b",
+            "say \"hi\"",
+            "two\nlines",
+            "",
+            "plain",
+        ];
         assert_eq!(
             line(cells),
             "\"'=1+1\",\"'+1\",\"'-1\",\"'@a\",\"'\tx\",\"a,b\",\"say \"\"hi\"\"\",\

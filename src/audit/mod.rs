@@ -4,8 +4,8 @@
 //! act. Entry points: [`AuditEvent`], [`chain`].
 
 pub mod chain;
-pub mod cloudtrail;
 pub mod checkpoint;
+pub mod cloudtrail;
 pub mod csv;
 pub mod stream;
 pub mod witness;

@@ -73,7 +73,10 @@ mod tests {
     #[test]
     fn a_line_has_the_payload_as_it_is_kept() {
         let told = line(7, Some(r#"{"b":1,"a":2}"#), "ab");
-        assert_eq!(told, r#"{"type":"audit","seq":7,"event":{"b":1,"a":2},"hash":"ab"}"#);
+        assert_eq!(
+            told,
+            r#"{"type":"audit","seq":7,"event":{"b":1,"a":2},"hash":"ab"}"#
+        );
         for payload in [None, Some("no json"), Some("{\n}")] {
             let told = line(7, payload, "ab");
             assert!(!told.contains('\n'), "{told}");
@@ -100,7 +103,10 @@ mod tests {
             assert!(message.len() < LONGEST_MESSAGE + 100);
             let told: Value = serde_json::from_str(message.split(" - ").last().unwrap()).unwrap();
             assert_eq!(told["cut"], whole.len());
-            assert_eq!((&told["seq"], &told["hash"]), (&Value::from(7), &Value::from("ab")));
+            assert_eq!(
+                (&told["seq"], &told["hash"]),
+                (&Value::from(7), &Value::from("ab"))
+            );
         }
     }
 }

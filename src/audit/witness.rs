@@ -41,8 +41,8 @@ impl FromStr for Witness {
 
     fn from_str(text: &str) -> Result<Self, NotAWitness> {
         let (seq, hash) = text.split_once('-').ok_or(NotAWitness)?;
-        let is_hash = hash.len() == DIGITS
-            && (hash.bytes()).all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let is_hash =
+            hash.len() == DIGITS && (hash.bytes()).all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         match seq.parse::<i64>() {
             Ok(seq) if seq > 0 && is_hash => Ok(Self {
                 seq,
@@ -69,7 +69,14 @@ mod tests {
     #[test]
     fn what_is_no_tag_of_ours_is_none() {
         let hash = "ab".repeat(16);
-        for text in ["", "7", "7-", "7-ab", &format!("0-{hash}"), &format!("x-{hash}")] {
+        for text in [
+            "",
+            "7",
+            "7-",
+            "7-ab",
+            &format!("0-{hash}"),
+            &format!("x-{hash}"),
+        ] {
             assert_eq!(text.parse::<Witness>(), Err(NotAWitness), "{text}");
         }
     }

@@ -65,6 +65,7 @@ pub use redirect::{Finished, Kept, RedirectArrival, RedirectSignInRefused, Redir
 pub use review::{AccessRow, ReviewEnds, ReviewScope, ReviewWish, ReviewWord};
 pub use sign_in::{SignInAttempt, SignInRefused};
 
+use mapping_file::MappingFileWatch;
 use policy_cache::PolicyCache;
 use throttle::Throttle;
 
@@ -89,7 +90,7 @@ pub struct BrokerSettings {
     pub password_change_urls: Vec<(ConnectorId, Url)>,
     /// What the configuration adds to the table.
     pub policy: PolicySettings,
-    /// The rows of the mapping file, which stand beside the store's.
+    /// The rows of the mapping file at the start, which stand beside the store's.
     pub file_tables: PolicyTables,
     /// Who may do what here.
     pub access: AccessRules,
@@ -134,6 +135,7 @@ pub struct Broker {
     adapters: Adapters,
     settings: BrokerSettings,
     policy: PolicyCache,
+    mapping_file: MappingFileWatch,
     throttle: Throttle,
 }
 
@@ -158,6 +160,7 @@ impl Broker {
             adapters,
             settings,
             policy,
+            mapping_file: MappingFileWatch::default(),
             throttle: Throttle::default(),
         }
     }

@@ -13,8 +13,13 @@ use crate::{
 /// an edit, whoever made it, is in force on the next click.
 pub(super) struct PolicyCache {
     settings: PolicySettings,
-    file_tables: PolicyTables,
-    latest: RwLock<Option<Snapshot>>,
+    held: RwLock<Held>,
+}
+
+/// The rows of the mapping file, and the last snapshot that was made with them.
+struct Held {
+    file_tables: Arc<PolicyTables>,
+    latest: Option<Snapshot>,
 }
 
 /// The rows, and the decision that is made of them.
@@ -28,8 +33,10 @@ impl PolicyCache {
     pub(super) fn new(settings: PolicySettings, file_tables: PolicyTables) -> Self {
         Self {
             settings,
-            file_tables,
-            latest: RwLock::new(None),
+            held: RwLock::new(Held {
+                file_tables: Arc::new(file_tables),
+                latest: None,
+            }),
         }
     }
 
@@ -60,32 +67,54 @@ impl PolicyCache {
             .map(|snapshot| snapshot.policy)
     }
 
+    /// The rows of the mapping file that are in force.
+    pub(super) async fn file_tables(&self) -> Arc<PolicyTables> {
+        Arc::clone(&self.held.read().await.file_tables)
+    }
+
+    /// The policy as it would be with these rows of the mapping file.
+    pub(super) async fn with_file(
+        &self,
+        file_tables: &PolicyTables,
+        store: &dyn PolicyStore,
+    ) -> Result<Policy, StoreError> {
+        let mut tables = store.tables().await?;
+        extend(&mut tables, file_tables);
+        Ok(Policy::new(tables, self.settings.clone()))
+    }
+
+    /// Puts these rows of the mapping file in force once `noted` has raised the store's version;
+    /// where it fails, the old ones stay.
+    ///
+    /// Nobody is given a snapshot meanwhile, and whoever decided on an older one finds the version
+    /// raised before a grant: the old rows give nothing from then on.
+    pub(super) async fn replace_file(
+        &self,
+        file_tables: PolicyTables,
+        noted: impl Future<Output = Result<i64, StoreError>>,
+    ) -> Result<(), StoreError> {
+        let mut held = self.held.write().await;
+        noted.await?;
+        held.file_tables = Arc::new(file_tables);
+        held.latest = None;
+        Ok(())
+    }
+
     async fn snapshot(
         &self,
         version: i64,
         store: &dyn PolicyStore,
     ) -> Result<Snapshot, StoreError> {
-        if let Some(snapshot) = self.latest.read().await.as_ref()
-            && snapshot.policy.version() == version
-        {
-            return Ok(snapshot.clone());
+        if let Some(snapshot) = self.held.read().await.at(version) {
+            return Ok(snapshot);
         }
-        let mut latest = self.latest.write().await;
+        let mut held = self.held.write().await;
         // Another request may have renewed it while this one waited.
-        if let Some(snapshot) = latest.as_ref()
-            && snapshot.policy.version() == version
-        {
-            return Ok(snapshot.clone());
+        if let Some(snapshot) = held.at(version) {
+            return Ok(snapshot);
         }
         let mut tables = store.tables().await?;
-        tables
-            .accounts
-            .extend(self.file_tables.accounts.iter().cloned());
-        tables.roles.extend(self.file_tables.roles.iter().cloned());
-        tables
-            .mappings
-            .extend(self.file_tables.mappings.iter().cloned());
-        tables.rules.extend(self.file_tables.rules.iter().cloned());
+        extend(&mut tables, &held.file_tables);
         let policy = Arc::new(Policy::new(tables.clone(), self.settings.clone()));
         for problem in policy.problems() {
             tracing::warn!(
@@ -100,9 +129,26 @@ impl PolicyCache {
             policy,
             tables: Arc::new(tables),
         };
-        *latest = Some(snapshot.clone());
+        held.latest = Some(snapshot.clone());
         Ok(snapshot)
     }
+}
+
+impl Held {
+    fn at(&self, version: i64) -> Option<Snapshot> {
+        let latest = self.latest.as_ref();
+        latest
+            .filter(|snapshot| snapshot.policy.version() == version)
+            .cloned()
+    }
+}
+
+/// Adds the rows of the mapping file to those of the store.
+fn extend(tables: &mut PolicyTables, file: &PolicyTables) {
+    tables.accounts.extend(file.accounts.iter().cloned());
+    tables.roles.extend(file.roles.iter().cloned());
+    tables.mappings.extend(file.mappings.iter().cloned());
+    tables.rules.extend(file.rules.iter().cloned());
 }
 
 fn count(number: usize) -> f64 {

@@ -32,11 +32,17 @@ async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 fn lines(file: &Path) -> Vec<Value> {
     let text = fs::read_to_string(file).unwrap_or_default();
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    whole
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn places(lines: &[Value]) -> Vec<i64> {
-    lines.iter().map(|line| line["seq"].as_i64().unwrap()).collect()
+    lines
+        .iter()
+        .map(|line| line["seq"].as_i64().unwrap())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +52,10 @@ async fn every_row_becomes_a_line_in_order_across_a_restart() {
     let mut app = streaming_to(format!("file:{}", file.display())).await;
     app.signed_in("linus").await;
     let head = app.store.chain_head().await.unwrap().seq;
-    let told = until("the stream", || Some(lines(&file)).filter(|l| l.len() as i64 >= head)).await;
+    let told = until("the stream", || {
+        Some(lines(&file)).filter(|l| l.len() as i64 >= head)
+    })
+    .await;
     let expected: Vec<i64> = (1..=head).collect();
     assert_eq!(places(&told), expected);
     let rows = app.audit_rows().await;
@@ -65,7 +74,10 @@ async fn every_row_becomes_a_line_in_order_across_a_restart() {
     app.signed_in("linus").await;
     let head_now = app.store.chain_head().await.unwrap().seq;
     let more = head_now - head;
-    let told = until("the rest", || Some(lines(&file)).filter(|l| l.len() as i64 >= more)).await;
+    let told = until("the rest", || {
+        Some(lines(&file)).filter(|l| l.len() as i64 >= more)
+    })
+    .await;
     assert_eq!(places(&told), (head + 1..=head_now).collect::<Vec<_>>());
 }
 
@@ -86,7 +98,10 @@ async fn a_stream_that_is_down_holds_nobody_up_and_catches_up() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     fs::create_dir(&folder).unwrap();
-    let told = until("the stream", || Some(lines(&file)).filter(|l| l.len() as i64 >= head)).await;
+    let told = until("the stream", || {
+        Some(lines(&file)).filter(|l| l.len() as i64 >= head)
+    })
+    .await;
     assert_eq!(places(&told), (1..=head).collect::<Vec<_>>());
 }
 
@@ -95,7 +110,10 @@ async fn a_stream_that_blocks_holds_nobody_up() {
     let dir = temporary_dir("stream");
     let pipe = dir.path().join("pipe");
     // Nobody reads: to open it for writing waits for ever.
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(&pipe)
+        .status()
+        .unwrap();
     assert!(made.success());
     let mut app = streaming_to(format!("file:{}", pipe.display())).await;
     app.signed_in("linus").await;
@@ -107,7 +125,9 @@ async fn syslog_gets_rfc_5424_messages() {
     let dir = temporary_dir("stream");
     let path = dir.path().join("log");
     let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_mins(1)))
+        .unwrap();
     let app = streaming_to(format!("syslog:{}", path.display())).await;
     app.signed_in("linus").await;
     let head = app.store.chain_head().await.unwrap().seq;
@@ -126,7 +146,10 @@ async fn syslog_gets_rfc_5424_messages() {
         .map(|message| {
             assert!(message.starts_with("<86>1 20"), "{message}");
             let (header, line) = message.split_once(" - {").unwrap();
-            assert!(header.contains(" - rolegate ") && header.ends_with(" audit"), "{header}");
+            assert!(
+                header.contains(" - rolegate ") && header.ends_with(" audit"),
+                "{header}"
+            );
             serde_json::from_str(&format!("{{{line}")).unwrap()
         })
         .collect();
@@ -143,7 +166,9 @@ async fn a_running_server_signs_checkpoints_and_notes_its_settings() {
         ("AUDIT__CHECKPOINT_KEY_FILE", key.display().to_string()),
         ("AUDIT__CHECKPOINT_FILE", file.display().to_string()),
     ];
-    let overrides = overrides.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let overrides = overrides
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec();
     let app = TestApp::start_with(Options {
         overrides,
         ..Options::default()
@@ -154,7 +179,9 @@ async fn a_running_server_signs_checkpoints_and_notes_its_settings() {
     let hash = app.store.chain_hash(seq).await.unwrap().unwrap();
     assert_eq!(signed["hash"], hash);
     let rows = app.audit_rows().await;
-    let settings = rows.iter().find(|row| row.event.action.as_str() == "settings.load");
+    let settings = rows
+        .iter()
+        .find(|row| row.event.action.as_str() == "settings.load");
     let details = &settings.unwrap().event.details;
     assert_eq!(details["sha256"], app.config.fingerprint);
     assert_eq!(app.config.fingerprint.len(), 64);

@@ -132,7 +132,12 @@ checkpoint_file = "{folder}checkpoints.jsonl"
     }
 
     fn verified_with_checkpoints(&self) -> Ended {
-        self.run(&["audit", "verify", "--checkpoints", &self.text("checkpoints.jsonl")])
+        self.run(&[
+            "audit",
+            "verify",
+            "--checkpoints",
+            &self.text("checkpoints.jsonl"),
+        ])
     }
 
     async fn sql(&self, sql: &'static str) {
@@ -149,19 +154,28 @@ const CUT_AT_TWO: &str = "DELETE FROM audit_event WHERE seq > 2;
 #[tokio::test]
 async fn a_key_is_its_owners_alone_and_never_replaced() {
     let desk = Desk::with_rows(0).await;
-    let mode = fs::metadata(desk.path("key.pem")).unwrap().permissions().mode();
+    let mode = fs::metadata(desk.path("key.pem"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     let again = alone(&["audit", "key", &desk.text("key.pem")]);
     assert_eq!(again.code, 1, "{}", again.out);
     let public = fs::read_to_string(desk.path("public.pem")).unwrap();
-    assert!(public.starts_with("-----BEGIN PUBLIC KEY-----\n"), "{public}");
+    assert!(
+        public.starts_with("-----BEGIN PUBLIC KEY-----\n"),
+        "{public}"
+    );
 }
 
 #[tokio::test]
 async fn a_checkpoint_is_appended_audited_and_agrees() {
     let desk = Desk::with_rows(3).await;
     let line = desk.done(&["audit", "checkpoint"]);
-    assert_eq!(fs::read_to_string(desk.path("checkpoints.jsonl")).unwrap(), line);
+    assert_eq!(
+        fs::read_to_string(desk.path("checkpoints.jsonl")).unwrap(),
+        line
+    );
     let signed: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(signed["seq"], 3);
     let row = desk.done(&["audit", "list", "--limit", "1", "--output", "json"]);
@@ -171,7 +185,9 @@ async fn a_checkpoint_is_appended_audited_and_agrees() {
     let verified = desk.verified_with_checkpoints();
     assert_eq!(verified.code, 0, "{}", verified.err);
     assert!(
-        verified.out.contains("1 checkpoint agree, the last at row 3"),
+        verified
+            .out
+            .contains("1 checkpoint agree, the last at row 3"),
         "{}",
         verified.out
     );
@@ -179,8 +195,11 @@ async fn a_checkpoint_is_appended_audited_and_agrees() {
     let exported = desk.done(&["audit", "export"]);
     fs::write(desk.path("rows.jsonl"), exported).unwrap();
     for file in ["checkpoints.jsonl", "rows.jsonl"] {
-        let (copy, public, file) =
-            (desk.text("rolegate.db"), desk.text("public.pem"), desk.text(file));
+        let (copy, public, file) = (
+            desk.text("rolegate.db"),
+            desk.text("public.pem"),
+            desk.text(file),
+        );
         let verified = alone(&[
             "audit",
             "verify",
@@ -202,13 +221,21 @@ async fn checkpoints_tell_of_a_cut_tail_a_rewritten_chain_and_a_forged_signature
     desk.sql(CUT_AT_TWO).await;
     let verified = desk.verified_with_checkpoints();
     assert_eq!(verified.code, 1);
-    assert!(verified.out.contains("the tail was cut"), "{}", verified.out);
+    assert!(
+        verified.out.contains("the tail was cut"),
+        "{}",
+        verified.out
+    );
     // The attacker goes on: the chain holds, with another third row.
     desk.append(4).await;
     assert_eq!(desk.run(&["audit", "verify"]).code, 0);
     let verified = desk.verified_with_checkpoints();
     assert_eq!(verified.code, 1);
-    assert!(verified.out.contains("the log was rewritten at row 3"), "{}", verified.out);
+    assert!(
+        verified.out.contains("the log was rewritten at row 3"),
+        "{}",
+        verified.out
+    );
     // And signs what there is now with a key of their own.
     let other = Desk::with_rows(0).await;
     let key = fs::read(other.path("key.pem")).unwrap();
@@ -219,7 +246,11 @@ async fn checkpoints_tell_of_a_cut_tail_a_rewritten_chain_and_a_forged_signature
     fs::write(desk.path("key.pem"), own).unwrap();
     let verified = desk.verified_with_checkpoints();
     assert_eq!(verified.code, 1);
-    assert!(verified.out.contains("was signed by the key"), "{}", verified.out);
+    assert!(
+        verified.out.contains("was signed by the key"),
+        "{}",
+        verified.out
+    );
     // Or writes the right key's id there.
     let mut forged: Value = serde_json::from_str(&forged).unwrap();
     let public = fs::read(desk.path("public.pem")).unwrap();
@@ -228,7 +259,11 @@ async fn checkpoints_tell_of_a_cut_tail_a_rewritten_chain_and_a_forged_signature
     fs::write(desk.path("checkpoints.jsonl"), forged.to_string()).unwrap();
     let verified = desk.verified_with_checkpoints();
     assert_eq!(verified.code, 1);
-    assert!(verified.out.contains("its signature is forged"), "{}", verified.out);
+    assert!(
+        verified.out.contains("its signature is forged"),
+        "{}",
+        verified.out
+    );
 }
 
 #[tokio::test]
@@ -243,7 +278,11 @@ async fn a_copy_that_cannot_be_written_is_verified_and_left_alone() {
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o500)).unwrap();
     let verified = alone(&["audit", "verify", "--database", copy.to_str().unwrap()]);
     assert_eq!(verified.code, 0, "{}", verified.err);
-    assert!(verified.out.starts_with("the chain holds: 3 rows"), "{}", verified.out);
+    assert!(
+        verified.out.starts_with("the chain holds: 3 rows"),
+        "{}",
+        verified.out
+    );
     let files: Vec<_> = fs::read_dir(&folder).unwrap().collect();
     assert_eq!(files.len(), 1, "something was written beside the copy");
     assert_eq!(fs::read(&copy).unwrap(), before);
@@ -259,13 +298,22 @@ async fn erased_rows_keep_the_chain_and_lose_the_person() {
     // Rows 1 to 6 are 500 to 495 days old.
     let erased = desk.done(&["audit", "erase", "--older-than", "11930h"]);
     let erased: Value = serde_json::from_str(&erased).unwrap();
-    assert_eq!((&erased["erased_through"], &erased["recorded_at"]), (&3.into(), &7.into()));
+    assert_eq!(
+        (&erased["erased_through"], &erased["recorded_at"]),
+        (&3.into(), &7.into())
+    );
     let verified = desk.done(&["audit", "verify"]);
-    assert!(verified.contains("3 rows erased, as the log says"), "{verified}");
+    assert!(
+        verified.contains("3 rows erased, as the log says"),
+        "{verified}"
+    );
     assert_eq!(desk.done(&["audit", "export"]).lines().count(), 4);
     let database = fs::read(desk.path("rolegate.db")).unwrap();
     let count = |text: &[u8]| database.windows(text.len()).filter(|w| *w == text).count();
-    assert!(count(b"\"username\":\"ada\"") <= 3, "erased names are still in the file");
+    assert!(
+        count(b"\"username\":\"ada\"") <= 3,
+        "erased names are still in the file"
+    );
     // The same again does nothing.
     assert_eq!(desk.done(&["audit", "erase", "--older-than", "11930h"]), "");
     // A row that nobody recorded is another matter.
@@ -276,24 +324,40 @@ async fn erased_rows_keep_the_chain_and_lose_the_person() {
     .await;
     let verified = desk.run(&["audit", "verify"]);
     assert_eq!(verified.code, 1);
-    assert!(verified.err.contains("row 5 is the first"), "{}", verified.err);
+    assert!(
+        verified.err.contains("row 5 is the first"),
+        "{}",
+        verified.err
+    );
 }
 
 #[tokio::test]
 async fn rows_are_dropped_behind_a_signed_checkpoint_alone() {
     let desk = Desk::with_rows(3).await;
     let refused = desk.run(&["audit", "drop", "--through", "3"]);
-    assert_eq!(refused.code, 2, "there is no checkpoint file: {}", refused.err);
+    assert_eq!(
+        refused.code, 2,
+        "there is no checkpoint file: {}",
+        refused.err
+    );
     desk.done(&["audit", "checkpoint"]);
     let refused = desk.run(&["audit", "drop", "--through", "4"]);
     assert_eq!(refused.code, 1);
-    assert!(refused.err.contains("the nearest before is 3"), "{}", refused.err);
+    assert!(
+        refused.err.contains("the nearest before is 3"),
+        "{}",
+        refused.err
+    );
     let dropped = desk.done(&["audit", "drop", "--through", "3"]);
     let dropped: Value = serde_json::from_str(&dropped).unwrap();
     assert_eq!(dropped["dropped_through"], 3);
     let verified = desk.verified_with_checkpoints();
     assert_eq!(verified.code, 0, "{}{}", verified.out, verified.err);
-    assert!(verified.out.contains("it begins behind row 3"), "{}", verified.out);
+    assert!(
+        verified.out.contains("it begins behind row 3"),
+        "{}",
+        verified.out
+    );
     // An older erasure does not hide the record of the drop.
     desk.append(2).await;
     desk.done(&["audit", "erase", "--older-than", "1day"]);
@@ -302,7 +366,11 @@ async fn rows_are_dropped_behind_a_signed_checkpoint_alone() {
     desk.sql("UPDATE audit_base SET checkpoint = NULL").await;
     let verified = desk.verified_with_checkpoints();
     assert_eq!(verified.code, 1);
-    assert!(verified.out.contains("missing or forged"), "{}", verified.out);
+    assert!(
+        verified.out.contains("missing or forged"),
+        "{}",
+        verified.out
+    );
     desk.sql(
         "UPDATE audit_base SET seq = 4, hash = (SELECT hash FROM audit_event WHERE seq = 4);
          DELETE FROM audit_event WHERE seq <= 4",
@@ -310,7 +378,11 @@ async fn rows_are_dropped_behind_a_signed_checkpoint_alone() {
     .await;
     let verified = desk.run(&["audit", "verify"]);
     assert_eq!(verified.code, 1);
-    assert!(verified.err.contains("no row of the log says so"), "{}", verified.err);
+    assert!(
+        verified.err.contains("no row of the log says so"),
+        "{}",
+        verified.err
+    );
 }
 
 #[tokio::test]
@@ -318,8 +390,14 @@ async fn an_export_for_spreadsheets_runs_no_formula_and_is_noted() {
     let desk = Desk::with_rows(1).await;
     let csv = desk.done(&["audit", "export", "--format", "csv"]);
     let lines: Vec<&str> = csv.split("\r\n").collect();
-    assert!(lines[0].starts_with("seq,at,action,outcome,actor_kind,connector"), "{csv}");
-    assert!(lines[1].contains(",\"{\"\"note\"\":\"\"=1+1\"\"}\","), "{csv}");
+    assert!(
+        lines[0].starts_with("seq,at,action,outcome,actor_kind,connector"),
+        "{csv}"
+    );
+    assert!(
+        lines[1].contains(",\"{\"\"note\"\":\"\"=1+1\"\"}\","),
+        "{csv}"
+    );
     assert_eq!(lines.len(), 3, "{csv}");
     let row = desk.done(&["audit", "list", "--limit", "1", "--output", "json"]);
     let row: Value = serde_json::from_str(&row).unwrap();

@@ -60,7 +60,14 @@ impl Scene {
 
 fn verify(database: &Path, trail: &Path, more: &[&str]) -> (i32, Value) {
     let (database, trail) = (database.to_str().unwrap(), trail.to_str().unwrap());
-    let arguments = ["audit", "verify", "--database", database, "--output", "json"];
+    let arguments = [
+        "audit",
+        "verify",
+        "--database",
+        database,
+        "--output",
+        "json",
+    ];
     let Ended { code, out, err } =
         alone(&[&arguments[..], more, &["--cloudtrail", trail]].concat());
     let told: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
@@ -110,8 +117,16 @@ async fn a_clean_trail_agrees_whatever_else_is_in_it() {
         });
         let (code, told) = scene.verified(&calls, &[]);
         assert_eq!((code, kinds(&told)), (0, vec![]), "{told}");
-        assert_eq!((&told["matched"], &told["others"]), (&3.into(), &1.into()), "{told}");
-        assert_eq!((&told["failed"], &told["issuances"]), (&1.into(), &4.into()), "{told}");
+        assert_eq!(
+            (&told["matched"], &told["others"]),
+            (&3.into(), &1.into()),
+            "{told}"
+        );
+        assert_eq!(
+            (&told["failed"], &told["issuances"]),
+            (&1.into(), &4.into()),
+            "{told}"
+        );
         // Each cross-account call of ours left two events.
         assert_eq!(told["duplicates"], 3, "{told}");
         assert_eq!(told["witnessed"], if has_tag { 3 } else { 0 }, "{told}");
@@ -139,7 +154,9 @@ async fn a_cut_tail_shows_though_the_chain_holds() {
 async fn a_rewritten_log_shows_though_the_chain_holds() {
     let scene = Scene::new(true).await;
     let file = scene.app.dir.path().join("rewritten.db");
-    let store = SqlStore::open(&format!("sqlite://{}", file.display())).await.unwrap();
+    let store = SqlStore::open(&format!("sqlite://{}", file.display()))
+        .await
+        .unwrap();
     for row in scene.app.audit_rows().await.into_iter().rev() {
         store.append(&row.event).await.unwrap();
     }
@@ -248,7 +265,19 @@ async fn every_form_of_an_export_is_read() {
         std::fs::write(&file, wrong).unwrap();
         let database = scene.app.database().display().to_string();
         let file = file.display().to_string();
-        let ended = alone(&["audit", "verify", "--database", &database, "--cloudtrail", &file]);
-        assert_eq!(ended.code, if wrong.is_empty() { 0 } else { 2 }, "{wrong}: {}", ended.err);
+        let ended = alone(&[
+            "audit",
+            "verify",
+            "--database",
+            &database,
+            "--cloudtrail",
+            &file,
+        ]);
+        assert_eq!(
+            ended.code,
+            if wrong.is_empty() { 0 } else { 2 },
+            "{wrong}: {}",
+            ended.err
+        );
     }
 }

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// What Rolegate's SDK calls itself.
-pub const OUR_USER_AGENT: &str =
-    "aws-sdk-rust/1.3 ua/2.1 api/sts/1.1 os/linux lang/rust/1.95 lib/rolegate/0.1.0 app/rolegate-0.1.0";
+pub const OUR_USER_AGENT: &str = "aws-sdk-rust/1.3 ua/2.1 api/sts/1.1 os/linux lang/rust/1.95 lib/rolegate/0.1.0 app/rolegate-0.1.0";
 /// Somebody with a shell.
 pub const CLI_USER_AGENT: &str = "aws-cli/2.36.7 md/awscrt";
 

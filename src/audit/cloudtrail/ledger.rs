@@ -275,7 +275,8 @@ impl<'a> Joining<'a> {
         }
         self.told.ours += 1;
         for caller in &issuance.callers {
-            self.homes.extend(caller.split(':').nth(4).map(str::to_owned));
+            self.homes
+                .extend(caller.split(':').nth(4).map(str::to_owned));
         }
         match joined {
             Join::Grant(intent) => {
@@ -300,13 +301,7 @@ impl<'a> Joining<'a> {
         (self.ledger.begins_at).is_some_and(|begins_at| at < begins_at + SKEW)
     }
 
-    fn find(
-        &mut self,
-        kind: FindingKind,
-        seq: Option<i64>,
-        issuance: &Issuance,
-        message: String,
-    ) {
+    fn find(&mut self, kind: FindingKind, seq: Option<i64>, issuance: &Issuance, message: String) {
         self.told.findings.push(Finding {
             kind,
             seq,
@@ -334,7 +329,9 @@ impl<'a> Joining<'a> {
         let name = (issuance.role.as_str(), issuance.session_name.as_str());
         let candidates = self.by_name.get(&name).into_iter().flatten();
         let mut fitting = candidates.filter(|intent| self.is_during(issuance, intent));
-        fitting.next().map_or(Join::None, |intent| Join::Grant(intent))
+        fitting
+            .next()
+            .map_or(Join::None, |intent| Join::Grant(intent))
     }
 
     fn join_by_tag(&self, issuance: &Issuance, witness: &Witness) -> Join<'a> {

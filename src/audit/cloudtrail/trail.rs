@@ -192,7 +192,8 @@ impl Trail {
             self.issuances.push(issuance);
             self.issuances.len() - 1
         };
-        self.by_call.extend(keys.into_iter().map(|key| (key, index)));
+        self.by_call
+            .extend(keys.into_iter().map(|key| (key, index)));
     }
 
     /// How many events were read.

@@ -86,9 +86,8 @@ pub(super) fn verifiers(
         return Ok(key.iter().map(|key| key.verifier().clone()).collect());
     }
     let read = |file: &PathBuf| {
-        let wrong = |error: &dyn std::fmt::Display| {
-            Failure::Usage(format!("{}: {error}", file.display()))
-        };
+        let wrong =
+            |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", file.display()));
         let pem = fs::read(file).map_err(|error| wrong(&error))?;
         CheckpointVerifier::from_pem(&pem).map_err(|error| wrong(&error))
     };
@@ -192,8 +191,7 @@ impl Checked {
             return Ok(());
         }
         let signed = report.dropped_behind.as_deref();
-        let signed: Option<Checkpoint> =
-            signed.and_then(|line| serde_json::from_str(line).ok());
+        let signed: Option<Checkpoint> = signed.and_then(|line| serde_json::from_str(line).ok());
         let hash = log.chain_hash(seq).await?;
         let is_signed = signed.is_some_and(|signed| {
             signed.seq == seq

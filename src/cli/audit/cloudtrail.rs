@@ -124,7 +124,12 @@ pub(super) fn write(comparison: &Comparison, out: &mut dyn Write) -> Result<(), 
             finding.message
         );
         let request = finding.request_id.as_deref().unwrap_or("none");
-        writeln!(out, "{} (request {})", printable(&about), printable(request))?;
+        writeln!(
+            out,
+            "{} (request {})",
+            printable(&about),
+            printable(request)
+        )?;
     }
     Ok(())
 }

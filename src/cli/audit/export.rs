@@ -7,12 +7,7 @@ use clap::ValueEnum;
 use super::{FilterArguments, PAGE};
 use crate::{
     audit::{Action, AuditEvent, Outcome, csv},
-    cli::{
-        Failure,
-        installation::host_actor,
-        output,
-        progress::Counter,
-    },
+    cli::{Failure, installation::host_actor, output, progress::Counter},
     clock::{Clock, SystemClock},
     store::{AuditFilter, AuditLog},
 };

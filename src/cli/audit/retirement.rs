@@ -109,7 +109,10 @@ pub(super) async fn drop_rows(
 }
 
 fn nearest(signed: &[Checkpoint], through: i64) -> Failure {
-    let before = signed.iter().map(|one| one.seq).filter(|seq| *seq <= through);
+    let before = signed
+        .iter()
+        .map(|one| one.seq)
+        .filter(|seq| *seq <= through);
     Failure::Refused(match before.max() {
         Some(seq) => format!("no checkpoint is about row {through}; the nearest before is {seq}"),
         None => format!("no checkpoint is about row {through}, or one before it"),

@@ -117,7 +117,9 @@ async fn open(
 }
 
 fn read_only_file(url: &str) -> Option<PathBuf> {
-    let path = url.strip_prefix("sqlite://").or(url.strip_prefix("sqlite:"))?;
+    let path = url
+        .strip_prefix("sqlite://")
+        .or(url.strip_prefix("sqlite:"))?;
     let path = PathBuf::from(path.split('?').next()?);
     let metadata = path.metadata().ok()?;
     metadata.permissions().readonly().then_some(path)
@@ -135,10 +137,18 @@ impl Found {
         };
         let report = &self.report;
         let more = [
-            ("dropped_through", json!(report.dropped_through), report.dropped_through > 0),
+            (
+                "dropped_through",
+                json!(report.dropped_through),
+                report.dropped_through > 0,
+            ),
             ("erased", json!(report.erased), report.erased > 0),
             ("checkpoints", json!(self.checked), self.checked.is_some()),
-            ("cloudtrail", json!(self.comparison), self.comparison.is_some()),
+            (
+                "cloudtrail",
+                json!(self.comparison),
+                self.comparison.is_some(),
+            ),
         ];
         if let Some(object) = told.as_object_mut() {
             let more = more.into_iter().filter(|(_, _, is_told)| *is_told);
@@ -155,7 +165,10 @@ impl Found {
         writeln!(out, "the chain holds: {}, head {head}", count(*rows))?;
         if self.report.dropped_through > 0 {
             let seq = self.report.dropped_through;
-            writeln!(out, "it begins behind row {seq}, up to which rows were dropped")?;
+            writeln!(
+                out,
+                "it begins behind row {seq}, up to which rows were dropped"
+            )?;
         }
         if self.report.erased > 0 {
             writeln!(out, "{} erased, as the log says", count(self.report.erased))?;
@@ -183,12 +196,20 @@ impl Found {
                 "the audit log was changed: row {seq} is the first that does not hold ({problem})"
             )));
         }
-        let problems = self.checked.as_ref().map_or(0, |checked| checked.problems.len());
+        let problems = self
+            .checked
+            .as_ref()
+            .map_or(0, |checked| checked.problems.len());
         if problems > 0 {
             let told = counted(problems, "checkpoint");
-            return Err(Failure::Refused(format!("{told} disagree with the audit log")));
+            return Err(Failure::Refused(format!(
+                "{told} disagree with the audit log"
+            )));
         }
-        let findings = self.comparison.as_ref().map_or(0, |found| found.findings.len());
+        let findings = self
+            .comparison
+            .as_ref()
+            .map_or(0, |found| found.findings.len());
         if findings > 0 {
             let told = counted(findings, "finding");
             return Err(Failure::Refused(format!(

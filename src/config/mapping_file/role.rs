@@ -13,7 +13,8 @@ use super::{
     session_duration,
 };
 use crate::access::{
-    AUDIT_TAG, ConsoleWay, EffectiveRole, SESSION_TAGS, GrantMethod, NameTemplate, Role, RoleDefaults, TargetArn,
+    AUDIT_TAG, ConsoleWay, EffectiveRole, GrantMethod, NameTemplate, Role, RoleDefaults,
+    SESSION_TAGS, TargetArn,
 };
 
 /// Characters of an inline session policy and managed policies together.

@@ -129,7 +129,9 @@ impl AuditLog for SqlStore {
 
     async fn move_stream_cursor(&self, stream: &str, seq: i64) -> Result<(), StoreError> {
         let stream = stream.to_owned();
-        self.writer.submit(Write::MoveCursor { stream, seq }).await?;
+        self.writer
+            .submit(Write::MoveCursor { stream, seq })
+            .await?;
         Ok(())
     }
 

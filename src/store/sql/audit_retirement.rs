@@ -102,11 +102,10 @@ pub(super) async fn retire_more(
     // What is erased shall not be found in the file's unused parts.
     dialect::overwrite_what_is_deleted(connection).await?;
     let (dropped_through, erased_through) = marks(connection).await?;
-    let first: Option<i64> =
-        sqlx::query_scalar("SELECT MIN(seq) FROM audit_event WHERE seq > $1")
-            .bind(after)
-            .fetch_one(&mut *connection)
-            .await?;
+    let first: Option<i64> = sqlx::query_scalar("SELECT MIN(seq) FROM audit_event WHERE seq > $1")
+        .bind(after)
+        .fetch_one(&mut *connection)
+        .await?;
     let Some(first) = first.filter(|seq| *seq <= dropped_through.max(erased_through)) else {
         return Ok(Written::default());
     };

@@ -17,8 +17,7 @@ use tokio::{
 
 use super::{
     audit::{self, Entry},
-    audit_retirement,
-    conversation,
+    audit_retirement, conversation,
     dialect::{self, Connection, Options, Place},
     pending, person, policy, review, session,
 };
