@@ -283,13 +283,13 @@ impl Broker {
                 Err(error) => found.missing.push(not_looked_up(directory, &error)),
             }
         }
-        let records = together(known.into_iter().map(|person| self.read_again(person)));
+        let records = together(known.into_iter().map(|person| self.record_of(person)));
         found.items.extend(records.await);
         Ok(found)
     }
 
     /// Somebody who has signed in here, with the groups of now where they can be read.
-    async fn read_again(&self, known: KnownPerson) -> PersonRecord {
+    async fn record_of(&self, known: KnownPerson) -> PersonRecord {
         let seen = &known.identity;
         let read = match self.connector(&seen.connector) {
             Some(Connector::Password(directory)) => match directory.look_up(&seen.username).await {
