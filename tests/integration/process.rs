@@ -34,8 +34,8 @@ const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// The sample directory, the stand-in for AWS and the program between them.
-struct Installation {
-    process: Process,
+pub(crate) struct Installation {
+    pub(crate) process: Process,
     aws: StandIn,
     directory: RunningDirectory,
     dir: tempfile::TempDir,
@@ -43,6 +43,11 @@ struct Installation {
 
 impl Installation {
     fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With tables behind those of the usual configuration.
+    pub(crate) fn start_with(more: &str) -> Self {
         let dir = temporary_dir("process");
         let directory = Directory::sample().start(LOOPBACK).unwrap();
         let aws = StandIn::start(Catalogue::sample(), LOOPBACK).unwrap();
@@ -64,7 +69,7 @@ impl Installation {
             sample::GROUPS_BASE
         );
         let process = Process::start(dir.path(), |a, b| {
-            configuration(dir.path(), (a, b), &connector, &aws)
+            configuration(dir.path(), (a, b), &connector, &aws) + more
         });
         run(&process, &["mapping", "import", mapping.to_str().unwrap()]);
         Self {
