@@ -2,7 +2,8 @@
 //!
 //! What each figure is and what limits it: `docs/benchmarks.md`. The program is measured as it is
 //! shipped, in a process of its own; what it is compared with runs on the same cores in the same
-//! minutes, in turns. A word after `--` limits the run to `sign-in`, `picker` or `console`.
+//! minutes, in turns. A word after `--` limits the run to `preview`, `sign-in`,
+//! `picker` or `console`.
 
 #![allow(
     clippy::expect_used,
@@ -16,6 +17,7 @@
 mod console;
 mod http;
 mod picker;
+mod preview;
 mod report;
 mod server;
 mod sign_in;
@@ -43,15 +45,20 @@ async fn main() {
     let is_wanted = |part: &str| only.is_none_or(|only| only == part);
     let started = Instant::now();
     machine();
+    if is_wanted("preview") {
+        preview::measure();
+    }
     if is_wanted("sign-in") {
         sign_in::measure().await;
     }
-    let stand_ins = StandIns::start().await;
-    if is_wanted("picker") {
-        picker::measure(&stand_ins).await;
-    }
-    if is_wanted("console") {
-        console::measure(&stand_ins).await;
+    if is_wanted("picker") || is_wanted("console") {
+        let stand_ins = StandIns::start().await;
+        if is_wanted("picker") {
+            picker::measure(&stand_ins).await;
+        }
+        if is_wanted("console") {
+            console::measure(&stand_ins).await;
+        }
     }
     told("Load at the end", &load());
     told(

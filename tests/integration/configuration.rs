@@ -990,3 +990,83 @@ fn every_reason_for_a_refused_message_is_documented() {
         assert!(is_named, "{code} is in no table of docs/saml.md");
     }
 }
+
+#[test]
+fn a_scope_limits_a_helpdesk_group_and_says_so() {
+    let text = format!(
+        r#"{MINIMAL}
+[access]
+helpdesk = ["corp:cn=desk,dc=example,dc=com", "corp:CN=dev-desk, dc=example,dc=com"]
+pending_expires_after = "2d"
+[[access.scope]]
+group = "corp:cn=dev-desk,dc=example,dc=com"
+environments = ["Development"]
+[[access.scope]]
+group = "corp:cn=ops-desk,dc=example,dc=com"
+accounts = ["111122223333"]
+roles = ["*:role/ops/*"]
+"#
+    );
+    let loaded = read(&text, &[]).unwrap();
+    assert_eq!(
+        loaded.config.access.pending_expires_after,
+        Duration::from_hours(48)
+    );
+    let warnings: Vec<String> = loaded
+        .warnings
+        .iter()
+        .map(|warning| warning.message.clone())
+        .collect();
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.contains("dev-desk") && warning.contains("limits it")),
+        "{warnings:?}"
+    );
+    let rules = rolegate::app::access_rules(&loaded.config).unwrap();
+    let scoped: Vec<(&str, bool)> = rules
+        .helpdesk
+        .iter()
+        .map(|desk| {
+            (
+                desk.group.as_str(),
+                desk.scope == rolegate::access::Scope::default(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        scoped,
+        [
+            ("corp:cn=dev-desk,dc=example,dc=com", false),
+            ("corp:cn=ops-desk,dc=example,dc=com", false),
+            ("corp:cn=desk,dc=example,dc=com", true),
+        ]
+    );
+}
+
+#[test]
+fn a_scope_that_limits_nothing_or_nobody_is_refused() {
+    let text = format!(
+        r#"{MINIMAL}
+[[access.scope]]
+group = "corp:cn=desk,dc=example,dc=com"
+[[access.scope]]
+group = "crop:cn=desk,dc=example,dc=com"
+accounts = ["1111"]
+environments = []
+roles = ["ReadOnly"]
+colour = "red"
+"#
+    );
+    let told = findings(&text, &[]);
+    for part in [
+        "limits nothing: add accounts, environments or roles",
+        "there is no connector \"crop\"",
+        "\"*:role/ReadOnly\"; found \"ReadOnly\"",
+        "colour: unknown key",
+        "accounts[0]",
+        "environments",
+    ] {
+        assert!(told.contains(part), "{part} is not in\n{told}");
+    }
+}

@@ -328,7 +328,7 @@ fn edits() -> impl Strategy<Value = (PolicyTables, PolicyTables)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_preview_is_what_asking_about_everybody_finds(

@@ -3,6 +3,8 @@
 //! Entry points: [`Change`], [`PolicyTables::after`].
 
 mod edited;
+#[cfg(test)]
+mod tests;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
