@@ -285,6 +285,10 @@ fn the_shipped_example_has_every_key() {
             .replace("connector.corp", "connector")
             .replace("connector.okta", "connector")
             .replace(
+                "access.scope.corp:cn=helpdesk-dev,ou=groups,dc=example,dc=com",
+                "access.scope",
+            )
+            .replace(
                 "organisation.environment.production",
                 "organisation.environment",
             );
@@ -306,8 +310,8 @@ fn the_shipped_example_has_every_key() {
             assert!(is_written, "{path} is not in config/rolegate.toml");
         }
     }
-    // The top, eight sections, one environment, two connectors, four credential sources.
-    assert_eq!(seen, 16, "{all}");
+    // The top, eight sections, one environment, one scope, two connectors, four credential sources.
+    assert_eq!(seen, 17, "{all}");
 }
 
 #[test]
