@@ -44,7 +44,17 @@ impl Edit<'_> {
         arguments: &EditArguments,
         out: &mut dyn Write,
     ) -> Result<Summary, Failure> {
-        self.make_as(host_actor()?, arguments, out).await
+        self.make_with(arguments, out, |_| ()).await
+    }
+
+    /// The same, with what `say` adds to who, when and why.
+    pub(super) async fn make_with(
+        self,
+        arguments: &EditArguments,
+        out: &mut dyn Write,
+        say: impl FnOnce(&mut EditContext),
+    ) -> Result<Summary, Failure> {
+        self.carry_out(host_actor()?, arguments, out, say).await
     }
 
     /// The same in the name of `actor`.
@@ -54,11 +64,22 @@ impl Edit<'_> {
         arguments: &EditArguments,
         out: &mut dyn Write,
     ) -> Result<Summary, Failure> {
+        self.carry_out(actor, arguments, out, |_| ()).await
+    }
+
+    async fn carry_out(
+        self,
+        actor: Actor,
+        arguments: &EditArguments,
+        out: &mut dyn Write,
+        say: impl FnOnce(&mut EditContext),
+    ) -> Result<Summary, Failure> {
         let summary = self.preview()?;
-        let context = EditContext {
+        let mut context = EditContext {
             reason: arguments.reason.clone(),
             ..EditContext::new(actor, SystemClock.now())
         };
+        say(&mut context);
         let what = format!("changing {}", counted(self.changes.len(), "row"));
         while_waiting(&what, self.store.apply(self.changes, &context)).await?;
         summary.write(out)?;

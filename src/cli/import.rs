@@ -10,10 +10,10 @@ use std::{
 };
 
 use super::{
-    Failure,
+    Failure, consoleme,
     edit::{Edit, EditArguments, NOTHING_CHANGED},
     installation::Installation,
-    output,
+    output, preview,
     progress::note,
     role::warn_about,
     row::Row,
@@ -47,6 +47,34 @@ pub(super) struct ImportArguments {
     /// Remove the rows that the file does not have (of the command's own kind alone)
     #[arg(long)]
     replace: bool,
+    #[command(flatten)]
+    write: WriteArguments,
+}
+
+/// `mapping import`: the same, and from another portal.
+#[derive(Debug, clap::Args)]
+pub(super) struct MappingImportArguments {
+    #[command(flatten)]
+    source: ImportSource,
+    #[command(flatten)]
+    write: WriteArguments,
+}
+
+/// What rows are made of: a file of ours, or what another portal kept.
+#[derive(Debug, clap::Args)]
+pub(super) struct ImportSource {
+    /// A TOML file of `[[account]]`, `[[role]]`, `[[mapping]]` and `[[mapping_rule]]`, or what
+    /// --from says; - is standard input
+    file: PathBuf,
+    /// Remove the mappings and rules that the file does not have
+    #[arg(long, conflicts_with = "from")]
+    replace: bool,
+    #[command(flatten)]
+    portal: consoleme::Arguments,
+}
+
+#[derive(Debug, clap::Args)]
+struct WriteArguments {
     /// Say what would change and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -167,7 +195,7 @@ pub(super) fn judge(tables: &PolicyTables, installation: &Installation) -> Resul
     Err(Failure::Usage(told.join("; ")))
 }
 
-/// Imports the rows of one kind.
+/// Imports the rows of one kind from a file of ours.
 pub(super) async fn run(
     installation: &Installation,
     store: &dyn PolicyStore,
@@ -175,12 +203,79 @@ pub(super) async fn run(
     arguments: &ImportArguments,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
+    let before = store.tables().await?;
     let source = Source::of(&arguments.file);
     let rows = read(&source, &installation.group_forms())
         .map_err(|error| error.closed_by(NOTHING_CHANGED))?;
+    let changes = changes_of(&source, rows, (kind, arguments.replace), &before)?;
+    let edit = Edit {
+        store,
+        before: &before,
+        changes,
+    };
+    import(installation, edit, &arguments.write, out).await
+}
+
+/// Imports mappings and what they need, from a file of ours or of another portal.
+pub(super) async fn run_mappings(
+    installation: &Installation,
+    store: &dyn PolicyStore,
+    arguments: &MappingImportArguments,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let before = store.tables().await?;
+    let changes = arguments
+        .source
+        .changes(installation, Kind::Mapping, &before)?;
+    let is_looked_at = arguments.write.dry_run && arguments.source.portal.is_asked();
+    let copy = is_looked_at.then(|| changes.clone());
+    let edit = Edit {
+        store,
+        before: &before,
+        changes,
+    };
+    import(installation, edit, &arguments.write, out).await?;
+    if let Some(changes) = copy {
+        let effects = preview::look(installation, &changes).await?;
+        preview::write(&effects, out)?;
+    }
+    Ok(())
+}
+
+impl ImportSource {
+    /// The changes that the rows of the file are.
+    pub(super) fn changes(
+        &self,
+        installation: &Installation,
+        kind: Kind,
+        before: &PolicyTables,
+    ) -> Result<Vec<Change>, Failure> {
+        let source = Source::of(&self.file);
+        let forms = installation.group_forms();
+        if !self.portal.is_asked() {
+            let rows = read(&source, &forms).map_err(|error| error.closed_by(NOTHING_CHANGED))?;
+            return changes_of(&source, rows, (kind, self.replace), before);
+        }
+        let text = source
+            .text()
+            .map_err(|error| Failure::Refused(format!("{source} cannot be read: {error}")))?;
+        let name = source.to_string();
+        let export = consoleme::read((&text, &name), &self.portal, &forms, before)?;
+        for text in &export.notes {
+            note(&output::printable(text));
+        }
+        changes_of(&source, export.rows, (kind, false), before)
+    }
+}
+
+fn changes_of(
+    source: &Source,
+    rows: PolicyTables,
+    (kind, replace): (Kind, bool),
+    before: &PolicyTables,
+) -> Result<Vec<Change>, Failure> {
     let mut changes = changes(kind, rows);
-    if changes.is_empty() && arguments.replace {
+    if changes.is_empty() && replace {
         // More likely the wrong file than the wish to lose every row.
         return Err(Failure::Refused(format!(
             "{source} has no rows for this command, and --replace would remove all there are; \
@@ -190,14 +285,19 @@ pub(super) async fn run(
     if changes.is_empty() {
         note(&format!("{source} has no rows for this command"));
     }
-    if arguments.replace {
-        changes.extend(removals(kind, &before, &changes));
+    if replace {
+        changes.extend(removals(kind, before, &changes));
     }
-    let edit = Edit {
-        store,
-        before: &before,
-        changes,
-    };
+    Ok(changes)
+}
+
+async fn import(
+    installation: &Installation,
+    edit: Edit<'_>,
+    arguments: &WriteArguments,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let (store, before) = (edit.store, edit.before);
     if arguments.dry_run {
         let summary = edit.preview()?;
         summary.write(out)?;
@@ -209,7 +309,7 @@ pub(super) async fn run(
     }
     let summary = edit.make(&arguments.edit, out).await?;
     note(&summary.counts());
-    warn_about_new(&before, installation.all_tables(store).await?, installation);
+    warn_about_new(before, installation.all_tables(store).await?, installation);
     Ok(())
 }
 

@@ -12,11 +12,13 @@ use uuid::Uuid;
 use super::{
     Failure,
     edit::{Edit, EditArguments, warn},
-    import::{self, ExportArguments, ImportArguments, Kind},
+    history,
+    import::{self, ExportArguments, Kind},
     installation::Installation,
     output::{self, Format, OutputArguments, Table},
+    preview,
     progress::note,
-    reference,
+    reference, review,
     role::warn_about,
     row::{self, Row},
 };
@@ -35,7 +37,15 @@ pub(super) enum Command {
     /// End a mapping or a rule
     Remove(RemoveArguments),
     /// Add or replace the accounts, roles, mappings and rules of a file
-    Import(ImportArguments),
+    Import(import::MappingImportArguments),
+    /// Say who gains and who loses by an import, and change nothing
+    Preview(preview::Arguments),
+    /// List what was changed, newest first, with before and after
+    History(history::ListArguments),
+    /// Take back one change, or a whole edit or import
+    Undo(history::UndoArguments),
+    /// Write who can open what, by which row, for an access review
+    Review(review::Arguments),
     /// Write all accounts, roles, mappings and rules to standard output, as import reads them
     Export(ExportArguments),
 }
@@ -114,14 +124,19 @@ pub(super) async fn run(file: Option<&Path>, command: Command) -> Result<(), Fai
         Command::Add(arguments) => add(&installation, store.as_ref(), arguments, out).await,
         Command::Remove(arguments) => remove(&installation, store.as_ref(), &arguments, out).await,
         Command::Import(arguments) => {
-            import::run(
-                &installation,
-                store.as_ref(),
-                Kind::Mapping,
-                &arguments,
-                out,
-            )
-            .await
+            import::run_mappings(&installation, store.as_ref(), &arguments, out).await
+        }
+        Command::Preview(arguments) => {
+            preview::run(&installation, store.as_ref(), &arguments, out).await
+        }
+        Command::History(arguments) => {
+            history::list(&installation, store.as_ref(), &arguments, out).await
+        }
+        Command::Undo(arguments) => {
+            history::undo(&installation, store.as_ref(), &arguments, out).await
+        }
+        Command::Review(arguments) => {
+            review::run(&installation, store.as_ref(), &arguments, out).await
         }
         Command::Export(arguments) => {
             import::export(store.tables().await?, Kind::Mapping, arguments, out)

@@ -7,16 +7,20 @@
 mod account;
 mod audit;
 mod check;
+mod consoleme;
 #[cfg(feature = "demo")]
 mod demo;
 mod edit;
 mod failure;
+mod history;
 mod import;
 mod installation;
 mod mapping;
 mod output;
+mod preview;
 mod progress;
 mod reference;
+mod review;
 mod role;
 mod row;
 mod saml;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use crate::access::{Account, Conditions, Mapping, MappingRule, Role, SessionDuration};
+use crate::access::{self, Account, Conditions, Mapping, MappingRule, Role, SessionDuration};
 
 /// One row as a flat object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,6 +35,17 @@ impl From<&Mapping> for Row {
 impl From<&MappingRule> for Row {
     fn from(rule: &MappingRule) -> Self {
         Self::of(rule).lifted("conditions").named("mapping_rule")
+    }
+}
+
+impl From<&access::Row> for Row {
+    fn from(row: &access::Row) -> Self {
+        match row {
+            access::Row::Account(account) => account.into(),
+            access::Row::Role(role) => role.as_ref().into(),
+            access::Row::Mapping(mapping) => mapping.into(),
+            access::Row::Rule(rule) => rule.into(),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod editor;
 mod expiry;
 mod gains;
 mod history;
+mod host;
 mod moment;
 mod pending;
 mod permission;

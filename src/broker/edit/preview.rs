@@ -281,7 +281,7 @@ fn with_these(mut people: Vec<Identity>, these: [Option<&Editor>; 2]) -> Vec<Ide
 }
 
 /// Compares two tables away from what answers requests: it may take seconds.
-async fn compared(
+pub(super) async fn compared(
     (before, after): (Arc<Policy>, Arc<Policy>),
     people: Vec<Identity>,
     now: OffsetDateTime,

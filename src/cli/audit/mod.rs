@@ -215,7 +215,7 @@ fn list(rows: &[AuditRow], format: Format, out: &mut dyn Write) -> Result<(), Fa
     Ok(table.write(out)?)
 }
 
-fn who(actor: &Actor) -> String {
+pub(super) fn who(actor: &Actor) -> String {
     match actor {
         Actor::Person {
             connector,
