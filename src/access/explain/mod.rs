@@ -5,10 +5,17 @@
 //! first. What the table alone cannot know comes in as [`Surroundings`]. Entry points:
 //! [`Policy::explain`], [`Policy::nearest_misses`].
 
+mod held;
+mod misses;
+#[cfg(test)]
+mod tests;
+mod words;
+
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{GroupKey, Identity, Mapping, MappingId, Policy, RowName, TargetArn};
+use words::Telling;
 
 /// What is known beside the table and the person.
 #[derive(Debug, Clone)]
@@ -256,13 +263,33 @@ impl Policy {
         around: &Surroundings,
         now: OffsetDateTime,
     ) -> Explanation {
-        let _ = identity;
+        let telling = Telling {
+            policy: self,
+            identity,
+            target,
+            around,
+            now,
+        };
+        let evidence = self.evidence(identity, target, now);
+        let entitlement = evidence
+            .as_ref()
+            .and_then(|evidence| evidence.held.as_ref());
+        let findings = match (&evidence, entitlement) {
+            (Some(evidence), Some(entitlement)) => {
+                let mut findings = held::reasons(&telling, evidence, entitlement);
+                findings.extend(held::obstacles(&telling, entitlement));
+                findings
+            }
+            (Some(evidence), None) => misses::of_role(&telling, evidence),
+            (None, _) => vec![misses::unknown_role(&telling)],
+        };
+        let is_held = entitlement.is_some();
         Explanation {
             role: target.clone(),
-            account: target.account().to_string(),
-            is_held: false,
-            summary: String::new(),
-            findings: Vec::new(),
+            account: telling.account(),
+            is_held,
+            summary: words::summary(&telling, is_held, &findings),
+            findings,
             basis: around.basis,
             at: now,
             unknown: Vec::new(),
@@ -278,19 +305,24 @@ impl Policy {
         now: OffsetDateTime,
         limit: usize,
     ) -> Vec<Explanation> {
-        let _ = (identity, around, now, limit);
-        Vec::new()
-    }
-}
-
-impl Explanation {
-    /// The tree as indented text, a statement to a line.
-    pub fn to_text(&self) -> String {
-        self.summary.clone()
-    }
-
-    /// The whole question and answer in a few lines, for a ticket.
-    pub fn for_ticket(&self, person: &str) -> String {
-        format!("{person}: {}", self.summary)
+        let candidates = misses::candidates(self, identity, around, now);
+        let explained = candidates
+            .iter()
+            .map(|target| self.explain(identity, target, around, now));
+        let mut near: Vec<(u8, Explanation)> = explained
+            .filter(|explanation| !explanation.is_held)
+            .filter_map(|explanation| {
+                let rank = misses::nearness(explanation.findings.first()?)?;
+                Some((rank, explanation))
+            })
+            .collect();
+        near.sort_by_cached_key(|(rank, explanation)| {
+            let account = explanation.account.to_lowercase();
+            (*rank, account, explanation.role.clone())
+        });
+        near.truncate(limit);
+        near.into_iter()
+            .map(|(_, explanation)| explanation)
+            .collect()
     }
 }

@@ -89,7 +89,7 @@ impl Policy {
         merged(of_table.into_iter().map(|(_, found)| found), implied)
     }
 
-    fn entitlement<'a>(
+    pub(super) fn entitlement<'a>(
         &'a self,
         person: &Person<'_>,
         placed: &PlacedRole,
@@ -235,7 +235,7 @@ impl Policy {
 }
 
 /// Whether one mapping alone satisfies the request, and how long it then allows.
-fn judge(
+pub(super) fn judge(
     giver: &Giver<'_>,
     placed: &PlacedRole,
     request: &Request,

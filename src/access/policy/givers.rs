@@ -7,12 +7,19 @@ use crate::access::{
 
 impl PlacedMapping {
     /// Whether it is about this very group, and not one made again under the same name.
-    pub(super) fn means(&self, group: &Group) -> bool {
+    pub(in crate::access) fn means(&self, group: &Group) -> bool {
         let Some(id) = &self.group_id else {
             return true;
         };
         group.stable_id.as_ref() == Some(id)
     }
+}
+
+/// What a rule makes of a group's name.
+pub(super) struct Ruled<'a> {
+    pub(super) role: &'a PlacedRole,
+    /// The role is protected and the rule may not give such.
+    pub(super) is_withheld: bool,
 }
 
 impl Policy {
@@ -113,8 +120,15 @@ impl Policy {
         if key.connector() != rule.connector.as_str() {
             return None;
         }
-        let placed = self.find_ruled(&compiled.role_for(name)?)?;
-        (rule.allow_protected || !self.is_protected(&placed.role.arn)).then_some(placed)
+        let Ruled { role, is_withheld } = self.named_by(compiled, name)?;
+        (!is_withheld).then_some(role)
+    }
+
+    /// The role that a rule names for a group of this name.
+    pub(super) fn named_by<'a>(&'a self, compiled: &CompiledRule, name: &str) -> Option<Ruled<'a>> {
+        let role = self.find_ruled(&compiled.role_for(name)?)?;
+        let is_withheld = !compiled.rule.allow_protected && self.is_protected(&role.role.arn);
+        Some(Ruled { role, is_withheld })
     }
 
     /// The role of the table that a rule's filled-in ARN means: by account and name, ignoring case.

@@ -1,6 +1,7 @@
 //! The decision: which roles a person may open now, and under which grant.
 
 mod decision;
+mod evidence;
 mod gifts;
 mod givers;
 mod not_entitled;
@@ -19,6 +20,7 @@ use super::{
     MappingId, MappingRule, NameTemplate, Role, RoleDefaults, TargetArn, rule::CompiledRule,
 };
 pub use decision::{Entitlement, Giver};
+pub(super) use evidence::{Evidence, Source};
 pub(super) use gifts::{Gift, Offer};
 pub use not_entitled::NotEntitled;
 pub(super) use reach::Person;
@@ -84,9 +86,9 @@ struct Asserted {
 }
 
 #[derive(Debug)]
-struct PlacedMapping {
-    mapping: Mapping,
-    group_id: Option<String>,
+pub(in crate::access) struct PlacedMapping {
+    pub(in crate::access) mapping: Mapping,
+    pub(in crate::access) group_id: Option<String>,
 }
 
 #[derive(Debug)]
