@@ -52,7 +52,7 @@ pub use edit::{
     CHANGES_AT_MOST, Conflict, EditDraft, EditPreview, EditRefused, HistoryEntry, HistoryFilter,
     RowChange, Saved, Undo, Wait,
 };
-pub use explain::{Asker, ExplainRefused};
+pub use explain::{Asker, ExplainRefused, PersonExplained};
 pub use groups::GroupsRefused;
 pub use links::Links;
 pub use logout::ProviderLogout;

@@ -11,6 +11,7 @@ mod consoleme;
 #[cfg(feature = "demo")]
 mod demo;
 mod edit;
+mod explain;
 mod failure;
 mod history;
 mod import;
@@ -77,6 +78,8 @@ enum Command {
     /// List or edit which groups may open which roles
     #[command(subcommand)]
     Mapping(mapping::Command),
+    /// Say why a person may or may not open a role, and what would give it
+    Explain(explain::Arguments),
     /// Print SAML metadata, verify a response, or measure how fast that is
     #[command(subcommand)]
     Saml(saml::Command),
@@ -104,6 +107,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Account(command) => account::run(file, command).await,
             Command::Role(command) => role::run(file, command).await,
             Command::Mapping(command) => mapping::run(file, command).await,
+            Command::Explain(arguments) => explain::run(file, &arguments).await,
             Command::Saml(command) => saml::run(file, &command),
             Command::Audit(command) => audit::run(file, command).await,
         }

@@ -170,7 +170,22 @@ fn held_by_mapping() {
         ..Conditions::default()
     };
     let explanation = explained(tables(vec![row]), &person(vec![group(DEV)]), &around());
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw can open Admin in Payments production: mapping m1 (HD-1) gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
+    arn:aws:iam::111122223333:role/team/Admin
+
+      held by a mapping
+        Mapping m1 (HD-1) gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
+          Carol Shaw is a member of dev.
+          It ends on 2027-01-31 08:00 UTC (expires).
+          Sessions last at most 1 h (max_duration).
+          It gives read-only access (read_only).
+          The role is opened by assume-role, for at most 1 h.
+
+      The groups were read from the directory for this question.
+
+    "held_by_mapping" null
+    "#);
 }
 
 #[test]
@@ -180,7 +195,21 @@ fn held_by_rule() {
     let mut held = group("corp:cn=aws-111122223333,dc=example");
     held.name = "AWS-111122223333".to_owned();
     let explanation = explained(tables, &person(vec![held]), &around());
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw can open Admin in Payments production: the rule at line 12 of the mapping file (HD-2) gives it to AWS-111122223333 (corp:cn=aws-111122223333,dc=example).
+    arn:aws:iam::111122223333:role/team/Admin
+
+      held by a rule
+        The rule at line 12 of the mapping file (HD-2) gives it to AWS-111122223333 (corp:cn=aws-111122223333,dc=example).
+          The name `AWS-111122223333` matches `^aws-(?<account>[0-9]{12})$`.
+          Carol Shaw is a member of AWS-111122223333.
+          It has no conditions and no end.
+          The role is opened by assume-role, for at most 1 h.
+
+      The groups were read from the directory for this question.
+
+    "held_by_rule" null
+    "#);
 }
 
 #[test]
@@ -191,7 +220,22 @@ fn held_through_nested_groups() {
     };
     let groups = vec![group(LEAF), through(TEAM, LEAF), through(DEV, TEAM)];
     let explanation = explained(dev(), &person(groups), &around());
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw can open Admin in Payments production: mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
+    arn:aws:iam::111122223333:role/team/Admin
+
+      held through nested groups
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
+          team is a member of dev.
+            leaf is a member of team.
+              Carol Shaw is a member of leaf.
+          It has no conditions and no end.
+          The role is opened by assume-role, for at most 1 h.
+
+      The groups were read from the directory for this question.
+
+    "held_through_nested_groups" null
+    "#);
 }
 
 #[test]
@@ -221,7 +265,18 @@ fn held_by_assertion() {
     };
     let policy = Policy::new(PolicyTables::default(), settings);
     let explanation = policy.explain(&identity, &ROLE.parse().unwrap(), &around(), NOW);
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw can open Admin in 111122223333: the identity provider's assertion names the role.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      held by the identity provider's word
+        The identity provider's assertion names the role.
+          The role is opened by assume-role-with-saml, for at most 1 h.
+
+      The groups were read from the directory for this question.
+
+    "held_by_assertion" null
+    "#);
 }
 
 #[test]
@@ -229,7 +284,19 @@ fn mapping_expired() {
     let mut row = mapping("m1", DEV);
     row.conditions.expires = Some(datetime!(2026-10-31 00:00 UTC));
     let explanation = explained(tables(vec![row]), &person(vec![group(DEV)]), &around());
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: mapping m1 gave it to dev (corp:cn=dev,ou=groups,dc=example,dc=com) until 2026-10-31 00:00 UTC.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      mapping expired
+        Mapping m1 gave it to dev (corp:cn=dev,ou=groups,dc=example,dc=com) until 2026-10-31 00:00 UTC.
+          Carol Shaw is a member of dev.
+        > Please extend mapping m1, which gave Admin in Payments production until 2026-10-31 00:00 UTC.
+
+      The groups were read from the directory for this question.
+
+    "mapping_expired" {"kind":"extend","mapping":"m1"}
+    "#);
 }
 
 #[test]
@@ -251,7 +318,19 @@ fn mapping_pending_approval() {
         ..around()
     };
     let explanation = explained(tables(Vec::new()), &person(vec![group(DEV)]), &around);
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: pending edit 0192-p would give it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and waits for a second person.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      mapping waits for a second person
+        Pending edit 0192-p would give it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and waits for a second person.
+          Carol Shaw is a member of dev.
+        > Please approve the pending edit 0192-p, which gives Admin in Payments production to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
+
+      The groups were read from the directory for this question.
+
+    "mapping_pending" {"kind":"approve","pending":"0192-p"}
+    "#);
 }
 
 #[test]
@@ -276,14 +355,48 @@ fn mapping_ended() {
         ..around()
     };
     let explanation = explained(tables(Vec::new()), &person(vec![group(DEV)]), &around);
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: mapping m0 gave it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and was ended on 2026-11-20 09:30 UTC by grace: HD-77.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      mapping was ended
+        Mapping m0 gave it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and was ended on 2026-11-20 09:30 UTC by grace: HD-77.
+          Carol Shaw is a member of dev.
+        > Please map the group corp:cn=dev,ou=groups,dc=example,dc=com to the role arn:aws:iam::111122223333:role/team/Admin. It was mapped until 2026-11-20 09:30 UTC.
+
+      The groups were read from the directory for this question.
+
+    "mapping_ended" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "#);
 }
 
 #[test]
 fn group_written_in_another_case() {
     let table = tables(vec![mapping("m1", "okta:Dev")]);
     let explanation = explained(table, &person(vec![group("okta:dev")]), &around());
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: mapping m1 gives it to Dev (okta:Dev), and the group of Carol Shaw is written okta:dev.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      group written otherwise
+        Mapping m1 gives it to Dev (okta:Dev), and the group of Carol Shaw is written okta:dev.
+          Carol Shaw is a member of dev.
+        > Please check that okta:dev is the group that mapping m1 is meant for, and if so let it mean that.
+
+      not given
+        Mapping m1 gives it to Dev (okta:Dev), and Carol Shaw is not in that group.
+        > Please add Carol Shaw (carol at okta) to the group okta:Dev.
+
+      not given
+        Their one group does not give it.
+        > Please map a group of Carol Shaw (carol at okta) to the role arn:aws:iam::111122223333:role/team/Admin: okta:dev, or another one.
+
+      The groups were read from the directory for this question.
+
+    "group_written_otherwise" {"group":"okta:dev","kind":"rebind","mapping":"m1"}
+    "not_given" {"group":"okta:Dev","kind":"join_group"}
+    "not_given" {"group":"okta:dev","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "#);
 }
 
 #[test]
@@ -331,7 +444,29 @@ fn group_one_level_above_the_persons() {
         ..around()
     };
     let explanation = explained(dev(), &person(vec![group(TEAM)]), &around);
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is one level below it, in team (corp:cn=team,ou=groups,dc=example,dc=com): groups within groups are not followed there.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      group one level away
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is one level below it, in team (corp:cn=team,ou=groups,dc=example,dc=com): groups within groups are not followed there.
+          Carol Shaw is a member of team.
+        > Please map the group corp:cn=team,ou=groups,dc=example,dc=com to the role arn:aws:iam::111122223333:role/team/Admin.
+
+      not given
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is not in that group.
+        > Please add Carol Shaw (carol at corp) to the group corp:cn=dev,ou=groups,dc=example,dc=com.
+
+      not given
+        Their one group does not give it.
+        > Please map a group of Carol Shaw (carol at corp) to the role arn:aws:iam::111122223333:role/team/Admin: corp:cn=team,ou=groups,dc=example,dc=com, or another one.
+
+      The groups were read from the directory for this question.
+
+    "group_one_level_away" {"group":"corp:cn=team,ou=groups,dc=example,dc=com","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "not_given" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"join_group"}
+    "not_given" {"group":"corp:cn=team,ou=groups,dc=example,dc=com","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "#);
 }
 
 #[test]
@@ -344,14 +479,58 @@ fn group_one_level_below_the_persons() {
         ..around()
     };
     let explanation = explained(dev(), &person(vec![group(TEAM)]), &around);
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is one level above it, in team (corp:cn=team,ou=groups,dc=example,dc=com).
+    arn:aws:iam::111122223333:role/team/Admin
+
+      group one level away
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is one level above it, in team (corp:cn=team,ou=groups,dc=example,dc=com).
+          Carol Shaw is a member of team.
+        > Please add Carol Shaw (carol at corp) to the group corp:cn=dev,ou=groups,dc=example,dc=com.
+
+      not given
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is not in that group.
+        > Please add Carol Shaw (carol at corp) to the group corp:cn=dev,ou=groups,dc=example,dc=com.
+
+      not given
+        Their one group does not give it.
+        > Please map a group of Carol Shaw (carol at corp) to the role arn:aws:iam::111122223333:role/team/Admin: corp:cn=team,ou=groups,dc=example,dc=com, or another one.
+
+      The groups were read from the directory for this question.
+
+    "group_one_level_away" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"join_group"}
+    "not_given" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"join_group"}
+    "not_given" {"group":"corp:cn=team,ou=groups,dc=example,dc=com","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "#);
 }
 
 #[test]
 fn group_at_another_connector() {
     let table = tables(vec![mapping("m1", "corp:dev")]);
     let explanation = explained(table, &person(vec![group("okta:dev")]), &around());
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: mapping m1 gives it to dev (corp:dev) at corp, and Carol Shaw has the group at okta, as okta:dev.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      group held at another connector
+        Mapping m1 gives it to dev (corp:dev) at corp, and Carol Shaw has the group at okta, as okta:dev.
+          Carol Shaw is a member of dev.
+        > Please map the group okta:dev to the role arn:aws:iam::111122223333:role/team/Admin.
+
+      not given
+        Mapping m1 gives it to dev (corp:dev), and Carol Shaw is not in that group.
+        > Please add Carol Shaw (carol at okta) to the group corp:dev.
+
+      not given
+        Their one group does not give it.
+        > Please map a group of Carol Shaw (carol at okta) to the role arn:aws:iam::111122223333:role/team/Admin: okta:dev, or another one.
+
+      The groups were read from the directory for this question.
+
+    "group_at_another_connector" {"group":"okta:dev","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "not_given" {"group":"corp:dev","kind":"join_group"}
+    "not_given" {"group":"okta:dev","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "#);
 }
 
 #[test]
@@ -361,7 +540,29 @@ fn the_same_person_at_another_connector() {
         ..around()
     };
     let explanation = explained(dev(), &person(vec![group("okta:staff")]), &around);
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: carol at corp can open it, by mapping m1, to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
+    arn:aws:iam::111122223333:role/team/Admin
+
+      group held at another connector
+        carol at corp can open it, by mapping m1, to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
+          Both have the same user name or e-mail address; this question is about carol at okta.
+        > Please sign in through corp to open Admin in Payments production.
+
+      not given
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is not in that group.
+        > Please add Carol Shaw (carol at okta) to the group corp:cn=dev,ou=groups,dc=example,dc=com.
+
+      not given
+        Their one group does not give it.
+        > Please map a group of Carol Shaw (carol at okta) to the role arn:aws:iam::111122223333:role/team/Admin: okta:staff, or another one.
+
+      The groups were read from the directory for this question.
+
+    "group_at_another_connector" {"kind":"sign_in_again"}
+    "not_given" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"join_group"}
+    "not_given" {"group":"okta:staff","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "#);
 }
 
 #[test]
@@ -373,7 +574,29 @@ fn group_renamed() {
         ..group("corp:cn=developers,ou=groups,dc=example,dc=com")
     };
     let explanation = explained(table, &person(vec![renamed]), &around());
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), which is called developers (corp:cn=developers,ou=groups,dc=example,dc=com) now.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      group was renamed
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), which is called developers (corp:cn=developers,ou=groups,dc=example,dc=com) now.
+          Carol Shaw is a member of developers.
+        > Please check that corp:cn=developers,ou=groups,dc=example,dc=com is the group that mapping m1 is meant for, and if so let it mean that.
+
+      not given
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is not in that group.
+        > Please add Carol Shaw (carol at corp) to the group corp:cn=dev,ou=groups,dc=example,dc=com.
+
+      not given
+        Their one group does not give it.
+        > Please map a group of Carol Shaw (carol at corp) to the role arn:aws:iam::111122223333:role/team/Admin: corp:cn=developers,ou=groups,dc=example,dc=com, or another one.
+
+      The groups were read from the directory for this question.
+
+    "group_renamed" {"group":"corp:cn=developers,ou=groups,dc=example,dc=com","kind":"rebind","mapping":"m1"}
+    "not_given" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"join_group"}
+    "not_given" {"group":"corp:cn=developers,ou=groups,dc=example,dc=com","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "#);
 }
 
 #[test]
@@ -385,7 +608,29 @@ fn group_made_again() {
         ..group(DEV)
     };
     let explanation = explained(table, &person(vec![again]), &around());
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: mapping m1 gave it to an earlier group called dev (corp:cn=dev,ou=groups,dc=example,dc=com), which was made again since.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      group was made again
+        Mapping m1 gave it to an earlier group called dev (corp:cn=dev,ou=groups,dc=example,dc=com), which was made again since.
+          Carol Shaw is a member of dev.
+        > Please check that corp:cn=dev,ou=groups,dc=example,dc=com is the group that mapping m1 is meant for, and if so let it mean that.
+
+      not given
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is not in that group.
+        > Please add Carol Shaw (carol at corp) to the group corp:cn=dev,ou=groups,dc=example,dc=com.
+
+      not given
+        Their one group does not give it.
+        > Please map a group of Carol Shaw (carol at corp) to the role arn:aws:iam::111122223333:role/team/Admin: corp:cn=dev,ou=groups,dc=example,dc=com, or another one.
+
+      The groups were read from the directory for this question.
+
+    "group_recreated" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"rebind","mapping":"m1"}
+    "not_given" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"join_group"}
+    "not_given" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "#);
 }
 
 #[test]
@@ -393,7 +638,19 @@ fn role_disabled() {
     let mut table = dev();
     table.roles[0].disabled = true;
     let explanation = explained(table, &person(vec![group(DEV)]), &around());
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: the role is disabled, so nobody can open it.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      role disabled
+        The role is disabled, so nobody can open it.
+          Besides, their groups give it otherwise, for Carol Shaw.
+        > Please enable the role arn:aws:iam::111122223333:role/team/Admin.
+
+      The groups were read from the directory for this question.
+
+    "role_disabled" {"kind":"enable_role","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "#);
 }
 
 #[test]
@@ -406,7 +663,25 @@ fn role_refused_by_aws() {
         ..around()
     };
     let explanation = explained(dev(), &person(vec![group(DEV)]), &around);
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw can open Admin in Payments production: mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), but AWS refused it when it was last asked for, on 2026-11-23 16:05 UTC (aws_access_denied).
+    arn:aws:iam::111122223333:role/team/Admin
+
+      held by a mapping
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
+          Carol Shaw is a member of dev.
+          It has no conditions and no end.
+          The role is opened by assume-role, for at most 1 h.
+
+      role refused by AWS
+        AWS refused it when it was last asked for, on 2026-11-23 16:05 UTC (aws_access_denied).
+        > Please look at the role arn:aws:iam::111122223333:role/team/Admin in AWS: it was refused on 2026-11-23 16:05 UTC (aws_access_denied).
+
+      The groups were read from the directory for this question.
+
+    "held_by_mapping" null
+    "role_refused_by_aws" {"kind":"mend_in_aws","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "#);
 }
 
 #[test]
@@ -414,7 +689,19 @@ fn condition_unmet_second_factor() {
     let mut row = mapping("m1", DEV);
     row.conditions.require_mfa = true;
     let explanation = explained(tables(vec![row]), &person(vec![group(DEV)]), &around());
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: mapping m1 would give it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), but asks for require_mfa, which cannot be checked here, so that it gives nothing.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      condition not met
+        Mapping m1 would give it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), but asks for require_mfa, which cannot be checked here, so that it gives nothing.
+          Carol Shaw is a member of dev.
+        > Please take require_mfa off mapping m1, if the role may be opened without it.
+
+      The groups were read from the directory for this question.
+
+    "condition_unmet" {"condition":"require_mfa","kind":"meet_condition"}
+    "#);
 }
 
 #[test]
@@ -422,7 +709,25 @@ fn condition_unmet_reason() {
     let mut row = mapping("m1", DEV);
     row.conditions.require_reason = true;
     let explanation = explained(tables(vec![row]), &person(vec![group(DEV)]), &around());
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw can open Admin in Payments production: mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), but it opens only with a reason, which goes to the audit log (require_reason).
+    arn:aws:iam::111122223333:role/team/Admin
+
+      held by a mapping
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
+          Carol Shaw is a member of dev.
+          It asks for a reason each time (require_reason).
+          The role is opened by assume-role, for at most 1 h.
+
+      condition not met
+        It opens only with a reason, which goes to the audit log (require_reason).
+        > Please give a reason when you open Admin in Payments production.
+
+      The groups were read from the directory for this question.
+
+    "held_by_mapping" null
+    "condition_unmet" {"condition":"require_reason","kind":"meet_condition"}
+    "#);
 }
 
 #[test]
@@ -434,7 +739,25 @@ fn condition_unmet_age_of_groups() {
         ..around()
     };
     let explanation = explained(dev(), &person(vec![group(DEV)]), &around);
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw can open Admin in Payments production: mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), but the groups were last seen on 2026-11-01 10:00 UTC and serve for 1 day (groups_valid_for), so they have to be read again first.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      held by a mapping
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
+          Carol Shaw was last seen as a member of dev.
+          It has no conditions and no end.
+          The role is opened by assume-role, for at most 1 h.
+
+      condition not met
+        The groups were last seen on 2026-11-01 10:00 UTC and serve for 1 day (groups_valid_for), so they have to be read again first.
+        > Please sign in again, then open Admin in Payments production: your groups are too old.
+
+      The groups are as last seen here, on 2026-11-01 10:00 UTC.
+
+    "held_by_mapping" null
+    "condition_unmet" {"kind":"sign_in_again"}
+    "#);
 }
 
 #[test]
@@ -447,7 +770,19 @@ fn a_rule_that_may_not_give_protected_roles() {
         &person(vec![group("corp:aws-111122223333")]),
         &around(),
     );
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: the rule at line 12 of the mapping file (HD-2) matches `aws-111122223333`, but may not give protected roles (allow_protected).
+    arn:aws:iam::111122223333:role/team/Admin
+
+      condition not met
+        The rule at line 12 of the mapping file (HD-2) matches `aws-111122223333`, but may not give protected roles (allow_protected).
+          Carol Shaw is a member of aws-111122223333.
+        > Please map the group corp:aws-111122223333 to the role arn:aws:iam::111122223333:role/team/Admin.
+
+      The groups were read from the directory for this question.
+
+    "condition_unmet" {"group":"corp:aws-111122223333","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "#);
 }
 
 #[test]
@@ -475,7 +810,28 @@ fn claim_overage() {
         ..around()
     };
     let explanation = explained(dev(), &person(vec![group("okta:staff")]), &around);
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: the groups are not known in full: on 2026-11-24 08:00 UTC the identity provider left the groups out because they are too many (groups_overage).
+    arn:aws:iam::111122223333:role/team/Admin
+
+      groups not known
+        The groups are not known in full: on 2026-11-24 08:00 UTC the identity provider left the groups out because they are too many (groups_overage).
+        > Please look into why the groups of Carol Shaw (carol at okta) cannot be read: the identity provider left the groups out because they are too many (groups_overage), on 2026-11-24 08:00 UTC.
+
+      not given
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is not in that group.
+        > Please add Carol Shaw (carol at okta) to the group corp:cn=dev,ou=groups,dc=example,dc=com.
+
+      not given
+        Their one group does not give it.
+        > Please map a group of Carol Shaw (carol at okta) to the role arn:aws:iam::111122223333:role/team/Admin: okta:staff, or another one.
+
+      The groups are as last seen here, on 2026-11-20 10:00 UTC.
+
+    "groups_not_known" {"kind":"mend_groups"}
+    "not_given" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"join_group"}
+    "not_given" {"group":"okta:staff","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "#);
 }
 
 #[test]
@@ -483,7 +839,20 @@ fn sign_in_does_not_fit() {
     let mut table = dev();
     table.roles[0].own.grant_method = Some(crate::access::GrantMethod::AssumeRoleWithSaml);
     let explanation = explained(table, &person(vec![group(DEV)]), &around());
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: the role needs a sign-in through a SAML identity provider, and corp is none.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      sign-in does not fit
+        The role needs a sign-in through a SAML identity provider, and corp is none.
+          Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
+            Carol Shaw is a member of dev.
+        > Please sign in through the identity provider to open Admin in Payments production.
+
+      The groups were read from the directory for this question.
+
+    "sign_in_does_not_fit" {"kind":"sign_in_again"}
+    "#);
 }
 
 #[test]
@@ -498,13 +867,43 @@ fn not_given() {
     let mut table = dev();
     table.rules = vec![rule("^aws-(?<account>[0-9]{12})$")];
     let explanation = explained(table, &person(vec![group("corp:staff")]), &around);
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: their one group does not give it.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      not given
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is not in that group.
+          The directory has no group dev any more.
+        > Please add Carol Shaw (carol at corp) to the group corp:cn=dev,ou=groups,dc=example,dc=com.
+
+      not given
+        Their one group does not give it.
+          The rule at line 12 of the mapping file (HD-2) gives roles like it to groups of corp whose name matches `^aws-(?<account>[0-9]{12})$`.
+        > Please map a group of Carol Shaw (carol at corp) to the role arn:aws:iam::111122223333:role/team/Admin: corp:staff, or another one.
+
+      The groups were read from the directory for this question.
+
+    "not_given" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"join_group"}
+    "not_given" {"group":"corp:staff","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
+    "#);
 }
 
 #[test]
 fn not_given_to_somebody_without_groups() {
     let explanation = explained(tables(Vec::new()), &person(Vec::new()), &around());
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in Payments production: they are in no group.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      not given
+        They are in no group.
+          No mapping gives it to anybody now.
+        > Please add Carol Shaw (carol at corp) to a group that gives the role arn:aws:iam::111122223333:role/team/Admin.
+
+      The groups were read from the directory for this question.
+
+    "not_given" null
+    "#);
 }
 
 #[test]
@@ -514,7 +913,18 @@ fn unknown_role() {
         &person(vec![group(DEV)]),
         &around(),
     );
-    insta::assert_snapshot!(told(&explanation), @"");
+    insta::assert_snapshot!(told(&explanation), @r#"
+    Carol Shaw cannot open Admin in 111122223333: the table has no such role.
+    arn:aws:iam::111122223333:role/team/Admin
+
+      unknown role
+        The table has no such role.
+        > Please add the role arn:aws:iam::111122223333:role/team/Admin to the table, and map a group of Carol Shaw (carol at corp) to it.
+
+      The groups were read from the directory for this question.
+
+    "unknown_role" null
+    "#);
 }
 
 #[test]
@@ -576,7 +986,12 @@ fn to_its_person_a_role_of_others_and_one_that_is_not_there_read_alike() {
     let missing = explained(PolicyTables::default(), &identity, &around()).for_its_person();
     assert_eq!(stranger, missing);
     assert_eq!(stranger, disabled);
-    insta::assert_snapshot!(stranger.for_ticket("Carol Shaw (carol)"), @"");
+    insta::assert_snapshot!(stranger.for_ticket("Carol Shaw (carol)"), @r#"
+    Carol Shaw (carol) asks about the role Admin (arn:aws:iam::111122223333:role/team/Admin), account 111122223333.
+    None of your groups gives the role Admin in account 111122223333.
+    - Please give me access to the role arn:aws:iam::111122223333:role/team/Admin.
+    Asked on 2026-11-24 10:00 UTC. The groups were read from the directory for this question.
+    "#);
 }
 
 #[test]
@@ -584,7 +999,12 @@ fn a_ticket_holds_the_question_and_the_answer() {
     let mut row = mapping("m1", DEV);
     row.conditions.expires = Some(datetime!(2026-10-31 00:00 UTC));
     let explanation = explained(tables(vec![row]), &person(vec![group(DEV)]), &around());
-    insta::assert_snapshot!(explanation.for_ticket("Carol Shaw (carol)"), @"");
+    insta::assert_snapshot!(explanation.for_ticket("Carol Shaw (carol)"), @r#"
+    Carol Shaw (carol) asks about the role Admin (arn:aws:iam::111122223333:role/team/Admin), account Payments production.
+    Carol Shaw cannot open Admin in Payments production: mapping m1 gave it to dev (corp:cn=dev,ou=groups,dc=example,dc=com) until 2026-10-31 00:00 UTC.
+    - Please extend mapping m1, which gave Admin in Payments production until 2026-10-31 00:00 UTC.
+    Asked on 2026-11-24 10:00 UTC. The groups were read from the directory for this question.
+    "#);
 }
 
 /// Few groups, few rows, every condition: so small that most tables speak about the person.

@@ -111,7 +111,7 @@ fn named<T: Copy, const N: usize>(text: &str, all: [(&str, T); N]) -> Result<T, 
 }
 
 /// Reads a moment, a day (its beginning in UTC), or how long ago.
-fn moment(text: &str) -> Result<OffsetDateTime, String> {
+pub(super) fn moment(text: &str) -> Result<OffsetDateTime, String> {
     if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
         return Ok(at);
     }

@@ -138,8 +138,8 @@ fn near(telling: &Telling<'_>, mapping: &Mapping, kinship: &Kinship<'_>) -> Find
             Situation::GroupOneLevelAway,
             group,
             format!(
-                "{gives}, and {person} is one level below it, in {}: groups within groups are not \
-                 followed there.",
+                "{gives}, and {person} is one level below it, in {}, and groups within groups were not \
+                 followed.",
                 telling.group(&group.key)
             ),
         ),
@@ -211,11 +211,10 @@ fn held_elsewhere(telling: &Telling<'_>) -> Vec<Finding> {
                 ..*telling
             };
             let (name, connector) = (&other.username, &other.connector);
-            let by = giver.group.as_ref().map_or_else(
-                || elsewhere.row(giver),
-                |group| format!("{}, to {}", elsewhere.row(giver), elsewhere.group(group)),
-            );
-            let text = format!("{name} at {connector} can open it, by {by}.");
+            let row = elsewhere.row(giver);
+            let to = giver.group.as_ref();
+            let to = to.map_or_else(|| name.clone(), |group| elsewhere.group(group));
+            let text = format!("{name} at {connector} can open it: {row} gives it to {to}.");
             let mut proof = Statement::says(text).about_row(row_name(giver)).because([
                 Statement::says(format!(
                     "Both have the same user name or e-mail address; this question is about {} at \
@@ -240,12 +239,19 @@ fn held_elsewhere(telling: &Telling<'_>) -> Vec<Finding> {
 
 /// The groups that would give the role, and the mapping that nobody made yet.
 pub(super) fn not_given(telling: &Telling<'_>) -> Vec<Finding> {
-    let rows = usable(telling);
+    let held = Spellings::of(telling.identity);
+    let mut rows = usable(telling);
+    let all = rows.len();
+    rows.retain(|placed| !is_near(placed, &held, telling.around));
     let mut found: Vec<Finding> = rows
         .iter()
         .take(NAMED)
         .map(|placed| would_give(telling, &placed.mapping))
         .collect();
+    if rows.len() < all {
+        // A mapping is near already; another one would only widen the table.
+        return found;
+    }
     let mut because = rules(telling);
     if let Some(more) = rows.len().checked_sub(NAMED).filter(|more| *more > 0) {
         because.push(Statement::says(format!(

@@ -78,19 +78,16 @@ fn disabled(telling: &Telling<'_>, evidence: &Evidence<'_>) -> Option<Finding> {
     evidence.role.disabled.then(|| {
         let role = telling.target.clone();
         let given = if evidence.rows.is_empty() {
-            nothing_gives(telling)
+            format!("Besides, {}.", nothing_gives(telling))
         } else {
-            "their groups give it otherwise".to_owned()
+            format!("A row of the table gives it to {}.", telling.person())
         };
         let text = "The role is disabled, so nobody can open it.";
         Finding::miss(
             Situation::RoleDisabled,
             Statement::says(text)
                 .about_row(RowName::Role(role.clone()))
-                .because([Statement::says(format!(
-                    "Besides, {given}, for {}.",
-                    telling.person()
-                ))]),
+                .because([Statement::says(given)]),
             Remedy::EnableRole { role },
             format!("Please enable the role {}.", telling.target),
         )
