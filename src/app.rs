@@ -524,6 +524,46 @@ fn loaded_file(config: &Config) -> Result<LoadedFile, StartError> {
     })
 }
 
+/// The use-cases on every adapter, with the store open and nothing served: what commands ask.
+pub async fn broker(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Broker>, StartError> {
+    let store = open_store(config).await?;
+    broker_on(config, &store, clock, file_tables(config)?).await
+}
+
+async fn broker_on(
+    config: &Config,
+    store: &Arc<SqlStore>,
+    clock: Arc<dyn Clock>,
+    file_tables: PolicyTables,
+) -> Result<Arc<Broker>, StartError> {
+    let sign_in = sign_in::FederationSignIn::new(sign_in::Settings {
+        endpoint: config.aws.sign_in_endpoint.clone(),
+        call_timeout: config.aws.call_timeout,
+    })
+    .map_err(|error| StartError::Setting {
+        key: "aws.sign_in_endpoint".to_owned(),
+        message: chain(&error),
+    })?;
+    let documents: Arc<dyn ProviderDocuments> = store.clone();
+    let adapters = Adapters {
+        connectors: connectors_keeping(config, &clock, Some(&documents))?,
+        sts: sts(config).await?,
+        sign_in: Arc::new(sign_in),
+        policy: store.clone(),
+        sessions: store.clone(),
+        conversations: store.clone(),
+        people: store.clone(),
+        known_people: store.clone(),
+        pending_edits: store.clone(),
+        reviews: store.clone(),
+        audit: store.clone(),
+        health: store.clone(),
+        clock,
+    };
+    let settings = broker_settings(config, file_tables)?;
+    Ok(Arc::new(Broker::new(adapters, settings)))
+}
+
 /// A broker with its doors, not yet open.
 #[expect(missing_debug_implementations, reason = "routers and trait objects")]
 pub struct Application {

@@ -16,6 +16,7 @@ pub mod children;
 pub mod cloudtrail;
 pub mod company;
 pub mod cookie_browser;
+pub mod editing;
 pub mod identity_providers;
 pub mod moto;
 pub mod process;

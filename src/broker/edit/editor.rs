@@ -72,7 +72,7 @@ impl Broker {
             return Ok(None);
         };
         let identity = known.identity;
-        Ok(match self.read_groups_now(&identity).await {
+        Ok(match self.groups_again(&identity).await {
             Ok(identity) => Some(Editor {
                 identity,
                 doubt: None,
@@ -93,7 +93,7 @@ impl Broker {
     }
 
     /// Reads somebody's groups again without touching a session.
-    async fn read_groups_now(&self, identity: &Identity) -> Result<Identity, RefreshError> {
+    async fn groups_again(&self, identity: &Identity) -> Result<Identity, RefreshError> {
         match self.connector(&identity.connector) {
             Some(Connector::Password(directory)) => directory.refresh(identity).await,
             Some(Connector::Redirect(provider)) => match provider.groups_from() {
