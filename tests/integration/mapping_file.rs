@@ -289,7 +289,7 @@ fn settings() -> impl Strategy<Value = RoleDefaults> {
                 saml_provider_arn: rest
                     .then(|| "arn:aws:iam::{account}:saml-provider/corp".to_owned()),
                 console: None,
-                audit_tag: rest.then_some(true),
+                audit_tag: rest.then_some(duration.is_some()),
             },
         )
 }
