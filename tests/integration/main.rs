@@ -29,6 +29,7 @@ mod ldap_active_directory;
 mod ldap_lookups;
 mod ldap_odd_servers;
 mod listener;
+mod mapping_commands;
 mod mapping_file;
 mod mapping_file_reload;
 mod opening;
