@@ -21,6 +21,7 @@ mod command_line;
 mod configuration;
 mod demo_directory;
 mod edits;
+mod explain;
 mod faults;
 mod four_eyes;
 mod identity_providers;

@@ -126,7 +126,7 @@ fn around() -> Surroundings {
         ended: Vec::new(),
         refused_by_aws: None,
         trouble: None,
-        groups_valid_for: Duration::from_secs(86_400),
+        groups_valid_for: Duration::from_hours(24),
     }
 }
 
@@ -302,7 +302,7 @@ fn mapping_expired() {
 #[test]
 fn mapping_ends_too_soon() {
     let mut row = mapping("m1", DEV);
-    row.conditions.expires = Some(NOW + Duration::from_secs(600));
+    row.conditions.expires = Some(NOW + Duration::from_mins(10));
     let explanation = explained(tables(vec![row]), &person(vec![group(DEV)]), &around());
     assert_eq!(
         explanation.findings[0].situation,
@@ -383,19 +383,9 @@ fn group_written_in_another_case() {
           Carol Shaw is a member of dev.
         > Please check that okta:dev is the group that mapping m1 is meant for, and if so let it mean that.
 
-      not given
-        Mapping m1 gives it to Dev (okta:Dev), and Carol Shaw is not in that group.
-        > Please add Carol Shaw (carol at okta) to the group okta:Dev.
-
-      not given
-        Their one group does not give it.
-        > Please map a group of Carol Shaw (carol at okta) to the role arn:aws:iam::111122223333:role/team/Admin: okta:dev, or another one.
-
       The groups were read from the directory for this question.
 
     "group_written_otherwise" {"group":"okta:dev","kind":"rebind","mapping":"m1"}
-    "not_given" {"group":"okta:Dev","kind":"join_group"}
-    "not_given" {"group":"okta:dev","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
     "#);
 }
 
@@ -445,27 +435,17 @@ fn group_one_level_above_the_persons() {
     };
     let explanation = explained(dev(), &person(vec![group(TEAM)]), &around);
     insta::assert_snapshot!(told(&explanation), @r#"
-    Carol Shaw cannot open Admin in Payments production: mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is one level below it, in team (corp:cn=team,ou=groups,dc=example,dc=com): groups within groups are not followed there.
+    Carol Shaw cannot open Admin in Payments production: mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is one level below it, in team (corp:cn=team,ou=groups,dc=example,dc=com), and groups within groups were not followed.
     arn:aws:iam::111122223333:role/team/Admin
 
       group one level away
-        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is one level below it, in team (corp:cn=team,ou=groups,dc=example,dc=com): groups within groups are not followed there.
+        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is one level below it, in team (corp:cn=team,ou=groups,dc=example,dc=com), and groups within groups were not followed.
           Carol Shaw is a member of team.
         > Please map the group corp:cn=team,ou=groups,dc=example,dc=com to the role arn:aws:iam::111122223333:role/team/Admin.
-
-      not given
-        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is not in that group.
-        > Please add Carol Shaw (carol at corp) to the group corp:cn=dev,ou=groups,dc=example,dc=com.
-
-      not given
-        Their one group does not give it.
-        > Please map a group of Carol Shaw (carol at corp) to the role arn:aws:iam::111122223333:role/team/Admin: corp:cn=team,ou=groups,dc=example,dc=com, or another one.
 
       The groups were read from the directory for this question.
 
     "group_one_level_away" {"group":"corp:cn=team,ou=groups,dc=example,dc=com","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
-    "not_given" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"join_group"}
-    "not_given" {"group":"corp:cn=team,ou=groups,dc=example,dc=com","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
     "#);
 }
 
@@ -488,19 +468,9 @@ fn group_one_level_below_the_persons() {
           Carol Shaw is a member of team.
         > Please add Carol Shaw (carol at corp) to the group corp:cn=dev,ou=groups,dc=example,dc=com.
 
-      not given
-        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is not in that group.
-        > Please add Carol Shaw (carol at corp) to the group corp:cn=dev,ou=groups,dc=example,dc=com.
-
-      not given
-        Their one group does not give it.
-        > Please map a group of Carol Shaw (carol at corp) to the role arn:aws:iam::111122223333:role/team/Admin: corp:cn=team,ou=groups,dc=example,dc=com, or another one.
-
       The groups were read from the directory for this question.
 
     "group_one_level_away" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"join_group"}
-    "not_given" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"join_group"}
-    "not_given" {"group":"corp:cn=team,ou=groups,dc=example,dc=com","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
     "#);
 }
 
@@ -517,19 +487,9 @@ fn group_at_another_connector() {
           Carol Shaw is a member of dev.
         > Please map the group okta:dev to the role arn:aws:iam::111122223333:role/team/Admin.
 
-      not given
-        Mapping m1 gives it to dev (corp:dev), and Carol Shaw is not in that group.
-        > Please add Carol Shaw (carol at okta) to the group corp:dev.
-
-      not given
-        Their one group does not give it.
-        > Please map a group of Carol Shaw (carol at okta) to the role arn:aws:iam::111122223333:role/team/Admin: okta:dev, or another one.
-
       The groups were read from the directory for this question.
 
     "group_at_another_connector" {"group":"okta:dev","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
-    "not_given" {"group":"corp:dev","kind":"join_group"}
-    "not_given" {"group":"okta:dev","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
     "#);
 }
 
@@ -541,11 +501,11 @@ fn the_same_person_at_another_connector() {
     };
     let explanation = explained(dev(), &person(vec![group("okta:staff")]), &around);
     insta::assert_snapshot!(told(&explanation), @r#"
-    Carol Shaw cannot open Admin in Payments production: carol at corp can open it, by mapping m1, to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
+    Carol Shaw cannot open Admin in Payments production: carol at corp can open it: mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
     arn:aws:iam::111122223333:role/team/Admin
 
       group held at another connector
-        carol at corp can open it, by mapping m1, to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
+        carol at corp can open it: mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com).
           Both have the same user name or e-mail address; this question is about carol at okta.
         > Please sign in through corp to open Admin in Payments production.
 
@@ -583,19 +543,9 @@ fn group_renamed() {
           Carol Shaw is a member of developers.
         > Please check that corp:cn=developers,ou=groups,dc=example,dc=com is the group that mapping m1 is meant for, and if so let it mean that.
 
-      not given
-        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is not in that group.
-        > Please add Carol Shaw (carol at corp) to the group corp:cn=dev,ou=groups,dc=example,dc=com.
-
-      not given
-        Their one group does not give it.
-        > Please map a group of Carol Shaw (carol at corp) to the role arn:aws:iam::111122223333:role/team/Admin: corp:cn=developers,ou=groups,dc=example,dc=com, or another one.
-
       The groups were read from the directory for this question.
 
     "group_renamed" {"group":"corp:cn=developers,ou=groups,dc=example,dc=com","kind":"rebind","mapping":"m1"}
-    "not_given" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"join_group"}
-    "not_given" {"group":"corp:cn=developers,ou=groups,dc=example,dc=com","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
     "#);
 }
 
@@ -617,19 +567,9 @@ fn group_made_again() {
           Carol Shaw is a member of dev.
         > Please check that corp:cn=dev,ou=groups,dc=example,dc=com is the group that mapping m1 is meant for, and if so let it mean that.
 
-      not given
-        Mapping m1 gives it to dev (corp:cn=dev,ou=groups,dc=example,dc=com), and Carol Shaw is not in that group.
-        > Please add Carol Shaw (carol at corp) to the group corp:cn=dev,ou=groups,dc=example,dc=com.
-
-      not given
-        Their one group does not give it.
-        > Please map a group of Carol Shaw (carol at corp) to the role arn:aws:iam::111122223333:role/team/Admin: corp:cn=dev,ou=groups,dc=example,dc=com, or another one.
-
       The groups were read from the directory for this question.
 
     "group_recreated" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"rebind","mapping":"m1"}
-    "not_given" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"join_group"}
-    "not_given" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
     "#);
 }
 
@@ -644,7 +584,7 @@ fn role_disabled() {
 
       role disabled
         The role is disabled, so nobody can open it.
-          Besides, their groups give it otherwise, for Carol Shaw.
+          A row of the table gives it to Carol Shaw.
         > Please enable the role arn:aws:iam::111122223333:role/team/Admin.
 
       The groups were read from the directory for this question.
@@ -877,13 +817,17 @@ fn not_given() {
         > Please add Carol Shaw (carol at corp) to the group corp:cn=dev,ou=groups,dc=example,dc=com.
 
       not given
+        The rule at line 12 of the mapping file (HD-2) gives it to a group called aws-111122223333 (corp:aws-111122223333), and Carol Shaw is not in it.
+        > Please add Carol Shaw (carol at corp) to the group corp:aws-111122223333.
+
+      not given
         Their one group does not give it.
-          The rule at line 12 of the mapping file (HD-2) gives roles like it to groups of corp whose name matches `^aws-(?<account>[0-9]{12})$`.
         > Please map a group of Carol Shaw (carol at corp) to the role arn:aws:iam::111122223333:role/team/Admin: corp:staff, or another one.
 
       The groups were read from the directory for this question.
 
     "not_given" {"group":"corp:cn=dev,ou=groups,dc=example,dc=com","kind":"join_group"}
+    "not_given" {"group":"corp:aws-111122223333","kind":"join_group"}
     "not_given" {"group":"corp:staff","kind":"map","role":"arn:aws:iam::111122223333:role/team/Admin"}
     "#);
 }
@@ -1065,10 +1009,10 @@ proptest! {
         prop_assert_eq!(policy.authorize(&identity, &target, &request, NOW).is_ok(), is_held);
         prop_assert!(!explanation.findings.is_empty());
         for finding in &explanation.findings {
-            prop_assert_eq!(finding.remedy.is_some() || finding.request.is_empty()
-                || identity.groups.is_empty(), true);
+            let has_both = finding.remedy.is_some() != finding.request.is_empty();
+            prop_assert!(has_both || identity.groups.is_empty());
         }
         let near = policy.nearest_misses(&identity, &around(), NOW, 3);
-        prop_assert!(!(is_held && !near.is_empty()));
+        prop_assert!(near.is_empty() || !is_held);
     }
 }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use regex::RegexBuilder;
 use time::OffsetDateTime;
 
 use super::{
-    Entitlement, Giver, NotEntitled, PlacedMapping, PlacedRole, Policy, decision::judge,
-    givers::Ruled, reach::Person,
+    Entitlement, Giver, NotEntitled, PlacedMapping, PlacedRole, Policy, decision::judge, naming,
+    reach::Person,
 };
 use crate::access::{
     Clipped, EffectiveRole, Identity, MappingRule, Origin, Request, Role, TargetArn,
+    rule::CompiledRule,
 };
 
 /// How one role was judged for one person.
@@ -103,10 +103,34 @@ impl Policy {
         found
     }
 
-    /// The rules whose role could be this one, whatever the group is called.
-    pub(in crate::access) fn rules_towards(&self, target: &TargetArn) -> Vec<&MappingRule> {
-        let rules = self.rules.iter().map(|compiled| &compiled.rule);
-        rules.filter(|rule| could_name(rule, target)).collect()
+    /// Whether a rule may not give a role because it, or its account, is protected.
+    pub(super) fn is_withheld(&self, rule: &MappingRule, role: &TargetArn) -> bool {
+        !rule.allow_protected && self.is_protected(role)
+    }
+
+    /// The rules whose role could be this one, each with the name of the group that it would be
+    /// given to, where the pattern leaves just one.
+    pub(in crate::access) fn rules_towards(
+        &self,
+        target: &TargetArn,
+    ) -> Vec<(&MappingRule, Option<String>)> {
+        let towards = |compiled: &CompiledRule| {
+            let CompiledRule { rule, .. } = compiled;
+            if self.is_withheld(rule, target) {
+                return None;
+            }
+            let name = naming::group_towards(&rule.group_pattern, &rule.role, target)?;
+            let gives = |name: &String| {
+                let arn = compiled.role_for(name);
+                let found = arn.and_then(|arn| self.find_ruled(&arn));
+                found.is_some_and(|placed| placed.role.arn == *target)
+            };
+            Some(name.filter(gives))
+        };
+        let rules = self.rules.iter();
+        rules
+            .filter_map(|compiled| Some((&compiled.rule, towards(compiled)?)))
+            .collect()
     }
 
     /// The rules that name a role for a group of this name, and whether each withholds it because
@@ -116,13 +140,13 @@ impl Policy {
         connector: &str,
         name: &str,
     ) -> impl Iterator<Item = (&'a MappingRule, &'a TargetArn, bool)> {
-        let of_connector = move |rule: &MappingRule| rule.connector.as_str() == connector;
-        self.rules
-            .iter()
-            .filter(move |compiled| of_connector(&compiled.rule))
+        let rows = self.rules.iter();
+        rows.filter(move |compiled| compiled.rule.connector.as_str() == connector)
             .filter_map(move |compiled| {
-                let Ruled { role, is_withheld } = self.named_by(compiled, name)?;
-                Some((&compiled.rule, &role.role.arn, is_withheld))
+                let placed = self.find_ruled(&compiled.role_for(name)?)?;
+                let arn = &placed.role.arn;
+                let is_withheld = self.is_withheld(&compiled.rule, arn);
+                Some((&compiled.rule, arn, is_withheld))
             })
     }
 
@@ -145,27 +169,4 @@ impl Policy {
             pattern: None,
         })
     }
-}
-
-/// Whether some group's name could make the rule name this role. A rule's bare role name stands for
-/// every path.
-fn could_name(rule: &MappingRule, target: &TargetArn) -> bool {
-    let mut pattern = String::from("^");
-    for (index, part) in rule.role.split('{').enumerate() {
-        let rest = match part.split_once('}') {
-            Some((_, rest)) if index > 0 => {
-                pattern.push_str(".*");
-                rest
-            }
-            _ => part,
-        };
-        pattern.push_str(&regex::escape(rest));
-    }
-    pattern.push('$');
-    let built = RegexBuilder::new(&pattern).case_insensitive(true).build();
-    let Some((before, _)) = target.as_str().split_once('/') else {
-        return false;
-    };
-    let bare = format!("{before}/{}", target.name());
-    built.is_ok_and(|pattern| pattern.is_match(target.as_str()) || pattern.is_match(&bare))
 }

@@ -15,13 +15,6 @@ impl PlacedMapping {
     }
 }
 
-/// What a rule makes of a group's name.
-pub(super) struct Ruled<'a> {
-    pub(super) role: &'a PlacedRole,
-    /// The role is protected and the rule may not give such.
-    pub(super) is_withheld: bool,
-}
-
 impl Policy {
     /// The person's groups whose mappings in the store do not know yet which group they mean, with
     /// the stable id to note.
@@ -120,22 +113,15 @@ impl Policy {
         if key.connector() != rule.connector.as_str() {
             return None;
         }
-        let Ruled { role, is_withheld } = self.named_by(compiled, name)?;
-        (!is_withheld).then_some(role)
-    }
-
-    /// The role that a rule names for a group of this name.
-    pub(super) fn named_by<'a>(&'a self, compiled: &CompiledRule, name: &str) -> Option<Ruled<'a>> {
-        let role = self.find_ruled(&compiled.role_for(name)?)?;
-        let is_withheld = !compiled.rule.allow_protected && self.is_protected(&role.role.arn);
-        Some(Ruled { role, is_withheld })
+        let placed = self.find_ruled(&compiled.role_for(name)?)?;
+        (!self.is_withheld(rule, &placed.role.arn)).then_some(placed)
     }
 
     /// The role of the table that a rule's filled-in ARN means: by account and name, ignoring case.
     ///
     /// A path confines: `role/readonly/{team}` never gives a role outside of `readonly/`, whatever
     /// a group is called. A bare name finds the role whatever its path.
-    fn find_ruled(&self, arn: &str) -> Option<&PlacedRole> {
+    pub(super) fn find_ruled(&self, arn: &str) -> Option<&PlacedRole> {
         let mut parts = arn.splitn(6, ':');
         let partition = parts.nth(1)?;
         let account: AccountId = parts.nth(2)?.parse().ok()?;

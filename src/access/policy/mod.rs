@@ -4,6 +4,7 @@ mod decision;
 mod evidence;
 mod gifts;
 mod givers;
+mod naming;
 mod not_entitled;
 mod reach;
 mod snapshot;

@@ -85,7 +85,7 @@ impl Broker {
             unknown.push("the roles that the identity provider named at the time.".to_owned());
         }
         let read_at = if let Some(seen) = seen {
-            if seen.until < at {
+            if at - seen.until >= time::Duration::MINUTE {
                 unknown.push(format!(
                     "what became of the groups between the last sight of them and then; they were \
                      last seen {} before.",

@@ -3,11 +3,13 @@
 
 use super::{rows::map, spelling::Spellings};
 use crate::access::{
-    Group, GroupKey, Mapping, RowName,
+    Dn, Group, GroupKey, Mapping, RowName,
     explain::{
         Finding, GroupRelations, Remedy, Situation, Statement, Surroundings,
         held::{LONGEST_WAY, row_name, way},
-        words::{Telling, capital, counted, mapping_called, nothing_gives, row_called},
+        words::{
+            Telling, capital, counted, is_distinguished, mapping_called, nothing_gives, row_called,
+        },
     },
     policy::{PlacedMapping, Source},
 };
@@ -252,14 +254,16 @@ pub(super) fn not_given(telling: &Telling<'_>) -> Vec<Finding> {
         // A mapping is near already; another one would only widen the table.
         return found;
     }
-    let mut because = rules(telling);
+    let (by_rules, mut because) = rules(telling);
+    let is_given_to_nobody = rows.is_empty() && by_rules.is_empty();
+    found.extend(by_rules.into_iter().take(NAMED));
     if let Some(more) = rows.len().checked_sub(NAMED).filter(|more| *more > 0) {
         because.push(Statement::says(format!(
             "{} more give it to other groups.",
             counted(more, "mapping")
         )));
     }
-    if rows.is_empty() {
+    if is_given_to_nobody {
         because.push(Statement::says("No mapping gives it to anybody now."));
     }
     found.push(unmapped(telling, because));
@@ -289,25 +293,44 @@ fn would_give(telling: &Telling<'_>, mapping: &Mapping) -> Finding {
     Finding::miss(Situation::NotGiven, proof, remedy, request)
 }
 
-/// Rules that could give the role to a group whose name matches.
-fn rules(telling: &Telling<'_>) -> Vec<Statement> {
-    let rules = telling.policy.rules_towards(telling.target).into_iter();
-    rules
-        .map(|rule| {
-            let source = Source {
-                origin: &rule.origin,
-                ticket: rule.ticket.as_deref(),
-                pattern: Some(&rule.group_pattern),
-            };
+/// Rules that could give the role: to a group whose name they leave open as statements, to one
+/// group as findings.
+fn rules(telling: &Telling<'_>) -> (Vec<Finding>, Vec<Statement>) {
+    let (mut findings, mut statements) = (Vec::new(), Vec::new());
+    for (rule, name) in telling.policy.rules_towards(telling.target) {
+        let conditions = &rule.conditions;
+        if conditions.is_expired(telling.now) || conditions.unenforceable().is_some() {
+            continue;
+        }
+        let source = Source {
+            origin: &rule.origin,
+            ticket: rule.ticket.as_deref(),
+            pattern: Some(&rule.group_pattern),
+        };
+        let called = capital(&row_called(&rule.id, &source));
+        let row = RowName::Rule(rule.id.clone());
+        let Some(name) = name else {
             let text = format!(
-                "{} gives roles like it to groups of {} whose name matches `{}`.",
-                capital(&row_called(&rule.id, &source)),
-                rule.connector,
-                rule.group_pattern
+                "{called} gives roles like it to groups of {} whose name matches `{}`.",
+                rule.connector, rule.group_pattern
             );
-            Statement::says(text).about_row(RowName::Rule(rule.id.clone()))
-        })
-        .collect()
+            statements.push(Statement::says(text).about_row(row));
+            continue;
+        };
+        // Directories' keys are in normal form.
+        let dn = name.parse::<Dn>().ok().filter(|_| is_distinguished(&name));
+        let name = dn.map_or(name, |dn| dn.normalised());
+        let group = GroupKey::from_stored(format!("{}:{name}", rule.connector));
+        let text = format!(
+            "{called} gives it to a group called {}, and {} is not in it.",
+            telling.group(&group),
+            telling.person()
+        );
+        let (remedy, request) = join(telling, &group);
+        let proof = Statement::says(text).about_row(row).about_group(&group);
+        findings.push(Finding::miss(Situation::NotGiven, proof, remedy, request));
+    }
+    (findings, statements)
 }
 
 /// The mapping that nobody made yet: of a group that the person is in directly, the first by name.
