@@ -629,7 +629,7 @@ async fn the_same_name_at_another_connector_is_no_second_person() {
     let lab = Directory::sample().start(address).unwrap();
     let password = sample::SERVICE_PASSWORD;
     let more_toml = format!(
-        "[[access.scope]]\ngroup = \"lab:{}\"\n\
+        "[[access.scope]]\ngroup = \"lab:{}\"\nroles = [\"*\"]\n\
          [[connector]]\nid = \"lab\"\ntype = \"ldap\"\npreset = \"openldap\"\nlabel = \"Lab\"\n\
          urls = [\"{}\"]\nbind_dn = \"{}\"\nbind_password = \"{password}\"\n\
          user_base = \"{}\"\ngroup_base = \"{}\"\n",

@@ -117,10 +117,10 @@ impl Desk {
 
     /// Saves something that has to wait; the pending edit's id. Nothing is changed by it.
     pub async fn save_waiting(&self, author: &mut SignInSession, draft: &EditDraft) -> String {
-        let before = self.tables().await.version;
+        let before = self.rows().await;
         match self.save(author, draft).await.unwrap() {
             Saved::Waits { pending } => {
-                assert_eq!(self.tables().await.version, before);
+                assert_eq!(self.rows().await, before);
                 pending
             }
             other => panic!("the edit does not wait: {other:?}"),
@@ -151,6 +151,12 @@ impl Desk {
 
     pub async fn tables(&self) -> PolicyTables {
         self.app.store.tables().await.unwrap()
+    }
+
+    /// All rows, whose groups may be bound meanwhile.
+    async fn rows(&self) -> impl PartialEq + std::fmt::Debug {
+        let tables = self.tables().await;
+        (tables.accounts, tables.roles, tables.mappings, tables.rules)
     }
 
     /// The newest row of the audit log.

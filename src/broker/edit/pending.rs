@@ -1,6 +1,9 @@
 //! Edits that wait: a second person looks at them anew, and approves or declines.
 
+use std::collections::HashSet;
+
 use crate::{
+    access::RowName,
     audit::{Action, Actor, AuditEvent, Outcome},
     broker::{Broker, Client, Progress, sign_in::person},
     store::{EditContext, PendingEdit, PendingState, Settles, SignInSession, StoreError},
@@ -347,21 +350,17 @@ fn draft_of(edit: &PendingEdit) -> EditDraft {
 
 /// Refuses an edit that would now change a row which it did not change when it was proposed.
 fn same_rows(look: &Look, edit: &PendingEdit) -> Result<(), Refusal> {
-    let mut conflicts = Vec::new();
-    for row in &look.preview.rows {
-        let Some(before) = &row.before else { continue };
-        if !edit
-            .seen
-            .iter()
-            .any(|(name, seen)| *name == row.name && seen.is_some())
-        {
-            conflicts.push(Conflict {
-                name: row.name.clone(),
-                now: Some(before.clone()),
-                by: None,
-            });
-        }
-    }
+    let seen = edit.seen.iter().filter(|(_, revision)| revision.is_some());
+    let seen: HashSet<&RowName> = seen.map(|(name, _)| name).collect();
+    let rows = look.preview.rows.iter();
+    let conflicts: Vec<Conflict> = rows
+        .filter(|row| row.before.is_some() && !seen.contains(&row.name))
+        .map(|row| Conflict {
+            name: row.name.clone(),
+            now: row.before.clone(),
+            by: None,
+        })
+        .collect();
     if conflicts.is_empty() {
         return Ok(());
     }

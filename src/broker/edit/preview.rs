@@ -22,6 +22,9 @@ use super::{
     refusal::{Attempt, action_of},
 };
 
+/// Of how many conflicts it is told who made them.
+const EXPLAINED: usize = 50;
+
 /// What is to be looked at, and for whom.
 pub(super) struct Wish<'a> {
     pub(super) draft: &'a EditDraft,
@@ -203,10 +206,15 @@ impl Broker {
                 limit: 1,
                 ..HistoryFilter::default()
             };
+            let by = if conflicts.len() < EXPLAINED {
+                self.history(&last).await?.into_iter().next()
+            } else {
+                None
+            };
             conflicts.push(Conflict {
                 name: name.clone(),
                 now,
-                by: self.history(&last).await?.into_iter().next(),
+                by,
             });
         }
         if conflicts.is_empty() {

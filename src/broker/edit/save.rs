@@ -1,8 +1,11 @@
 //! Saving: the same look again, and only what was shown is made, or put before a second person.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use crate::{
+    access::{Row, RowName},
     audit::{Action, AuditEvent, Outcome},
     broker::{Broker, Client, Progress, sign_in::person},
     store::{EditContext, PendingEdit, PendingState, SignInSession, StoreError},
@@ -100,13 +103,11 @@ impl Broker {
     ) -> Result<Saved, Refusal> {
         let now = self.now();
         let mut seen = draft.seen.clone();
-        for row in &look.preview.rows {
-            // What nobody looked at in a form, such as an import, was seen in the preview.
-            if !seen.iter().any(|(name, _)| *name == row.name) {
-                let revision = row.before.as_ref().map(crate::access::Row::revision);
-                seen.push((row.name.clone(), revision));
-            }
-        }
+        let named: HashSet<&RowName> = draft.seen.iter().map(|(name, _)| name).collect();
+        // What nobody looked at in a form, such as an import, was seen in the preview.
+        let rows = look.preview.rows.iter();
+        let rows = rows.filter(|row| !named.contains(&row.name));
+        seen.extend(rows.map(|row| (row.name.clone(), row.before.as_ref().map(Row::revision))));
         let why = look.preview.waits.iter().map(|wait| wait.code().to_owned());
         let edit = PendingEdit {
             id: Uuid::now_v7().to_string(),
