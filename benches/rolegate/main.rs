@@ -2,8 +2,8 @@
 //!
 //! What each figure is and what limits it: `docs/benchmarks.md`. The program is measured as it is
 //! shipped, in a process of its own; what it is compared with runs on the same cores in the same
-//! minutes, in turns. A word after `--` limits the run to `preview`, `sign-in`,
-//! `picker` or `console`.
+//! minutes, in turns. A word after `--` limits the run to `preview`, `sign-in`, `audit`, `picker`
+//! or `console`.
 
 #![allow(
     clippy::expect_used,
@@ -14,6 +14,7 @@
     reason = "a measurement that cannot go on panics"
 )]
 
+mod audit;
 mod console;
 mod http;
 mod picker;
@@ -50,6 +51,9 @@ async fn main() {
     }
     if is_wanted("sign-in") {
         sign_in::measure().await;
+    }
+    if is_wanted("audit") {
+        audit::measure().await;
     }
     if is_wanted("picker") || is_wanted("console") {
         let stand_ins = StandIns::start().await;

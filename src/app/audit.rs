@@ -395,7 +395,8 @@ pub(crate) async fn checkpoint(
     let signed = key.sign(at, head.seq, &head.hash)?;
     let value = serde_json::to_value(&signed).map_err(StoreError::unavailable)?;
     if let Some(path) = file {
-        let (path, line) = (path.to_owned(), format!("{value}\n"));
+        let line = serde_json::to_string(&signed).map_err(StoreError::unavailable)?;
+        let (path, line) = (path.to_owned(), format!("{line}\n"));
         let shown = path.display().to_string();
         let failed = |source| NoCheckpoint::File {
             path: shown,

@@ -278,3 +278,98 @@ impl AuditEvent {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use time::macros::datetime;
+
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../docs/audit.md");
+
+    /// An event with everything that a row can have.
+    fn sample(action: Action) -> AuditEvent {
+        let actor = Actor::Person {
+            connector: "corp".to_owned(),
+            subject: Some("s-1".to_owned()),
+            username: Some("ada".to_owned()),
+        };
+        AuditEvent {
+            client_address: Some([192, 0, 2, 7].into()),
+            request_id: Some("request-1".to_owned()),
+            role: Some("arn:aws:iam::111122223333:role/ReadOnly".to_owned()),
+            account: Some("111122223333".to_owned()),
+            intent: Some("intent-1".to_owned()),
+            reason: Some("code".to_owned()),
+            ..AuditEvent::new(datetime!(2027-01-31 08:00 UTC), action, Outcome::Ok, actor)
+                .with("key", "value")
+        }
+    }
+
+    #[test]
+    fn the_document_has_every_action_outcome_and_field() {
+        for action in Action::ALL {
+            let row = format!("\n| `{}` |", action.as_str());
+            assert!(
+                DOCUMENT.contains(&row),
+                "docs/audit.md has no row for {}",
+                action.as_str()
+            );
+            let named = serde_json::to_value(action).unwrap();
+            assert_eq!(named, action.as_str(), "two names for one action");
+        }
+        for outcome in ["intent", "ok", "refused", "failed", "unknown"] {
+            assert!(DOCUMENT.contains(&format!("`{outcome}`")), "{outcome}");
+        }
+        let event = serde_json::to_value(sample(Action::SignIn)).unwrap();
+        for field in event.as_object().unwrap().keys() {
+            assert!(
+                DOCUMENT.contains(&format!("`{field}`")),
+                "docs/audit.md lacks {field}"
+            );
+        }
+        for column in csv::HEADER {
+            assert!(
+                DOCUMENT.contains(&format!("`{column}`")),
+                "docs/audit.md lacks {column}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_schema_is_as_it_was() {
+        let mut samples = String::new();
+        for action in Action::ALL {
+            let sample = serde_json::to_string(&sample(action)).unwrap();
+            writeln!(samples, "{sample}").unwrap();
+        }
+        let actors = [
+            Actor::Host { uid: 0 },
+            Actor::File {
+                hash: "ab".to_owned(),
+            },
+            Actor::System,
+        ];
+        for actor in actors {
+            let at = datetime!(2027-01-31 08:00 UTC);
+            let event = AuditEvent::new(at, Action::SignIn, Outcome::Refused, actor);
+            writeln!(samples, "{}", serde_json::to_string(&event).unwrap()).unwrap();
+        }
+        let digest = chain::Link::forge(
+            1,
+            chain::ChainHash::GENESIS,
+            "00".repeat(16).parse().unwrap(),
+            &samples,
+        );
+        // The samples themselves are long: their hash tells of a change, and the first lines of what.
+        let first: Vec<&str> = samples
+            .lines()
+            .take(1)
+            .chain(samples.lines().rev().take(3))
+            .collect();
+        insta::assert_snapshot!(first.join("\n"), @"");
+        insta::assert_snapshot!(digest.payload_hash, @"");
+    }
+}

@@ -54,11 +54,9 @@ impl FromStr for AuditStream {
 impl Audit {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let has_key = section.has("checkpoint_key_file") || section.has("checkpoint_key");
-        for key in ["checkpoint_file", "checkpoint_every", "checkpoint_rows"] {
-            if section.has(key) && !has_key {
-                let message = "needs checkpoint_key_file; `rolegate audit key FILE` makes one";
-                section.refuse(key, message);
-            }
+        if section.has("checkpoint_file") && !has_key {
+            let message = "needs checkpoint_key_file; `rolegate audit key FILE` makes one";
+            section.refuse("checkpoint_file", message);
         }
         let minute = Duration::from_mins(1);
         let day = Duration::from_hours(24);

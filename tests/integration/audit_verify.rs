@@ -187,7 +187,7 @@ async fn a_checkpoint_is_appended_audited_and_agrees() {
     assert!(
         verified
             .out
-            .contains("1 checkpoint agree, the last at row 3"),
+            .contains("checkpoints that agree: 1, the last at row 3"),
         "{}",
         verified.out
     );

@@ -31,7 +31,7 @@ impl Scene {
         let app = TestApp::start_overriding(&[("ROLE_DEFAULTS__AUDIT_TAG", tag)]).await;
         let mut browser = app.signed_in("linus").await;
         for _ in 0..3 {
-            let answer = browser.post("/console", &[("role", READER)]).await;
+            let answer = browser.open_console(&[("role", READER)]).await;
             assert_eq!(answer.status, 303, "{}", answer.body);
         }
         let calls = app.aws.issued().iter().map(Call::of).collect();

@@ -296,7 +296,7 @@ fn the_shipped_example_has_every_key() {
             Some(_) => "aws.credential_source".to_owned(),
             None => section,
         };
-        let later = ["issuer", "tokens", "trusted_issuer", "audit"];
+        let later = ["issuer", "tokens", "trusted_issuer"];
         for key in known.split(", ").filter(|key| !later.contains(key)) {
             let path = if section.is_empty() {
                 key.to_owned()
@@ -310,8 +310,8 @@ fn the_shipped_example_has_every_key() {
             assert!(is_written, "{path} is not in config/rolegate.toml");
         }
     }
-    // The top, eight sections, one environment, one scope, two connectors, four credential sources.
-    assert_eq!(seen, 17, "{all}");
+    // The top, nine sections, one environment, one scope, two connectors, four credential sources.
+    assert_eq!(seen, 18, "{all}");
 }
 
 #[test]
@@ -673,8 +673,7 @@ fn credential_sources_refer_to_each_other_without_circles() {
 #[test]
 fn what_later_versions_will_take_is_refused_by_name() {
     let text = format!(
-        "{MINIMAL}[tokens]\naccess = \"1h\"\n[[trusted_issuer]]\nid = \"x\"\n[audit]\n\
-         stream = \"syslog\"\ncheckpoint_key_file = \"/x\"\n[store]\nurl = \"postgres://u:p@h/d\"\n\
+        "{MINIMAL}[tokens]\naccess = \"1h\"\n[[trusted_issuer]]\nid = \"x\"\n[store]\nurl = \"postgres://u:p@h/d\"\n\
          [role_defaults]\ngrant_method = \"federation-token\"\n[[connector]]\nid = \"okta\"\n\
          type = \"oidc\"\nissuer = \"https://x.example.com\"\n"
     )
@@ -685,10 +684,9 @@ fn what_later_versions_will_take_is_refused_by_name() {
     insta::assert_snapshot!(findings(&text, &[]), @r#"
     rolegate.toml:16: tokens: is not available in this version; remove it
     rolegate.toml:18: trusted_issuer: is not available in this version; remove it
-    rolegate.toml:20: audit: is not available in this version; remove it
-    rolegate.toml:24: store.url: PostgreSQL is not available in this version; expected sqlite:///PATH
-    rolegate.toml:26: role_defaults.grant_method: "federation-token" is not available in this version; expected "assume-role" or "assume-role-with-saml"
-    rolegate.toml:29: connector.okta.type: "oidc" is not available in this version; expected "ldap" or "saml"
+    rolegate.toml:21: store.url: PostgreSQL is not available in this version; expected sqlite:///PATH
+    rolegate.toml:23: role_defaults.grant_method: "federation-token" is not available in this version; expected "assume-role" or "assume-role-with-saml"
+    rolegate.toml:26: connector.okta.type: "oidc" is not available in this version; expected "ldap" or "saml"
     "#);
 }
 

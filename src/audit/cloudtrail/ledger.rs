@@ -293,7 +293,13 @@ impl<'a> Joining<'a> {
                 let message = "AWS issued this for Rolegate, and no row of the log announces it";
                 self.find(FindingKind::NotInLog, None, issuance, message.to_owned());
             }
-            Join::Finding(kind, seq, message) => self.find(kind, seq, issuance, message),
+            Join::Finding(kind, seq, message) => {
+                // Both sides have it, and one finding about it is enough.
+                let request_id = issuance.request_id.as_deref();
+                let named = request_id.and_then(|id| self.by_request.get(id));
+                self.joined.extend(named);
+                self.find(kind, seq, issuance, message);
+            }
         }
     }
 

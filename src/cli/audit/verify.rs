@@ -174,11 +174,17 @@ impl Found {
             writeln!(out, "{} erased, as the log says", count(self.report.erased))?;
         }
         if let Some(checked) = &self.checked {
-            let agree = counted(checked.agree, "checkpoint");
-            writeln!(out, "{agree} agree, the last at row {}", checked.through)?;
+            let (agree, through) = (checked.agree, checked.through);
+            writeln!(
+                out,
+                "checkpoints that agree: {agree}, the last at row {through}"
+            )?;
             if checked.dropped > 0 {
-                let dropped = counted(checked.dropped, "checkpoint");
-                writeln!(out, "{dropped} about rows that were dropped since")?;
+                let dropped = checked.dropped;
+                writeln!(
+                    out,
+                    "checkpoints about rows that were dropped since: {dropped}"
+                )?;
             }
             for problem in &checked.problems {
                 writeln!(out, "{}", printable(problem))?;
@@ -201,9 +207,9 @@ impl Found {
             .as_ref()
             .map_or(0, |checked| checked.problems.len());
         if problems > 0 {
-            let told = counted(problems, "checkpoint");
+            let told = counted(problems, "finding");
             return Err(Failure::Refused(format!(
-                "{told} disagree with the audit log"
+                "the checkpoints and the audit log disagree: {told}"
             )));
         }
         let findings = self
