@@ -579,6 +579,8 @@ pub struct Application {
 impl Application {
     /// Builds every adapter, opens the store and closes what a crash left open.
     pub async fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        // First, so that what the start counts is not lost.
+        let metrics = Metrics::install();
         let store = open_store(config).await?;
         let audit = audit::Tasks::new(config, store.clone(), Arc::clone(&clock))?;
         let file = loaded_file(config)?;
@@ -596,7 +598,6 @@ impl Application {
             let noted = broker.note_file_at_start(&path, &file.hash).await;
             noted.map_err(|source| store_error(config, source))?;
         }
-        let metrics = Metrics::install();
         Ok(Self {
             pages: web::router(Arc::clone(&broker), web_settings(config)),
             operations: web::operations::router(

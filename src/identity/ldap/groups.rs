@@ -4,7 +4,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::AtomicBool,
 };
 
 use ldap3::Scope;
@@ -294,9 +294,9 @@ impl GroupReader<'_> {
             let members = comparisons(attribute, batch).concat();
             format!("(({stable_id}=*){members})")
         });
-        if self.knows_matched_values.load(Ordering::Relaxed) {
-            attributes.extend(members);
-        }
+        // All members travel where the server does not know the control: without them nobody could
+        // tell through which group a person is in this one.
+        attributes.extend(members);
         let mut request = self.request(&any, &attributes);
         request.matched_values = values
             .as_deref()
