@@ -4,6 +4,7 @@
 //! STS → sign-in token → outcome → answer; without an intent row there is no call to AWS, and
 //! without an outcome row the credentials are dropped. Entry point: [`Broker`].
 
+mod audit_trail;
 mod crowd;
 mod edit;
 mod explain;
@@ -48,6 +49,7 @@ pub use crate::{
         StoreError,
     },
 };
+pub use audit_trail::{ChainCheck, ChainVerdict};
 pub use edit::{
     CHANGES_AT_MOST, Conflict, EditDraft, EditPreview, EditRefused, HistoryEntry, HistoryFilter,
     RowChange, Saved, Undo, Wait,
@@ -137,6 +139,7 @@ pub struct Broker {
     policy: PolicyCache,
     mapping_file: MappingFileWatch,
     throttle: Throttle,
+    chain_checks: audit_trail::ChainChecks,
 }
 
 /// From where a request comes.
@@ -162,6 +165,7 @@ impl Broker {
             policy,
             mapping_file: MappingFileWatch::default(),
             throttle: Throttle::default(),
+            chain_checks: audit_trail::ChainChecks::default(),
         }
     }
 

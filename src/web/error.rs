@@ -12,6 +12,7 @@ use axum::{
 use super::views::{
     Layout,
     error::{AskedRole, ErrorView},
+    helpdesk::explanation::OwnMiss,
 };
 use crate::{
     access::NotEntitled,
@@ -42,6 +43,16 @@ pub(super) struct ErrorPage {
 impl ErrorPage {
     pub(super) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.view.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl ErrorPage {
+    /// The same page, with why, as far as the person may know it.
+    pub(super) fn explained(mut self, miss: Option<OwnMiss>) -> Self {
+        if let Some(miss) = miss {
+            self.view = Box::new(self.view.explained(miss));
+        }
+        self
     }
 }
 
@@ -151,6 +162,20 @@ impl Frame {
             "None of your groups makes you helpdesk, auditor or admin here.",
         )
         .step("If you should see them, ask whoever keeps [access] in the configuration.")
+        .into()
+    }
+
+    /// The person may see the helpdesk's pages at most, and not the audit log.
+    pub(super) fn not_auditor(self) -> ErrorPage {
+        ErrorView::new(
+            self.0,
+            403,
+            "The audit log is for auditors",
+            "None of your groups makes you auditor or admin here.",
+        )
+        .step("If you need to know something from it, ask an auditor.")
+        .step("If you should see it, ask whoever keeps [access] in the configuration.")
+        .back_to_roles()
         .into()
     }
 

@@ -8,6 +8,7 @@ mod attempt;
 mod client_address;
 mod cookies;
 mod csrf;
+mod csv;
 mod error;
 mod headers;
 pub mod operations;
@@ -124,6 +125,28 @@ pub fn router(broker: Arc<Broker>, settings: Settings) -> Router {
                 .post(pages::saml::log_out_by_form)
                 .layer(messages),
         )
+        .route("/helpdesk/people", get(pages::helpdesk::people::search))
+        .route(
+            "/helpdesk/people/{connector}/{subject}",
+            get(pages::helpdesk::people::show),
+        )
+        .route(
+            "/helpdesk/people/{connector}/{subject}/picker",
+            get(pages::helpdesk::people::view_as),
+        )
+        .route("/helpdesk/groups", get(pages::helpdesk::groups::search))
+        .route(
+            "/helpdesk/groups/suggest",
+            get(pages::helpdesk::groups::suggest),
+        )
+        .route(
+            "/helpdesk/groups/{*key}",
+            get(pages::helpdesk::groups::show),
+        )
+        .route("/audit", get(pages::audit::show))
+        .route("/audit/verify", post(pages::audit::verify))
+        .route("/audit.jsonl", get(pages::audit::json_lines))
+        .route("/audit.csv", get(pages::audit::csv))
         .route("/assets/{name}", get(pages::asset))
         .fallback(not_found)
         // From the inside out; each layer sees what the ones below it let through.

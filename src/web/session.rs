@@ -213,6 +213,16 @@ pub(super) struct SignedIn {
 }
 
 impl SignedIn {
+    /// Who acts, as the audit log names them.
+    pub(super) fn actor(&self) -> crate::broker::Actor {
+        let identity = self.identity();
+        crate::broker::Actor::Person {
+            connector: identity.connector.to_string(),
+            subject: Some(identity.subject.clone()),
+            username: Some(identity.username.clone()),
+        }
+    }
+
     pub(super) fn identity(&self) -> &Identity {
         &self.session.identity
     }

@@ -19,13 +19,14 @@ use super::{
         views::{
             console::{ConsoleInput, ConsoleView},
             error::AskedRole,
+            helpdesk::explanation::{OwnMiss, own_words},
             query_string,
         },
     },
     Arrival, departure, in_own_task, layout, login, render, see_other,
 };
 use crate::{
-    access::{NotEntitled, TargetArn},
+    access::{AccountId, Identity, NotEntitled, TargetArn},
     broker::{GroupsRefused, OpenOrder, OpenRefused, Opened, RedirectWish, SignInSession},
 };
 
@@ -107,7 +108,10 @@ pub(in crate::web) async fn open(
         Err(refused) if wants_provider(&refused, &session) => {
             sign_in_again(&app, &arrival, &session, way_back(&order)).await
         }
-        Err(refused) => refuse(&app, arrival.frame, &refused, "/console", &order).await,
+        Err(refused) => {
+            let whose = (arrival.frame, &session.identity);
+            refuse(&app, whose, &refused, "/console", &order).await
+        }
     }
 }
 
@@ -178,7 +182,7 @@ fn deep_link_path(role: &str) -> Option<String> {
 /// The page for a role that was not opened.
 pub(super) async fn refuse(
     app: &App,
-    frame: Frame,
+    (frame, identity): (Frame, &Identity),
     refused: &OpenRefused,
     action: &str,
     order: &OpenOrder,
@@ -192,9 +196,30 @@ pub(super) async fn refuse(
         return login::to_sign_in(&next, true);
     }
     let asked = asked_role(app, refused, &order.role).await;
+    let why = match refused {
+        OpenRefused::NotEntitled { .. } => own_reason(app, identity, &order.role).await,
+        _ => None,
+    };
     frame
         .open_refused(refused, &asked, Repeat { action, order }, app.broker.now())
+        .explained(why)
         .into_response()
+}
+
+/// Why a role is not the person's, in words for them; none where that would tell them of roles that
+/// they have nothing to do with, or cannot be found out.
+pub(super) async fn own_reason(app: &App, identity: &Identity, role: &str) -> Option<OwnMiss> {
+    let policy = app.broker.policy().await.ok()?;
+    let target = match role.parse::<TargetArn>() {
+        Ok(target) => target,
+        Err(_) => {
+            let (account, name) = role.split_once('/')?;
+            let account = account.parse::<AccountId>().ok()?;
+            policy.role_named(&account, name)?.clone()
+        }
+    };
+    let explanation = app.broker.explain_refusal(identity, &target).await.ok()?;
+    own_words(&explanation, identity, &policy)
 }
 
 /// What the person knows the role by. The account's name is told only to those who have, or had,
@@ -271,7 +296,8 @@ pub(in crate::web) async fn deep_link(
             &frame,
             &signed_in.session,
             &format!("{account}/{role}"),
-        );
+        )
+        .await;
     };
     let view = ConsoleView::new(ConsoleInput {
         layout: frame.0.clone(),
@@ -285,8 +311,9 @@ pub(in crate::web) async fn deep_link(
     render(&view, &frame)
 }
 
-/// The link's role is not among the person's: the same page whether or not it exists.
-fn not_held(app: &App, frame: &Frame, session: &SignInSession, role: &str) -> Response {
+/// The link's role is not among the person's: the same page whether or not it exists, unless they
+/// have something to do with it.
+async fn not_held(app: &App, frame: &Frame, session: &SignInSession, role: &str) -> Response {
     let refused = OpenRefused::NotEntitled {
         reason: NotEntitled::NoMapping,
         role: None,
@@ -302,6 +329,7 @@ fn not_held(app: &App, frame: &Frame, session: &SignInSession, role: &str) -> Re
         ..OpenOrder::default()
     };
     let now = app.broker.now();
+    let why = own_reason(app, &session.identity, role).await;
     frame
         .clone()
         .open_refused(
@@ -313,6 +341,7 @@ fn not_held(app: &App, frame: &Frame, session: &SignInSession, role: &str) -> Re
             },
             now,
         )
+        .explained(why)
         .into_response()
 }
 

@@ -56,7 +56,10 @@ pub(in crate::web) async fn issue(
             let next = role_page(&order);
             return sign_in_again(&app, &arrival, &signed_in.session, next).await;
         }
-        Err(refused) => return refuse(&app, arrival.frame, &refused, "/credentials", &order).await,
+        Err(refused) => {
+            let whose = (arrival.frame, signed_in.identity());
+            return refuse(&app, whose, &refused, "/credentials", &order).await;
+        }
     };
     let account_id = issued.role.account().to_string();
     let account = app.broker.account_name(&issued.role).await;

@@ -1,5 +1,6 @@
 //! The handlers, one file per family of addresses.
 
+pub(super) mod audit;
 pub(super) mod console;
 pub(super) mod credentials;
 mod departure;

@@ -13,13 +13,16 @@ use super::{
         csrf::CheckedForm,
         error::Frame,
         session::SignedIn,
-        views::picker::{OpenRoleSession, Pasted, PickerInput, PickerView, picker_json},
+        views::{
+            helpdesk::explanation::{OwnMiss, own_words},
+            picker::{OpenRoleSession, Pasted, PickerInput, PickerView, picker_json},
+        },
     },
     Arrival, connector_label, console, layout, login, render, see_other,
 };
 use crate::{
-    access::{ConnectorId, Entitlement, Policy, TargetArn},
-    broker::{Connector, OpenRole, PastedText, StoreError},
+    access::{ConnectorId, Entitlement, Identity, Policy, TargetArn},
+    broker::{Connector, OpenRole, PastedText, PickerState, StoreError},
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -28,6 +31,19 @@ pub(in crate::web) struct PickerQuery {
     q: String,
     #[serde(default)]
     from: Option<String>,
+}
+
+impl PickerQuery {
+    /// What is looked for.
+    pub(super) fn words(&self) -> &str {
+        &self.q
+    }
+
+    /// The account to begin at.
+    pub(super) fn place(&self) -> usize {
+        let from = self.from.as_deref();
+        from.and_then(|from| from.parse().ok()).unwrap_or(0)
+    }
 }
 
 /// `GET /`
@@ -53,12 +69,8 @@ async fn page(
     let state = app.broker.picker(identity).await?;
     let now = app.broker.now();
     let entitlements = state.policy.entitlements(identity, now);
-    let open: Vec<OpenRoleSession> = state
-        .open
-        .iter()
-        .filter(|session| session.delivery == "console")
-        .filter_map(|session| open_session(&state.policy, session))
-        .collect();
+    let open = open_sessions(&state);
+    let misses = misses(app, identity, &state.policy, &entitlements).await?;
     let pasted = app
         .broker
         .read_pasted(&query.q)
@@ -76,13 +88,38 @@ async fn page(
         now,
         query: &query.q,
         pasted,
-        from: query
-            .from
-            .as_deref()
-            .and_then(|from| from.parse().ok())
-            .unwrap_or(0),
+        from: query.place(),
+        misses: &misses,
+        view_as: None,
     });
     Ok(render(&view, frame))
+}
+
+/// The consoles that are open.
+pub(super) fn open_sessions(state: &PickerState) -> Vec<OpenRoleSession> {
+    state
+        .open
+        .iter()
+        .filter(|session| session.delivery == "console")
+        .filter_map(|session| open_session(&state.policy, session))
+        .collect()
+}
+
+/// What somebody without roles comes nearest to, in their own words.
+pub(super) async fn misses(
+    app: &App,
+    identity: &Identity,
+    policy: &Policy,
+    entitlements: &[Entitlement<'_>],
+) -> Result<Vec<OwnMiss>, StoreError> {
+    if !entitlements.is_empty() {
+        return Ok(Vec::new());
+    }
+    let misses = app.broker.misses(identity).await?;
+    let own = misses
+        .iter()
+        .filter_map(|miss| own_words(miss, identity, policy));
+    Ok(own.collect())
 }
 
 fn open_session(policy: &Policy, session: &OpenRole) -> Option<OpenRoleSession> {

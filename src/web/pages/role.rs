@@ -16,10 +16,12 @@ use super::{
             role::{RoleInput, RoleView},
         },
     },
-    connector_label, layout, render,
+    connector_label,
+    console::own_reason,
+    layout, render,
 };
 use crate::{
-    access::{NotEntitled, TargetArn},
+    access::{Identity, NotEntitled, TargetArn},
     broker::{OpenOrder, OpenRefused, StoreError},
 };
 
@@ -80,7 +82,7 @@ async fn page(
     let held = held.and_then(|arn| entitlements.iter().find(|held| held.role.arn == arn));
     let frame = Frame(layout(frame, signed_in));
     let Some(entitlement) = held else {
-        return Ok(not_held(app, frame, &query.arn, identity.groups.len()));
+        return Ok(not_held(app, frame, &query.arn, identity).await);
     };
     let arn = &entitlement.role.arn;
     let links = app.broker.links(
@@ -110,7 +112,7 @@ async fn page(
     Ok(render(&view, &frame))
 }
 
-fn not_held(app: &App, frame: Frame, role: &str, groups: usize) -> Response {
+async fn not_held(app: &App, frame: Frame, role: &str, identity: &Identity) -> Response {
     let (account, name) = role.parse::<TargetArn>().map_or_else(
         |_| ("an account".to_owned(), "a role".to_owned()),
         |arn| (arn.account().to_string(), arn.name().to_owned()),
@@ -118,13 +120,14 @@ fn not_held(app: &App, frame: Frame, role: &str, groups: usize) -> Response {
     let refused = OpenRefused::NotEntitled {
         reason: NotEntitled::NoMapping,
         role: None,
-        groups,
+        groups: identity.groups.len(),
     };
     let asked = AskedRole {
         account,
         role: name,
     };
     let order = OpenOrder::default();
+    let why = own_reason(app, identity, role).await;
     frame
         .open_refused(
             &refused,
@@ -135,5 +138,6 @@ fn not_held(app: &App, frame: Frame, role: &str, groups: usize) -> Response {
             },
             app.broker.now(),
         )
+        .explained(why)
         .into_response()
 }

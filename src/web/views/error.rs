@@ -5,7 +5,7 @@
 use askama::Template;
 use time::OffsetDateTime;
 
-use super::{Layout, Moment, words};
+use super::{Layout, Moment, helpdesk::explanation::OwnMiss, words};
 use crate::access::Clipped;
 
 /// Something to do about it with one click.
@@ -56,6 +56,7 @@ pub(crate) struct ErrorView {
     moment: Option<(String, Moment)>,
     steps: Vec<String>,
     offer: Option<Offer>,
+    miss: Option<OwnMiss>,
     help: Option<String>,
 }
 
@@ -71,6 +72,7 @@ impl ErrorView {
             moment: None,
             steps: Vec::new(),
             offer: None,
+            miss: None,
             help,
         }
     }
@@ -87,6 +89,21 @@ impl ErrorView {
         self
     }
 
+    /// Says why, as far as the person may know it, and takes it into the question to the helpdesk.
+    #[must_use]
+    pub(crate) fn explained(mut self, miss: OwnMiss) -> Self {
+        let question = format!(
+            "{}. {} {} I need access to: {}",
+            self.title,
+            self.happened,
+            miss.words,
+            miss.asked()
+        );
+        self.help = self.layout.help(&question);
+        self.miss = Some(miss);
+        self
+    }
+
     /// Adds something that the person can do with one click.
     #[must_use]
     pub(crate) fn offer(mut self, offer: Offer) -> Self {
@@ -94,7 +111,8 @@ impl ErrorView {
         self
     }
 
-    pub(super) fn back_to_roles(self) -> Self {
+    /// Leads back to the picker.
+    pub(crate) fn back_to_roles(self) -> Self {
         self.offer(Offer::Link {
             href: "/".to_owned(),
             text: "Show my roles".to_owned(),

@@ -312,6 +312,8 @@ fn picker(entitlements: &[Entitlement<'_>], query: &str, pasted: Option<Pasted>)
         query,
         pasted,
         from: 0,
+        misses: &[],
+        view_as: None,
     })
 }
 

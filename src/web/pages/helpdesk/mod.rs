@@ -1,6 +1,9 @@
 //! `/helpdesk/…`: the pages of those who keep the table. Whether an edit may be made is asked of the
 //! broker; these handlers only show.
 
+pub(in crate::web) mod groups;
+pub(in crate::web) mod people;
+
 use super::super::{
     App,
     staff::Staff,

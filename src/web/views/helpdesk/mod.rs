@@ -1,5 +1,11 @@
 //! The helpdesk's pages; what they share is [`Desk`].
 
+pub(crate) mod explanation;
+pub(crate) mod groups;
+pub(crate) mod links;
+pub(crate) mod people;
+mod tree;
+
 /// A section of the helpdesk, as its navigation names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Section {

@@ -51,6 +51,7 @@ pub(crate) fn picker_json(
         environments,
         provider,
         now,
+        whose: None,
     };
     let accounts = by_account(entitlements)
         .into_iter()

@@ -20,7 +20,9 @@ pub(crate) use json::picker_json;
 pub(super) use rows::{access_ends_at, opens_at_provider};
 
 use super::{
-    Layout, Moment, query_string,
+    Layout, Moment,
+    helpdesk::explanation::OwnMiss,
+    query_string,
     search::{Field, Query},
     words,
 };
@@ -92,6 +94,19 @@ pub(crate) struct PickerInput<'a> {
     pub(crate) pasted: Option<Pasted>,
     /// `?from=`: the account to begin at, where not all fit.
     pub(crate) from: usize,
+    /// What somebody without roles comes nearest to.
+    pub(crate) misses: &'a [OwnMiss],
+    /// Whose picker it is, where somebody else looks at it: then nothing opens.
+    pub(crate) view_as: Option<ViewAs>,
+}
+
+/// Whose picker somebody else looks at.
+#[derive(Debug, Clone)]
+pub(crate) struct ViewAs {
+    /// What to call the person.
+    pub(crate) name: String,
+    /// The person's page.
+    pub(crate) href: String,
 }
 
 struct Opened {
@@ -113,8 +128,14 @@ struct PastedSection {
 struct EmptyState {
     groups: Vec<String>,
     count: String,
+    misses: Vec<OwnMiss>,
     help: Option<String>,
 }
+
+/// How many groups a question to the helpdesk names; addresses have an end.
+const GROUPS_IN_QUESTION: usize = 12;
+/// How many near misses it names.
+const MISSES_IN_QUESTION: usize = 5;
 
 /// `GET /`
 #[derive(Template)]
@@ -134,6 +155,8 @@ pub(crate) struct PickerView {
     is_complete: bool,
     pages: Vec<(String, String)>,
     empty: Option<EmptyState>,
+    view_as: Option<ViewAs>,
+    base: String,
 }
 
 impl PickerView {
@@ -157,6 +180,7 @@ impl PickerView {
             environments: &input.layout.environments,
             provider: input.provider,
             now: input.now,
+            whose: input.view_as.as_ref().map(|whose| whose.href.as_str()),
         };
         let mut view = Self::frame(&input, &accounts);
         if let Some(pasted) = &input.pasted {
@@ -169,7 +193,7 @@ impl PickerView {
         } else if !workshop.query.is_empty() {
             view.add_results(&workshop, &accounts);
         } else if !input.entitlements.is_empty() {
-            view.favourites = favourite_rows(&workshop, &accounts);
+            view.favourites = favourite_rows(&workshop, &accounts, &view.base);
             view.recents = recent_rows(&workshop, input.entitlements, input.recents);
             view.add_accounts(&workshop, &accounts, input.from, is_small);
         }
@@ -185,9 +209,10 @@ impl PickerView {
                     .iter()
                     .map(|group| group.name.clone())
                     .collect(),
-                help: input.layout.help(&format!(
-                    "None of my {count} gives an AWS role. I need access to: "
-                )),
+                help: input
+                    .layout
+                    .help(&question(&count, input.groups, input.misses)),
+                misses: input.misses.to_vec(),
                 count,
             }
         });
@@ -215,6 +240,11 @@ impl PickerView {
             is_complete: false,
             pages: Vec::new(),
             empty,
+            base: input
+                .view_as
+                .as_ref()
+                .map_or_else(|| "/".to_owned(), |whose| format!("{}/picker", whose.href)),
+            view_as: input.view_as.clone(),
         }
     }
 
@@ -230,7 +260,7 @@ impl PickerView {
         self.results = ranked
             .into_iter()
             .take(ROWS_AT_ONCE)
-            .filter_map(|row| Some(workshop.row(row.roles)?.cut(most_chips)))
+            .filter_map(|row| Some(workshop.row(row.roles)?.cut(most_chips, &self.base)))
             .collect();
     }
 
@@ -254,11 +284,12 @@ impl PickerView {
             .iter()
             .skip(from)
             .take(ROWS_AT_ONCE)
-            .filter_map(|roles| Some(workshop.row(*roles)?.cut(CHIPS_AT_ONCE)))
+            .filter_map(|roles| Some(workshop.row(*roles)?.cut(CHIPS_AT_ONCE, &self.base)))
             .collect();
+        let base = self.base.clone();
         let page = |from: usize, words: String| {
             let from = from.to_string();
-            (query_string("/", &[("from", &from)]), words)
+            (query_string(&base, &[("from", &from)]), words)
         };
         if from > 0 {
             let back = from.saturating_sub(ROWS_AT_ONCE);
@@ -271,6 +302,27 @@ impl PickerView {
                 .push(page(next, format!("Next {count} accounts")));
         }
     }
+}
+
+/// The whole question, for whoever can answer it.
+fn question(count: &str, groups: &[Group], misses: &[OwnMiss]) -> String {
+    use std::fmt::Write as _;
+    let mut text = format!("None of my {count} gives an AWS role.");
+    if !groups.is_empty() {
+        let names = groups.iter().take(GROUPS_IN_QUESTION);
+        let names: Vec<&str> = names.map(|group| group.name.as_str()).collect();
+        let rest = groups.len() - names.len();
+        let _ = write!(text, " My groups: {}", names.join("; "));
+        if rest > 0 {
+            let _ = write!(text, "; and {rest} more");
+        }
+        text.push('.');
+    }
+    for miss in misses.iter().take(MISSES_IN_QUESTION) {
+        let _ = write!(text, " {}: {}", miss.asked(), miss.words);
+    }
+    text.push_str(" I need access to: ");
+    text
 }
 
 fn result_words(roles: usize, accounts: usize) -> String {
@@ -349,7 +401,11 @@ fn rank_account<'e>(
 }
 
 /// The accounts that hold a favourite, favourites first.
-fn favourite_rows(workshop: &Workshop<'_>, accounts: &[&[Entitlement<'_>]]) -> Vec<AccountRow> {
+fn favourite_rows(
+    workshop: &Workshop<'_>,
+    accounts: &[&[Entitlement<'_>]],
+    base: &str,
+) -> Vec<AccountRow> {
     accounts
         .iter()
         .filter_map(|roles| {
@@ -364,7 +420,7 @@ fn favourite_rows(workshop: &Workshop<'_>, accounts: &[&[Entitlement<'_>]]) -> V
             Some(
                 workshop
                     .row(ordered)?
-                    .cut(favourites.max(CHIPS_BESIDE_FAVOURITES)),
+                    .cut(favourites.max(CHIPS_BESIDE_FAVOURITES), base),
             )
         })
         .collect()

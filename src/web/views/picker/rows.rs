@@ -125,6 +125,8 @@ pub(super) struct Workshop<'a> {
     /// What people call the provider that the person signed in with.
     pub(super) provider: &'a str,
     pub(super) now: OffsetDateTime,
+    /// The page of the person whose picker somebody else looks at: chips lead there and open nothing.
+    pub(super) whose: Option<&'a str>,
 }
 
 impl Workshop<'_> {
@@ -165,17 +167,23 @@ impl Workshop<'_> {
     fn chip(&self, entitlement: &Entitlement<'_>) -> Chip {
         let arn = &entitlement.role.arn;
         let (flags, note) = self.flags_and_note(entitlement);
-        let menu = [
-            ("arn", arn.as_str()),
-            ("destination", self.destination.as_str()),
-            ("region", self.region.as_str()),
-        ];
+        let menu = match self.whose {
+            Some(href) => query_string(href, &[("role", arn.as_str())]),
+            None => query_string(
+                "/role",
+                &[
+                    ("arn", arn.as_str()),
+                    ("destination", self.destination.as_str()),
+                    ("region", self.region.as_str()),
+                ],
+            ),
+        };
         Chip {
             arn: arn.to_string(),
             name: self.query.mark(arn.name(), true),
             plain_name: arn.name().to_owned(),
             about: entitlement.role.description.clone().unwrap_or_default(),
-            menu: query_string("/role", &menu),
+            menu,
             flags,
             note,
         }
@@ -207,12 +215,12 @@ impl Workshop<'_> {
 
 impl AccountRow {
     /// Keeps the first `most` chips and links to the rest.
-    pub(super) fn cut(mut self, most: usize) -> Self {
+    pub(super) fn cut(mut self, most: usize, base: &str) -> Self {
         if self.chips.len() > most {
             let rest = self.chips.len() - most;
             self.chips.truncate(most);
             self.more = Some((
-                query_string("/", &[("q", &self.id)]),
+                query_string(base, &[("q", &self.id)]),
                 format!("{} more", words::grouped(rest)),
             ));
         }

@@ -1,0 +1,85 @@
+//! Addresses of the helpdesk's pages about one person, group, account, role, mapping or rule.
+
+use crate::access::{AccountId, GroupKey, MappingId, RowName, TargetArn};
+
+/// A path segment, or several, with everything but RFC 3986's unreserved characters encoded.
+pub(crate) fn segment(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20")
+}
+
+/// A person's page.
+pub(crate) fn person(connector: &str, subject: &str) -> String {
+    format!("/helpdesk/people/{connector}/{}", segment(subject))
+}
+
+/// A group's page.
+pub(crate) fn group(key: &GroupKey) -> String {
+    format!("/helpdesk/groups/{}", segment(key.as_str()))
+}
+
+/// An account's page.
+pub(crate) fn account(id: &AccountId) -> String {
+    format!("/helpdesk/accounts/{id}")
+}
+
+/// A role's page.
+pub(crate) fn role(arn: &TargetArn) -> String {
+    format!("/helpdesk/roles/{}", segment(arn.as_str()))
+}
+
+/// A mapping's page.
+pub(crate) fn mapping(id: &MappingId) -> String {
+    format!("/helpdesk/mappings/{}", segment(&id.0))
+}
+
+/// A rule's page.
+pub(crate) fn rule(id: &MappingId) -> String {
+    format!("/helpdesk/rules/{}", segment(&id.0))
+}
+
+/// The page of a row of the tables.
+pub(crate) fn row(name: &RowName) -> String {
+    match name {
+        RowName::Account(id) => account(id),
+        RowName::Role(arn) => role(arn),
+        RowName::Mapping(id) => mapping(id),
+        RowName::Rule(id) => rule(id),
+    }
+}
+
+/// What people call a group for short: the first value of a distinguished name, else the name.
+pub(crate) fn short_group(name: &str) -> &str {
+    let first = name.split(',').next().unwrap_or(name);
+    match (name.contains(','), first.split_once('=')) {
+        (true, Some((_, value))) if !first.ends_with('\\') && !value.is_empty() => value,
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_one_segment_whatever_is_in_them() {
+        assert_eq!(
+            person("okta", "a/b?c#d e%"),
+            "/helpdesk/people/okta/a%2Fb%3Fc%23d%20e%25"
+        );
+        let key = GroupKey::from_stored("corp:cn=a b,dc=x".to_owned());
+        assert_eq!(group(&key), "/helpdesk/groups/corp%3Acn%3Da%20b%2Cdc%3Dx");
+    }
+
+    #[test]
+    fn groups_have_short_names() {
+        assert_eq!(
+            short_group("cn=payments-dev,ou=groups,dc=x"),
+            "payments-dev"
+        );
+        assert_eq!(short_group("AWS-Admins"), "AWS-Admins");
+        assert_eq!(short_group("a=b"), "a=b");
+        assert_eq!(short_group("cn=a\\,b,dc=x"), "cn=a\\,b,dc=x");
+    }
+}
