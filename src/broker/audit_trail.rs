@@ -15,7 +15,7 @@ use super::{Broker, Client, sign_in::person};
 use crate::{
     access::Identity,
     audit::{Action, Actor, Outcome},
-    store::{AuditFilter, AuditRow, ChainHead, ChainStatus, StoreError},
+    store::{AuditFilter, AuditRow, ChainHead, ChainReport, StoreError},
 };
 
 /// How many refusals a person's page shows.
@@ -25,7 +25,7 @@ const REFUSALS: u32 = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChainVerdict {
     /// The walk came to an end.
-    Walked(ChainStatus),
+    Walked(ChainReport),
     /// The store did not answer, so nothing is known.
     Unavailable,
 }
@@ -35,6 +35,8 @@ pub enum ChainVerdict {
 pub struct ChainCheck {
     /// Since when one goes on.
     pub running_since: Option<OffsetDateTime>,
+    /// How many rows that one has walked over, and of how many.
+    pub progress: (i64, i64),
     /// When the last one ended, and what it found; none since the program started.
     pub last: Option<(OffsetDateTime, ChainVerdict)>,
 }
@@ -54,6 +56,7 @@ impl ChainChecks {
         let is_free = check.running_since.is_none();
         if is_free {
             check.running_since = Some(now);
+            check.progress = (0, 0);
         }
         is_free
     }
@@ -117,8 +120,9 @@ impl Broker {
             let walking = Walking(Arc::clone(self));
             let walk = tokio::spawn(async move {
                 let broker = &walking.0;
-                let verdict = match broker.adapters.audit.verify_chain().await {
-                    Ok(status) => ChainVerdict::Walked(status),
+                let note = |done, of| broker.chain_checks.lock().progress = (done, of);
+                let verdict = match broker.adapters.audit.walk_chain(&note).await {
+                    Ok(report) => ChainVerdict::Walked(report),
                     Err(error) => {
                         tracing::error!(
                             error = &error as &dyn std::error::Error,

@@ -44,7 +44,7 @@ pub use crate::{
         LogoutMessage, Member, RedirectConnector, saml::refusal::Reason,
     },
     store::{
-        AccessReview, AuditFilter, AuditRow, ChainHead, ChainStatus, OpenRole, PendingEdit,
+        AccessReview, AuditFilter, AuditRow, ChainHead, ChainReport, ChainStatus, OpenRole, PendingEdit,
         PendingState, Preferences, ReviewDecision, ReviewItem, RoleSession, SignInSession,
         StoreError,
     },

@@ -11,7 +11,7 @@ use axum::{
 
 use super::views::{
     Layout,
-    error::{AskedRole, ErrorView},
+    error::{AskedRole, ErrorView, Offer},
     helpdesk::explanation::OwnMiss,
 };
 use crate::{
@@ -162,6 +162,22 @@ impl Frame {
             "None of your groups makes you helpdesk, auditor or admin here.",
         )
         .step("If you should see them, ask whoever keeps [access] in the configuration.")
+        .into()
+    }
+
+    /// Accounts and roles are edited by admins alone.
+    pub(super) fn not_admin(self) -> ErrorPage {
+        ErrorView::new(
+            self.0,
+            403,
+            "Admins edit accounts and roles",
+            "None of your groups makes you admin here.",
+        )
+        .step("Ask an admin to make the change.")
+        .offer(Offer::Link {
+            href: "/helpdesk/roles".to_owned(),
+            text: "Show accounts and roles".to_owned(),
+        })
         .into()
     }
 

@@ -143,6 +143,45 @@ pub fn router(broker: Arc<Broker>, settings: Settings) -> Router {
             "/helpdesk/groups/{*key}",
             get(pages::helpdesk::groups::show),
         )
+        .route("/helpdesk/roles", get(pages::helpdesk::roles::list))
+        .route(
+            "/helpdesk/roles/new",
+            get(pages::helpdesk::roles::new_role).post(pages::helpdesk::roles::add_role),
+        )
+        .route(
+            "/helpdesk/roles/{*arn}",
+            get(pages::helpdesk::roles::role).post(pages::helpdesk::roles::change_role),
+        )
+        .route(
+            "/helpdesk/accounts/new",
+            get(pages::helpdesk::roles::new_account).post(pages::helpdesk::roles::add_account),
+        )
+        .route(
+            "/helpdesk/accounts/{id}",
+            get(pages::helpdesk::roles::account).post(pages::helpdesk::roles::change_account),
+        )
+        .route("/helpdesk/confirm", post(pages::helpdesk::confirm::save))
+        .route(
+            "/helpdesk/reviews",
+            get(pages::helpdesk::reviews::list).post(pages::helpdesk::reviews::start),
+        )
+        .route(
+            "/helpdesk/reviews/{id}",
+            get(pages::helpdesk::reviews::show),
+        )
+        .route(
+            "/helpdesk/reviews/{id}/decide",
+            post(pages::helpdesk::reviews::decide),
+        )
+        .route(
+            "/helpdesk/reviews/{id}/close",
+            post(pages::helpdesk::reviews::close),
+        )
+        .route(
+            "/helpdesk/reviews/{id}/end",
+            post(pages::helpdesk::reviews::end),
+        )
+        .route("/helpdesk/who.csv", get(pages::helpdesk::reviews::who))
         .route("/audit", get(pages::audit::show))
         .route("/audit/verify", post(pages::audit::verify))
         .route("/audit.jsonl", get(pages::audit::json_lines))

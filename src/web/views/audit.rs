@@ -1,6 +1,6 @@
 //! The audit log as a page: rows, filters, and whether the chain holds.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use askama::Template;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{Layout, Moment, query_string, words};
 use crate::{
     access::TargetArn,
-    broker::{Action, Actor, AuditRow, ChainCheck, ChainHead, ChainStatus, ChainVerdict, Outcome},
+    broker::{Action, Actor, AuditRow, ChainCheck, ChainHead, ChainReport, ChainStatus, ChainVerdict, Outcome},
 };
 
 /// The account's id and the role's name of an ARN; what is no ARN stands as the role's name.
@@ -254,6 +254,7 @@ struct ChainPart {
     verdict: String,
     verified: Option<Moment>,
     running_since: Option<Moment>,
+    progress: Option<String>,
 }
 
 impl ChainPart {
@@ -267,10 +268,25 @@ impl ChainPart {
                 false,
                 "It was not verified since Rolegate started.".to_owned(),
             ),
-            Some(ChainVerdict::Walked(ChainStatus::Holds { rows, .. })) => {
-                (false, format!("The chain holds over {}.", count(*rows)))
+            Some(ChainVerdict::Walked(ChainReport {
+                status: ChainStatus::Holds { rows, .. },
+                dropped_through,
+                erased,
+                ..
+            })) => {
+                let mut told = format!("The chain holds over {}.", count(*rows));
+                if *dropped_through > 0 {
+                    let _ = write!(told, " Rows up to {dropped_through} were dropped on purpose.");
+                }
+                if *erased > 0 {
+                    let _ = write!(told, " The content of {} was erased on purpose.", count(*erased));
+                }
+                (false, told)
             }
-            Some(ChainVerdict::Walked(ChainStatus::Broken { seq, problem })) => (
+            Some(ChainVerdict::Walked(ChainReport {
+                status: ChainStatus::Broken { seq, problem },
+                ..
+            })) => (
                 true,
                 format!(
                     "The chain is broken at row {seq}: {problem}. Keep the database as it is, and \
@@ -292,6 +308,10 @@ impl ChainPart {
                 .as_ref()
                 .map(|(at, _)| Moment::relative(*at, now)),
             running_since: check.running_since.map(|at| Moment::relative(at, now)),
+            progress: match check.progress {
+                (_, 0) => None,
+                (done, of) => Some(format!("{done} of {}", count(of))),
+            },
         }
     }
 }

@@ -1,8 +1,12 @@
 //! `/helpdesk/…`: the pages of those who keep the table. Whether an edit may be made is asked of the
 //! broker; these handlers only show.
 
+pub(in crate::web) mod confirm;
 pub(in crate::web) mod groups;
 pub(in crate::web) mod people;
+pub(in crate::web) mod reviews;
+pub(in crate::web) mod roles;
+mod settings;
 
 use super::super::{
     App,

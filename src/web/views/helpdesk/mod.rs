@@ -1,9 +1,12 @@
 //! The helpdesk's pages; what they share is [`Desk`].
 
+pub(crate) mod confirm;
 pub(crate) mod explanation;
 pub(crate) mod groups;
 pub(crate) mod links;
 pub(crate) mod people;
+pub(crate) mod reviews;
+pub(crate) mod roles;
 mod tree;
 
 /// A section of the helpdesk, as its navigation names it.

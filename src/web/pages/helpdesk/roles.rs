@@ -1,0 +1,668 @@
+//! `/helpdesk/roles` and `/helpdesk/accounts`: what can be opened, within which limits, and by whom.
+
+use std::collections::{HashMap, HashSet};
+
+use axum::{
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+
+use super::{
+    super::{
+        super::{
+            App,
+            csrf::CheckedForm,
+            error::Frame,
+            staff::Staff,
+            views::{
+                Moment,
+                environment::Environment,
+                helpdesk::{
+                    Section, links,
+                    people::NobodyView,
+                    roles::{
+                        AccountBlock, AccountView, GiverRow, Openers, RolePageView, RoleRow,
+                        RolesView, SettingsPart,
+                    },
+                },
+                query_string, words,
+            },
+        },
+        Arrival, layout, render,
+    },
+    confirm, desk,
+    settings::{
+        Typed, account_of, account_settings, role_of, role_settings, typed_account, typed_new_role,
+        typed_role,
+    },
+};
+use crate::{
+    access::{
+        Account, AccountId, Change, ConsoleWay, Policy, PolicyTables, Role, Row, RowName, TargetArn,
+    },
+    broker::{AccessRow, EditDraft, ReviewScope, StoreError},
+};
+
+/// Accounts on a page.
+const ACCOUNTS: usize = 50;
+/// People who are named on a role's page.
+const MOST_OPENERS: usize = 30;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct RolesQuery {
+    q: String,
+    state: String,
+    from: String,
+}
+
+/// `GET /helpdesk/roles`
+pub(in crate::web) async fn list(
+    State(app): State<App>,
+    staff: Staff,
+    Query(query): Query<RolesQuery>,
+    frame: Frame,
+) -> Response {
+    let page = async {
+        let tables = app.broker.tables().await?;
+        let policy = app.broker.policy().await?;
+        let table = Table::new(&tables, &policy, &frame);
+        let found = table.found(&query);
+        let roles: usize = found.iter().map(|(_, roles)| roles.len()).sum();
+        let from = query.from.parse::<usize>().unwrap_or(0);
+        let from = if from < found.len() { from } else { 0 };
+        let view = RolesView {
+            layout: layout(&frame, &staff.signed_in),
+            desk: desk(&app, &staff, Section::Roles).await?,
+            count: format!(
+                "{} in {}",
+                words::counted(roles, "role", "roles"),
+                words::counted(found.len(), "account", "accounts")
+            ),
+            pages: pages(&query, from, found.len()),
+            accounts: found
+                .into_iter()
+                .skip(from)
+                .take(ACCOUNTS)
+                .map(|(id, roles)| table.block(&id, &roles))
+                .collect(),
+            query: query.q.trim().to_owned(),
+            state: query.state,
+        };
+        Ok::<_, StoreError>(render(&view, &frame))
+    };
+    page.await
+        .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
+}
+
+fn pages(query: &RolesQuery, from: usize, count: usize) -> Vec<(String, &'static str)> {
+    let link = |from: usize| {
+        let from = from.to_string();
+        let pairs = [
+            ("q", query.q.as_str()),
+            ("state", query.state.as_str()),
+            ("from", from.as_str()),
+        ];
+        query_string("/helpdesk/roles", &pairs)
+    };
+    let mut pages = Vec::new();
+    if from > 0 {
+        pages.push((link(from.saturating_sub(ACCOUNTS)), "Previous accounts"));
+    }
+    if from + ACCOUNTS < count {
+        pages.push((link(from + ACCOUNTS), "Next accounts"));
+    }
+    pages
+}
+
+/// What rows of roles are made with.
+struct Table<'a> {
+    tables: &'a PolicyTables,
+    policy: &'a Policy,
+    environments: &'a [crate::web::EnvironmentRule],
+    mappings: HashMap<&'a TargetArn, usize>,
+    broken: HashSet<&'a str>,
+}
+
+impl<'a> Table<'a> {
+    fn new(tables: &'a PolicyTables, policy: &'a Policy, frame: &'a Frame) -> Self {
+        let mut mappings: HashMap<&TargetArn, usize> = HashMap::new();
+        for mapping in &tables.mappings {
+            *mappings.entry(&mapping.role).or_default() += 1;
+        }
+        let problems = policy.problems().iter();
+        Self {
+            tables,
+            policy,
+            environments: &frame.0.environments,
+            mappings,
+            broken: problems.map(|problem| problem.about.as_str()).collect(),
+        }
+    }
+
+    /// The accounts with their roles that fit, by name.
+    fn found(&self, query: &RolesQuery) -> Vec<(AccountId, Vec<&'a Role>)> {
+        let words: Vec<String> = query
+            .q
+            .to_lowercase()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        let mut accounts: HashMap<AccountId, Vec<&Role>> = HashMap::new();
+        if query.state.is_empty() {
+            let bare = self.tables.accounts.iter();
+            let bare =
+                bare.filter(|account| fits(&words, &account_text(Some(account), &account.id)));
+            accounts.extend(bare.map(|account| (account.id.clone(), Vec::new())));
+        }
+        for role in &self.tables.roles {
+            let id = role.arn.account();
+            let account = self.policy.account(&id);
+            let text = format!("{} {}", account_text(account, &id), role_text(role));
+            if self.is_in_state(role, &query.state) && fits(&words, &text) {
+                accounts.entry(id).or_default().push(role);
+            }
+        }
+        let mut accounts: Vec<(AccountId, Vec<&Role>)> = accounts.into_iter().collect();
+        accounts.sort_by_cached_key(|(id, _)| (self.name(id).to_lowercase(), id.clone()));
+        for (_, roles) in &mut accounts {
+            roles.sort_by_cached_key(|role| role.arn.name().to_lowercase());
+        }
+        accounts
+    }
+
+    fn is_in_state(&self, role: &Role, state: &str) -> bool {
+        match state {
+            "protected" => role.protected,
+            "disabled" => role.disabled,
+            "broken" => self.broken.contains(role.arn.as_str()),
+            "unused" => !self.mappings.contains_key(&role.arn),
+            _ => true,
+        }
+    }
+
+    fn name(&self, id: &AccountId) -> String {
+        let account = self.policy.account(id);
+        account.map_or_else(|| id.to_string(), |account| account.name.clone())
+    }
+
+    fn block(&self, id: &AccountId, roles: &[&Role]) -> AccountBlock {
+        let account = self.policy.account(id);
+        AccountBlock {
+            id: id.to_string(),
+            href: links::account(id),
+            name: self.name(id),
+            environment: Environment::of(account, self.environments),
+            owner: account
+                .and_then(|account| account.owner.clone())
+                .unwrap_or_default(),
+            is_protected: account.is_some_and(|account| account.protected),
+            roles: roles.iter().map(|role| self.row(role)).collect(),
+        }
+    }
+
+    fn row(&self, role: &Role) -> RoleRow {
+        let effective = self.policy.effective(&role.arn);
+        let marks = [
+            ("protected", role.protected),
+            ("disabled", role.disabled),
+            ("broken", self.broken.contains(role.arn.as_str())),
+        ];
+        RoleRow {
+            arn: role.arn.to_string(),
+            href: links::role(&role.arn),
+            name: role.arn.name().to_owned(),
+            about: role.description.clone().unwrap_or_default(),
+            way: effective
+                .map(|effective| match effective.console {
+                    ConsoleWay::Federation => effective.grant_method.to_string(),
+                    ConsoleWay::IdpInitiated => effective.console.as_str().to_owned(),
+                })
+                .unwrap_or_default(),
+            longest: effective
+                .map(|effective| effective.max_duration.to_string())
+                .unwrap_or_default(),
+            mappings: self.mappings.get(&role.arn).copied().unwrap_or_default(),
+            marks: marks
+                .into_iter()
+                .filter(|(_, is_so)| *is_so)
+                .map(|(mark, _)| mark)
+                .collect(),
+        }
+    }
+}
+
+fn fits(words: &[String], text: &str) -> bool {
+    let text = text.to_lowercase();
+    words.iter().all(|word| text.contains(word.as_str()))
+}
+
+fn account_text(account: Option<&Account>, id: &AccountId) -> String {
+    let Some(account) = account else {
+        return id.to_string();
+    };
+    let optional = [&account.alias, &account.environment, &account.owner];
+    let optional: Vec<&str> = optional.into_iter().flatten().map(String::as_str).collect();
+    format!("{} {} {}", account.id, account.name, optional.join(" "))
+}
+
+fn role_text(role: &Role) -> String {
+    let optional = [&role.description, &role.owner];
+    let optional: Vec<&str> = optional.into_iter().flatten().map(String::as_str).collect();
+    format!("{} {}", role.arn, optional.join(" "))
+}
+
+/// The form of a row: its action, and the row as it was when the form was made.
+fn part(
+    staff: &Staff,
+    action: String,
+    row: Option<&Row>,
+    settings: Vec<super::super::super::views::helpdesk::roles::Setting>,
+) -> SettingsPart {
+    let (revision, remove) = match row {
+        Some(row @ Row::Account(_)) => (row.revision(), Some("Remove this account…")),
+        Some(row) => (row.revision(), Some("Remove this role…")),
+        None => (String::new(), None),
+    };
+    SettingsPart {
+        action: staff.authority.is_admin.then_some(action),
+        hidden: vec![("revision", revision)],
+        settings,
+        remove: remove.map(str::to_owned),
+    }
+}
+
+/// The edit that a form asks for; an empty revision stands for no row.
+fn draft(change: Change, name: RowName, typed: &Typed) -> EditDraft {
+    let revision = typed.text("revision");
+    EditDraft {
+        changes: vec![change],
+        seen: vec![(name, (!revision.is_empty()).then(|| revision.to_owned()))],
+        ..EditDraft::default()
+    }
+}
+
+/// Keeps those who are no admins from edits, with words; the broker asks again.
+fn refuse_unless_admin(staff: &Staff, frame: &Frame) -> Result<(), Response> {
+    if staff.authority.is_admin {
+        return Ok(());
+    }
+    Err(frame.clone().not_admin().into_response())
+}
+
+/// `GET /helpdesk/accounts/{id}`
+pub(in crate::web) async fn account(
+    State(app): State<App>,
+    staff: Staff,
+    Path(id): Path<String>,
+    frame: Frame,
+) -> Response {
+    let page = async {
+        let tables = app.broker.tables().await?;
+        let id = id.parse::<AccountId>().ok();
+        let row = id.map(RowName::Account).and_then(|name| tables.row(&name));
+        match row {
+            Some(Row::Account(account)) => {
+                let typed = typed_account(&account);
+                account_page(&app, &staff, (Some(&account), &typed), &frame).await
+            }
+            _ => unknown(&app, &staff, &frame, "There is no such account").await,
+        }
+    };
+    page.await
+        .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
+}
+
+async fn unknown(
+    app: &App,
+    staff: &Staff,
+    frame: &Frame,
+    title: &str,
+) -> Result<Response, StoreError> {
+    let view = NobodyView {
+        layout: layout(frame, &staff.signed_in),
+        desk: desk(app, staff, Section::Roles).await?,
+        title: title.to_owned(),
+        missing: Vec::new(),
+        back: ("/helpdesk/roles", "Show accounts and roles"),
+    };
+    Ok((StatusCode::NOT_FOUND, render(&view, frame)).into_response())
+}
+
+async fn account_page(
+    app: &App,
+    staff: &Staff,
+    (account, typed): (Option<&Account>, &Typed),
+    frame: &Frame,
+) -> Result<Response, StoreError> {
+    let tables = app.broker.tables().await?;
+    let policy = app.broker.policy().await?;
+    let table = Table::new(&tables, &policy, frame);
+    let id = account.map(|account| &account.id);
+    let row = account.map(|account| Row::Account(account.clone()));
+    let action = id.map_or_else(|| "/helpdesk/accounts/new".to_owned(), links::account);
+    let roles = tables.roles.iter();
+    let view = AccountView {
+        layout: layout(frame, &staff.signed_in),
+        desk: desk(app, staff, Section::Roles).await?,
+        title: account.map_or_else(|| "Add an account".to_owned(), |found| found.name.clone()),
+        id: id.map(ToString::to_string).unwrap_or_default(),
+        environment: Environment::of(account, &frame.0.environments),
+        part: part(
+            staff,
+            action,
+            row.as_ref(),
+            account_settings(typed, account.is_none()),
+        ),
+        roles: roles
+            .filter(|role| Some(&role.arn.account()) == id)
+            .map(|role| table.row(role))
+            .collect(),
+        add_role: id
+            .filter(|_| staff.authority.is_admin)
+            .map(|id| query_string("/helpdesk/roles/new", &[("account", id.as_str())])),
+        history: id.map(|id| history("account", id.as_str())),
+    };
+    Ok(render(&view, frame))
+}
+
+/// Where a row's history is.
+fn history(kind: &str, id: &str) -> String {
+    query_string("/helpdesk/history", &[("row", &format!("{kind}:{id}"))])
+}
+
+/// `GET /helpdesk/accounts/new`
+pub(in crate::web) async fn new_account(
+    State(app): State<App>,
+    staff: Staff,
+    frame: Frame,
+) -> Response {
+    if let Err(refused) = refuse_unless_admin(&staff, &frame) {
+        return refused;
+    }
+    account_page(&app, &staff, (None, &Typed::default()), &frame)
+        .await
+        .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
+}
+
+/// `POST /helpdesk/accounts/new`: shows what adding it does.
+pub(in crate::web) async fn add_account(
+    State(app): State<App>,
+    staff: Staff,
+    arrival: Arrival,
+    CheckedForm(form): CheckedForm<Vec<(String, String)>>,
+) -> Response {
+    edit_account(&app, staff, &arrival, (None, Typed::of_form(form))).await
+}
+
+/// `POST /helpdesk/accounts/{id}`: shows what changing or removing it does.
+pub(in crate::web) async fn change_account(
+    State(app): State<App>,
+    staff: Staff,
+    Path(id): Path<String>,
+    arrival: Arrival,
+    CheckedForm(form): CheckedForm<Vec<(String, String)>>,
+) -> Response {
+    let Ok(id) = id.parse::<AccountId>() else {
+        return arrival.frame.status(StatusCode::NOT_FOUND).into_response();
+    };
+    edit_account(&app, staff, &arrival, (Some(id), Typed::of_form(form))).await
+}
+
+async fn edit_account(
+    app: &App,
+    staff: Staff,
+    arrival: &Arrival,
+    (id, mut typed): (Option<AccountId>, Typed),
+) -> Response {
+    let frame = &arrival.frame;
+    if let Err(refused) = refuse_unless_admin(&staff, frame) {
+        return refused;
+    }
+    if let Some(id) = id.as_ref().filter(|_| !typed.text("remove").is_empty()) {
+        let name = RowName::Account(id.clone());
+        let draft = draft(Change::RemoveAccount(id.clone()), name, &typed);
+        return confirm::show(app, staff, arrival, &draft, "/helpdesk/roles").await;
+    }
+    if let Some(account) = account_of(&mut typed, id.as_ref()) {
+        let name = RowName::Account(account.id.clone());
+        let back = id.map_or_else(|| "/helpdesk/roles".to_owned(), |id| links::account(&id));
+        let draft = draft(Change::PutAccount(account), name, &typed);
+        return confirm::show(app, staff, arrival, &draft, &back).await;
+    }
+    let page = async {
+        let tables = app.broker.tables().await?;
+        let row = id.map(RowName::Account).and_then(|name| tables.row(&name));
+        let account = match &row {
+            Some(Row::Account(account)) => Some(account),
+            _ => None,
+        };
+        account_page(app, &staff, (account, &typed), frame).await
+    };
+    rejected(page.await, frame)
+}
+
+/// A form that cannot be used, as a page with its status.
+fn rejected(page: Result<Response, StoreError>, frame: &Frame) -> Response {
+    match page {
+        Ok(page) => (StatusCode::UNPROCESSABLE_ENTITY, page).into_response(),
+        Err(error) => frame.clone().store_unavailable(&error).into_response(),
+    }
+}
+
+/// `GET /helpdesk/roles/{arn}`
+pub(in crate::web) async fn role(
+    State(app): State<App>,
+    staff: Staff,
+    Path(arn): Path<String>,
+    frame: Frame,
+) -> Response {
+    let page = async {
+        let tables = app.broker.tables().await?;
+        let arn = arn.parse::<TargetArn>().ok();
+        let row = arn.map(RowName::Role).and_then(|name| tables.row(&name));
+        match row {
+            Some(Row::Role(role)) => {
+                let typed = typed_role(&role);
+                role_page(&app, &staff, (Some(&role), &typed), &frame).await
+            }
+            _ => unknown(&app, &staff, &frame, "There is no such role").await,
+        }
+    };
+    page.await
+        .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
+}
+
+async fn role_page(
+    app: &App,
+    staff: &Staff,
+    (role, typed): (Option<&Role>, &Typed),
+    frame: &Frame,
+) -> Result<Response, StoreError> {
+    let tables = app.broker.tables().await?;
+    let policy = app.broker.policy().await?;
+    let rows = match role {
+        Some(role) => {
+            let scope = ReviewScope::Role(role.arn.clone());
+            Some(app.broker.access_rows(&scope).await?)
+        }
+        None => None,
+    };
+    let arn = role.map(|role| &role.arn);
+    let account_id = arn.map(TargetArn::account);
+    let account = account_id.as_ref().and_then(|id| policy.account(id));
+    let row = role.map(|role| Row::Role(Box::new(role.clone())));
+    let action = arn.map_or_else(|| "/helpdesk/roles/new".to_owned(), links::role);
+    let may_map = arn.filter(|arn| staff.authority.may_edit_mappings_of(arn, account));
+    let problems = policy.problems().iter();
+    let view = RolePageView {
+        layout: layout(frame, &staff.signed_in),
+        desk: desk(app, staff, Section::Roles).await?,
+        title: arn.map_or_else(|| "Add a role".to_owned(), |arn| arn.name().to_owned()),
+        arn: arn.map(ToString::to_string).unwrap_or_default(),
+        account: match (account, &account_id) {
+            (Some(account), _) => account.name.clone(),
+            (None, Some(id)) => id.to_string(),
+            (None, None) => String::new(),
+        },
+        account_href: account_id.as_ref().map(links::account).unwrap_or_default(),
+        environment: Environment::of(account, &frame.0.environments),
+        troubles: problems
+            .filter(|problem| arn.is_some_and(|arn| problem.about == arn.as_str()))
+            .map(|problem| format!("This role {}.", problem.message))
+            .collect(),
+        part: part(
+            staff,
+            action,
+            row.as_ref(),
+            role_settings(typed, role.is_none()),
+        ),
+        givers: givers(app, arn, &tables, rows.as_deref().unwrap_or_default()),
+        openers: rows.as_deref().map(openers),
+        who_csv: arn
+            .map(|arn| query_string("/helpdesk/who.csv", &[("role", arn.as_str())]))
+            .unwrap_or_default(),
+        add: may_map.map(|arn| query_string("/helpdesk/mappings/new", &[("role", arn.as_str())])),
+        history: arn.map(|arn| history("role", arn.as_str())),
+    };
+    Ok(render(&view, frame))
+}
+
+/// The mappings of a role, and the rules by which somebody has it.
+fn givers(
+    app: &App,
+    arn: Option<&TargetArn>,
+    tables: &PolicyTables,
+    rows: &[AccessRow],
+) -> Vec<GiverRow> {
+    let now = app.broker.now();
+    let mappings = tables.mappings.iter();
+    let mappings = mappings.filter(|mapping| Some(&mapping.role) == arn);
+    let by_rule: HashSet<&crate::access::MappingId> = rows
+        .iter()
+        .filter(|row| row.is_rule)
+        .map(|row| &row.row)
+        .collect();
+    let rules = tables
+        .rules
+        .iter()
+        .filter(|rule| by_rule.contains(&rule.id));
+    let of_mapping = mappings.map(|mapping| GiverRow {
+        kind: "Mapping",
+        href: links::mapping(&mapping.id),
+        group: links::short_group(mapping.group.value()).to_owned(),
+        group_href: Some(links::group(&mapping.group)),
+        ends: mapping
+            .conditions
+            .expires
+            .map(|at| Moment::relative(at, now)),
+    });
+    let of_rule = rules.map(|rule| GiverRow {
+        kind: "Rule",
+        href: links::rule(&rule.id),
+        group: rule.group_pattern.clone(),
+        group_href: None,
+        ends: rule.conditions.expires.map(|at| Moment::relative(at, now)),
+    });
+    of_mapping.chain(of_rule).collect()
+}
+
+/// Those who can open a role, each once.
+fn openers(rows: &[AccessRow]) -> Openers {
+    let mut known = HashSet::new();
+    let people: Vec<&AccessRow> = rows
+        .iter()
+        .filter(|row| known.insert((row.connector.as_str(), row.subject.as_str())))
+        .collect();
+    let first = people.iter().take(MOST_OPENERS).map(|row| {
+        let name = row.display_name.clone();
+        let name = name.unwrap_or_else(|| row.username.clone());
+        (name, links::person(row.connector.as_str(), &row.subject))
+    });
+    Openers {
+        count: words::counted(people.len(), "person", "people"),
+        first: first.collect(),
+        rest: people.len().saturating_sub(MOST_OPENERS),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct NewRoleQuery {
+    account: String,
+}
+
+/// `GET /helpdesk/roles/new?account=`
+pub(in crate::web) async fn new_role(
+    State(app): State<App>,
+    staff: Staff,
+    Query(query): Query<NewRoleQuery>,
+    frame: Frame,
+) -> Response {
+    if let Err(refused) = refuse_unless_admin(&staff, &frame) {
+        return refused;
+    }
+    let typed = typed_new_role(query.account.trim());
+    role_page(&app, &staff, (None, &typed), &frame)
+        .await
+        .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
+}
+
+/// `POST /helpdesk/roles/new`: shows what adding it does.
+pub(in crate::web) async fn add_role(
+    State(app): State<App>,
+    staff: Staff,
+    arrival: Arrival,
+    CheckedForm(form): CheckedForm<Vec<(String, String)>>,
+) -> Response {
+    edit_role(&app, staff, &arrival, (None, Typed::of_form(form))).await
+}
+
+/// `POST /helpdesk/roles/{arn}`: shows what changing or removing it does.
+pub(in crate::web) async fn change_role(
+    State(app): State<App>,
+    staff: Staff,
+    Path(arn): Path<String>,
+    arrival: Arrival,
+    CheckedForm(form): CheckedForm<Vec<(String, String)>>,
+) -> Response {
+    let Ok(arn) = arn.parse::<TargetArn>() else {
+        return arrival.frame.status(StatusCode::NOT_FOUND).into_response();
+    };
+    edit_role(&app, staff, &arrival, (Some(arn), Typed::of_form(form))).await
+}
+
+async fn edit_role(
+    app: &App,
+    staff: Staff,
+    arrival: &Arrival,
+    (arn, mut typed): (Option<TargetArn>, Typed),
+) -> Response {
+    let frame = &arrival.frame;
+    if let Err(refused) = refuse_unless_admin(&staff, frame) {
+        return refused;
+    }
+    if let Some(arn) = arn.as_ref().filter(|_| !typed.text("remove").is_empty()) {
+        let name = RowName::Role(arn.clone());
+        let draft = draft(Change::RemoveRole(arn.clone()), name, &typed);
+        return confirm::show(app, staff, arrival, &draft, "/helpdesk/roles").await;
+    }
+    if let Some(role) = role_of(&mut typed, arn.as_ref()) {
+        let name = RowName::Role(role.arn.clone());
+        let back = arn.map_or_else(|| "/helpdesk/roles".to_owned(), |arn| links::role(&arn));
+        let draft = draft(Change::PutRole(Box::new(role)), name, &typed);
+        return confirm::show(app, staff, arrival, &draft, &back).await;
+    }
+    let page = async {
+        let tables = app.broker.tables().await?;
+        let row = arn.map(RowName::Role).and_then(|name| tables.row(&name));
+        let role = match &row {
+            Some(Row::Role(role)) => Some(role.as_ref()),
+            _ => None,
+        };
+        role_page(app, &staff, (role, &typed), frame).await
+    };
+    rejected(page.await, frame)
+}
