@@ -1,0 +1,18 @@
+// Copies the text for a ticket.
+
+for (const area of document.querySelectorAll('[data-copy]')) {
+  const part = area.closest('details');
+  const button = part?.querySelector('[data-copy-button]');
+  const said = part?.querySelector('[data-copied]');
+  if (!button || !navigator.clipboard) continue;
+  button.hidden = false;
+  button.addEventListener('click', async () => {
+    try {
+      await navigator.clipboard.writeText(area.value);
+      said.textContent = 'Copied';
+    } catch {
+      area.select();
+      said.textContent = 'Press Ctrl+C to copy';
+    }
+  });
+}
