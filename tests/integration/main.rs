@@ -12,6 +12,7 @@
 mod support;
 
 mod architecture;
+mod audit_pages;
 mod audit_stream;
 mod audit_verify;
 mod aws;
@@ -24,6 +25,7 @@ mod edits;
 mod explain;
 mod faults;
 mod four_eyes;
+mod helpdesk_lookups;
 mod identity_providers;
 mod ldap;
 mod ldap_active_directory;
