@@ -779,6 +779,33 @@ fn web_settings(config: &Config) -> web::Settings {
                 colour: rule.colour.name().to_owned(),
             })
             .collect(),
+        table_text: table_text(config),
+    }
+}
+
+/// A finding in a text without a name.
+fn in_words(finding: &config::Finding) -> String {
+    let place = finding
+        .line
+        .map_or_else(String::new, |line| format!("line {line}: "));
+    if finding.key.is_empty() {
+        format!("{place}{}", finding.message)
+    } else {
+        format!("{place}{}: {}", finding.key, finding.message)
+    }
+}
+
+/// The mapping file's form, for the pages, which do not know the configuration.
+fn table_text(config: &Config) -> web::TableText {
+    let forms = group_forms(config);
+    web::TableText {
+        read: Arc::new(move |text| {
+            MappingFile::parse(text, Path::new("text"), &forms)
+                .map(|rows| rows.into_tables(0))
+                .map_err(|findings| findings.0.iter().map(in_words).collect())
+        }),
+        to_toml: config::mapping_file::to_toml,
+        to_json_lines: config::mapping_file::to_json_lines,
     }
 }
 

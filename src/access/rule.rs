@@ -75,6 +75,19 @@ impl MappingRule {
             })
     }
 
+    /// What each of these group names gives by the rule, as the ARN before it is looked up in the
+    /// table: the name's place and the ARN, for names that match.
+    pub fn roles_for<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Result<Vec<(usize, String)>, RuleError> {
+        let compiled = self.compile()?;
+        let given = names.into_iter().enumerate();
+        Ok(given
+            .filter_map(|(place, name)| Some((place, compiled.role_for(name)?)))
+            .collect())
+    }
+
     /// Checks the rule without keeping anything.
     pub fn check(&self) -> Result<(), RuleError> {
         self.compile().map(|_| ())

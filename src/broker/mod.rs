@@ -20,6 +20,7 @@ mod proof;
 mod redirect;
 mod review;
 mod sign_in;
+mod table;
 mod throttle;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};

@@ -13,12 +13,13 @@ mod error;
 mod headers;
 pub mod operations;
 mod pages;
+mod preview_jobs;
 mod serve;
 mod session;
 mod staff;
 mod views;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -34,11 +35,31 @@ use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::TimeoutLayer,
 };
 
-use crate::broker::Broker;
+use crate::{access::PolicyTables, broker::Broker};
 pub use serve::{serve, stopped};
 
 /// The largest form that carries an identity provider's message, in bytes.
 const MESSAGE_LIMIT: usize = 256 * 1024;
+
+/// The largest form that carries a mapping file, in bytes.
+const TABLE_LIMIT: usize = 8 * 1024 * 1024;
+
+/// The table as a text that people edit elsewhere: the form of the mapping file.
+#[derive(Clone)]
+pub struct TableText {
+    /// Reads it; every finding is a line.
+    pub read: Arc<dyn Fn(&str) -> Result<PolicyTables, Vec<String>> + Send + Sync>,
+    /// Writes it as TOML that reads back to the same rows.
+    pub to_toml: fn(&PolicyTables) -> String,
+    /// Writes it as JSON, one row a line.
+    pub to_json_lines: fn(&PolicyTables) -> String,
+}
+
+impl fmt::Debug for TableText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TableText")
+    }
+}
 
 /// What the pages need of the configuration.
 #[derive(Debug, Clone)]
@@ -61,6 +82,8 @@ pub struct Settings {
     pub help_url: Option<String>,
     /// How environments are told from account names.
     pub environments: Arc<[EnvironmentRule]>,
+    /// How the table is imported and exported.
+    pub table_text: TableText,
 }
 
 /// A rule that gives accounts an environment.
@@ -79,6 +102,7 @@ pub struct EnvironmentRule {
 struct App {
     broker: Arc<Broker>,
     settings: Arc<Settings>,
+    previews: Arc<preview_jobs::PreviewJobs>,
 }
 
 /// All pages.
@@ -86,9 +110,11 @@ pub fn router(broker: Arc<Broker>, settings: Settings) -> Router {
     let app = App {
         broker,
         settings: Arc::new(settings),
+        previews: Arc::default(),
     };
     let request_timeout = app.settings.request_timeout;
     let messages = DefaultBodyLimit::max(MESSAGE_LIMIT);
+    let tables = DefaultBodyLimit::max(TABLE_LIMIT);
     Router::new()
         .route("/", get(pages::picker::show))
         .route("/picker.json", get(pages::picker::json))
@@ -124,6 +150,65 @@ pub fn router(broker: Arc<Broker>, settings: Settings) -> Router {
             get(pages::saml::log_out_by_query)
                 .post(pages::saml::log_out_by_form)
                 .layer(messages),
+        )
+        // The helpdesk's pages: what is edited, and the edits.
+        .route("/helpdesk", get(pages::helpdesk::show))
+        .route("/helpdesk/mappings", get(pages::helpdesk::mappings::show))
+        .route(
+            "/helpdesk/mappings.csv",
+            get(pages::helpdesk::mappings::csv),
+        )
+        .route(
+            "/helpdesk/mappings/new",
+            get(pages::helpdesk::mappings::add),
+        )
+        .route(
+            "/helpdesk/mappings/{id}",
+            get(pages::helpdesk::mappings::edit),
+        )
+        .route(
+            "/helpdesk/suggest/groups",
+            get(pages::helpdesk::mappings::groups),
+        )
+        .route(
+            "/helpdesk/suggest/roles",
+            get(pages::helpdesk::mappings::roles),
+        )
+        .route("/helpdesk/rules", get(pages::helpdesk::rules::show))
+        .route("/helpdesk/rules/new", get(pages::helpdesk::rules::add))
+        .route("/helpdesk/rules/{id}", get(pages::helpdesk::rules::edit))
+        .route(
+            "/helpdesk/preview",
+            post(pages::helpdesk::preview::look).layer(tables),
+        )
+        .route(
+            "/helpdesk/previews/{id}",
+            get(pages::helpdesk::preview::show),
+        )
+        .route(
+            "/helpdesk/save",
+            post(pages::helpdesk::preview::save).layer(tables),
+        )
+        .route("/helpdesk/undo", get(pages::helpdesk::history::undo))
+        .route("/helpdesk/history", get(pages::helpdesk::history::show))
+        .route("/helpdesk/pending", get(pages::helpdesk::pending::show))
+        .route(
+            "/helpdesk/pending/{id}",
+            get(pages::helpdesk::pending::show_one),
+        )
+        .route(
+            "/helpdesk/pending/{id}/approve",
+            post(pages::helpdesk::pending::approve),
+        )
+        .route(
+            "/helpdesk/pending/{id}/decline",
+            post(pages::helpdesk::pending::decline),
+        )
+        .route("/helpdesk/import", get(pages::helpdesk::import::show))
+        .route("/helpdesk/export.toml", get(pages::helpdesk::import::toml))
+        .route(
+            "/helpdesk/export.jsonl",
+            get(pages::helpdesk::import::json_lines),
         )
         .route("/helpdesk/people", get(pages::helpdesk::people::search))
         .route(

@@ -117,6 +117,13 @@ impl Policy {
         (!self.is_withheld(rule, &placed.role.arn)).then_some(placed)
     }
 
+    /// The role that a rule gives by an ARN with its captures filled in, as
+    /// [`MappingRule::roles_for`](crate::access::MappingRule::roles_for) says it; none where the
+    /// table has no such role.
+    pub fn ruled_role(&self, arn: &str) -> Option<&TargetArn> {
+        self.find_ruled(arn).map(|placed| &placed.role.arn)
+    }
+
     /// The role of the table that a rule's filled-in ARN means: by account and name, ignoring case.
     ///
     /// A path confines: `role/readonly/{team}` never gives a role outside of `readonly/`, whatever

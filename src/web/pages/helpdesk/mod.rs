@@ -2,18 +2,40 @@
 //! broker; these handlers only show.
 
 pub(in crate::web) mod confirm;
+mod draft;
+mod fields;
 pub(in crate::web) mod groups;
+pub(in crate::web) mod history;
+pub(in crate::web) mod import;
+pub(in crate::web) mod mappings;
+pub(in crate::web) mod pending;
 pub(in crate::web) mod people;
+pub(in crate::web) mod preview;
 pub(in crate::web) mod reviews;
 pub(in crate::web) mod roles;
+pub(in crate::web) mod rules;
 mod settings;
 
-use super::super::{
-    App,
-    staff::Staff,
-    views::helpdesk::{Desk, Section},
+use axum::{
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
 };
-use crate::broker::StoreError;
+
+use super::{
+    super::{
+        App,
+        error::Frame,
+        staff::Staff,
+        views::helpdesk::{Desk, Section},
+    },
+    see_other,
+};
+use crate::broker::{HistoryFilter, StoreError};
+
+/// `GET /helpdesk`
+pub(in crate::web) async fn show(_: Staff) -> Response {
+    see_other("/helpdesk/mappings")
+}
 
 /// The frame of a helpdesk page.
 async fn desk(app: &App, staff: &Staff, section: Section) -> Result<Desk, StoreError> {
@@ -31,4 +53,71 @@ async fn desk(app: &App, staff: &Staff, section: Section) -> Result<Desk, StoreE
             )
         }),
     })
+}
+
+/// Whether htmx asks for a part of the page.
+fn is_fragment(headers: &HeaderMap) -> bool {
+    headers.contains_key("hx-request")
+}
+
+/// A part of a page; none where it could not be rendered.
+fn fragment(text: Result<String, askama::Error>, frame: &Frame) -> Response {
+    match text {
+        Ok(text) => Html(text).into_response(),
+        Err(error) => {
+            tracing::error!(error = %error, "a part of a page could not be rendered");
+            frame
+                .clone()
+                .status(StatusCode::INTERNAL_SERVER_ERROR)
+                .into_response()
+        }
+    }
+}
+
+/// A file to keep.
+fn download(text: String, name: &'static str, content_type: &'static str) -> Response {
+    let disposition = match name {
+        "mappings.csv" => "attachment; filename=\"mappings.csv\"",
+        "table.jsonl" => "attachment; filename=\"table.jsonl\"",
+        _ => "attachment; filename=\"table.toml\"",
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (
+            header::CONTENT_DISPOSITION,
+            HeaderValue::from_static(disposition),
+        ),
+    ];
+    (headers, text).into_response()
+}
+
+/// What was just saved, for the page that follows: a sentence, and where it is undone.
+async fn saved(
+    app: &App,
+    staff: &Staff,
+    edit: &str,
+) -> Result<Option<(String, Option<String>)>, StoreError> {
+    if edit.is_empty() {
+        return Ok(None);
+    }
+    if edit == "unchanged" {
+        let sentence = "Nothing had to be changed.";
+        return Ok(Some((sentence.to_owned(), None)));
+    }
+    let filter = HistoryFilter {
+        edit: Some(edit.to_owned()),
+        limit: 1,
+        ..HistoryFilter::default()
+    };
+    if app.broker.history(&filter).await?.is_empty() {
+        return Ok(None);
+    }
+    let session = &staff.signed_in.session.id_hash;
+    let effect = app.previews.effect_of(session, edit);
+    let sentence = effect.map_or_else(
+        || "Saved.".to_owned(),
+        |effect| format!("Saved. {}", effect.trim_end_matches('.').to_owned() + "."),
+    );
+    let undo = super::super::views::query_string("/helpdesk/undo", &[("edit", edit)]);
+    Ok(Some((sentence, Some(undo))))
 }

@@ -1,13 +1,22 @@
 //! The helpdesk's pages; what they share is [`Desk`].
 
 pub(crate) mod confirm;
+pub(crate) mod conflict;
+pub(crate) mod edit;
 pub(crate) mod explanation;
 pub(crate) mod groups;
+pub(crate) mod history;
+pub(crate) mod import;
 pub(crate) mod links;
+pub(crate) mod mappings;
+pub(crate) mod pending;
 pub(crate) mod people;
+pub(crate) mod preview;
 pub(crate) mod reviews;
 pub(crate) mod roles;
+pub(crate) mod rules;
 mod tree;
+pub(crate) mod wording;
 
 /// A section of the helpdesk, as its navigation names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,253 @@
+//! `/helpdesk/mappings`: the list, its CSV, the forms beside it, and what is offered while typing.
+
+use std::fmt::Write as _;
+
+use askama::Template as _;
+use axum::{
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{Html, IntoResponse, Response},
+};
+use serde::Deserialize;
+
+use super::{
+    super::{
+        super::{
+            App,
+            error::Frame,
+            staff::Staff,
+            views::helpdesk::{
+                Section,
+                edit::EditForm,
+                mappings::{self as view, ListInput, MappingList, MappingQuery, MappingsView},
+            },
+        },
+        Arrival, layout, render, see_other,
+    },
+    desk, download,
+    draft::{Bench, Errors, Sheet, mapping},
+    fragment, is_fragment, saved,
+};
+use crate::broker::StoreError;
+
+/// `GET /helpdesk/mappings`
+pub(in crate::web) async fn show(
+    State(app): State<App>,
+    staff: Staff,
+    Query(query): Query<MappingQuery>,
+    arrival: Arrival,
+) -> Response {
+    let frame = Frame(layout(&arrival.frame, &staff.signed_in));
+    let answer = async {
+        let bench = Bench::of(&app, &staff).await?;
+        if is_fragment(&arrival.headers) {
+            let list = list(&bench, &query, None, &frame);
+            return Ok::<_, StoreError>(fragment(list.render(), &frame));
+        }
+        page(&bench, query, None, &frame).await
+    };
+    answer
+        .await
+        .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
+}
+
+fn list(bench: &Bench<'_>, query: &MappingQuery, open: Option<&str>, frame: &Frame) -> MappingList {
+    MappingList::new(input(bench), query, open, frame.0.csrf_token.clone())
+}
+
+fn input<'a>(bench: &'a Bench<'_>) -> ListInput<'a> {
+    ListInput {
+        tables: &bench.tables,
+        policy: &bench.policy,
+        environments: &bench.app.settings.environments,
+        authority: &bench.staff.authority,
+        now: bench.now,
+    }
+}
+
+/// The list, with a form beside it.
+pub(super) async fn page(
+    bench: &Bench<'_>,
+    query: MappingQuery,
+    form: Option<(EditForm, &str)>,
+    frame: &Frame,
+) -> Result<Response, StoreError> {
+    let desk = desk(bench.app, bench.staff, Section::Mappings).await?;
+    let saved = saved(bench.app, bench.staff, &query.saved).await?;
+    let open = form.as_ref().map(|(_, open)| *open);
+    let view = MappingsView {
+        layout: frame.0.clone(),
+        desk,
+        list: list(bench, &query, open, frame),
+        query,
+        form: form.map(|(form, _)| form),
+        saved,
+    };
+    Ok(render(&view, frame))
+}
+
+/// `GET /helpdesk/mappings.csv`
+pub(in crate::web) async fn csv(
+    State(app): State<App>,
+    staff: Staff,
+    Query(query): Query<MappingQuery>,
+    arrival: Arrival,
+) -> Response {
+    let who = arrival.client(&app);
+    let answer = async {
+        let bench = Bench::of(&app, &staff).await?;
+        let (text, rows) = view::csv(input(&bench), &query);
+        let identity = staff.signed_in.identity();
+        app.broker
+            .note_export(identity, "mappings", rows, &who)
+            .await?;
+        Ok::<_, StoreError>(download(text, "mappings.csv", "text/csv; charset=utf-8"))
+    };
+    answer.await.unwrap_or_else(|error| {
+        arrival
+            .frame
+            .clone()
+            .store_unavailable(&error)
+            .into_response()
+    })
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct NewMapping {
+    /// Prefills the form; the list beside it is then the whole one.
+    ticket: String,
+    prefill: String,
+}
+
+/// `GET /helpdesk/mappings/new`
+pub(in crate::web) async fn add(
+    State(app): State<App>,
+    staff: Staff,
+    Query(query): Query<MappingQuery>,
+    Query(new): Query<NewMapping>,
+    frame: Frame,
+) -> Response {
+    let frame = Frame(layout(&frame, &staff.signed_in));
+    if staff.authority.helpdesk.is_empty() {
+        return see_other("/helpdesk/mappings");
+    }
+    // The list's own filter has the same names: a link that fills in the form says so.
+    let is_filter =
+        new.prefill.is_empty() && !query.link("", &[]).is_empty() && new.ticket.is_empty();
+    let (group, role) = (query.group.clone(), query.role.clone());
+    let list = if is_filter {
+        query
+    } else {
+        MappingQuery::default()
+    };
+    let fields = mapping::fresh(&group, &role, &new.ticket);
+    let answer = async {
+        let bench = Bench::of(&app, &staff).await?;
+        let sheet = Sheet {
+            fields: &fields,
+            query: &list,
+            csrf_token: &frame.0.csrf_token,
+        };
+        let form = mapping::form(&bench, &sheet, None, &Errors::new());
+        page(&bench, list.clone(), Some((form, "")), &frame).await
+    };
+    answer
+        .await
+        .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
+}
+
+/// `GET /helpdesk/mappings/{id}`
+pub(in crate::web) async fn edit(
+    State(app): State<App>,
+    staff: Staff,
+    Path(id): Path<String>,
+    Query(query): Query<MappingQuery>,
+    frame: Frame,
+) -> Response {
+    let frame = Frame(layout(&frame, &staff.signed_in));
+    let answer = async {
+        let bench = Bench::of(&app, &staff).await?;
+        let mut mappings = bench.tables.mappings.iter();
+        let Some(row) = mappings.find(|mapping| mapping.id.0 == id) else {
+            let missing = frame.clone().status(StatusCode::NOT_FOUND);
+            return Ok::<_, StoreError>(missing.into_response());
+        };
+        let fields = mapping::of_row(row);
+        let sheet = Sheet {
+            fields: &fields,
+            query: &query,
+            csrf_token: &frame.0.csrf_token,
+        };
+        let form = mapping::form(&bench, &sheet, Some(row), &Errors::new());
+        let may_edit =
+            row.origin == crate::access::Origin::Store && !staff.authority.helpdesk.is_empty();
+        let form = may_edit.then_some((form, id.as_str()));
+        page(&bench, query.clone(), form, &frame).await
+    };
+    answer
+        .await
+        .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct Typed {
+    group: String,
+    role: String,
+}
+
+/// `GET /helpdesk/suggest/groups`: groups for what was typed so far, as options of a list.
+pub(in crate::web) async fn groups(
+    State(app): State<App>,
+    _: Staff,
+    Query(typed): Query<Typed>,
+    frame: Frame,
+) -> Response {
+    let text = typed.group.trim();
+    // Behind the connector a name is searched for; a whole key is found by its first value.
+    let text = super::super::super::views::helpdesk::wording::group_name(text);
+    if text.is_empty() {
+        return Html(String::new()).into_response();
+    }
+    match app.broker.find_groups(text).await {
+        Ok(found) => {
+            let mut keys = found.items.iter().map(|group| group.key.as_str());
+            Html(options(&mut keys)).into_response()
+        }
+        Err(error) => frame.store_unavailable(&error).into_response(),
+    }
+}
+
+/// `GET /helpdesk/suggest/roles`: the same for roles.
+pub(in crate::web) async fn roles(
+    State(app): State<App>,
+    staff: Staff,
+    Query(typed): Query<Typed>,
+    frame: Frame,
+) -> Response {
+    match Bench::of(&app, &staff).await {
+        Ok(bench) => {
+            let offers = mapping::role_offers(&bench, typed.role.trim());
+            Html(options(&mut offers.iter().map(String::as_str))).into_response()
+        }
+        Err(error) => frame.store_unavailable(&error).into_response(),
+    }
+}
+
+/// How many suggestions are sent.
+const SUGGESTIONS: usize = 20;
+
+fn options(values: &mut dyn Iterator<Item = &str>) -> String {
+    let mut html = String::new();
+    for value in values.take(SUGGESTIONS) {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            html,
+            "<option value=\"{}\"></option>",
+            askama::filters::escape(value, askama::filters::Html)
+                .map_or_else(|_| String::new(), |escaped| escaped.to_string())
+        );
+    }
+    html
+}

@@ -1,0 +1,49 @@
+// What the helpdesk's pages need beside htmx: a preview is never stale, and checkboxes are counted.
+
+/** The button that saves waits until the preview belongs to what stands in the form. */
+let typed = 0;
+const asked = new WeakMap();
+
+function rest(isStale) {
+  for (const button of document.querySelectorAll("[data-save]")) {
+    button.disabled = isStale;
+    button.title = isStale ? "The preview is being renewed" : "";
+  }
+}
+
+document.addEventListener("input", (event) => {
+  if (!event.target.closest("form[data-edit][hx-post]")) return;
+  typed += 1;
+  rest(true);
+});
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  asked.set(event.detail.xhr, typed);
+});
+
+document.addEventListener("htmx:afterSettle", (event) => {
+  const { xhr } = event.detail;
+  const form = document.querySelector("form[data-edit][hx-post]");
+  if (form && document.getElementById("preview")?.contains(document.querySelector("[data-save]"))) {
+    if (asked.has(xhr)) rest(asked.get(xhr) !== typed);
+  }
+  for (const field of document.querySelectorAll("[data-edit] input[type=text]")) {
+    const error = document.getElementById(`error-${field.name}`);
+    if (error?.textContent) field.setAttribute("aria-invalid", "true");
+    else field.removeAttribute("aria-invalid");
+  }
+  document.dispatchEvent(new Event("rolegate:shown"));
+});
+
+/** A form that failed to reach us keeps its button: what is saved is judged again there. */
+for (const name of ["htmx:sendError", "htmx:responseError"]) {
+  document.addEventListener(name, () => rest(false));
+}
+
+document.addEventListener("change", (event) => {
+  const form = event.target.closest("form[data-bulk]");
+  if (!form) return;
+  const count = form.querySelectorAll("input[name=row]:checked").length;
+  const words = form.querySelector("[data-chosen]");
+  words.textContent = count ? `With the ${count} chosen:` : "With the chosen:";
+});
