@@ -779,6 +779,7 @@ fn pages() -> Vec<(&'static str, String)> {
     pages.extend(provider_pages());
     pages.extend(error_pages());
     pages.extend(provider_error_pages());
+    pages.extend(super::helpdesk::preview_tests::pages(layout()));
     pages
 }
 

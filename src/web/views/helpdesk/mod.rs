@@ -14,6 +14,8 @@ pub(crate) mod people;
 pub(crate) mod preview;
 pub(crate) mod reviews;
 pub(crate) mod roles;
+#[cfg(test)]
+pub(in crate::web::views) mod preview_tests;
 pub(crate) mod rules;
 mod tree;
 pub(crate) mod wording;
