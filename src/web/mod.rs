@@ -44,11 +44,14 @@ const MESSAGE_LIMIT: usize = 256 * 1024;
 /// The largest form that carries a mapping file, in bytes.
 const TABLE_LIMIT: usize = 8 * 1024 * 1024;
 
+/// Reads a text as rows; every finding is a line.
+pub type ReadTable = dyn Fn(&str) -> Result<PolicyTables, Vec<String>> + Send + Sync;
+
 /// The table as a text that people edit elsewhere: the form of the mapping file.
 #[derive(Clone)]
 pub struct TableText {
     /// Reads it; every finding is a line.
-    pub read: Arc<dyn Fn(&str) -> Result<PolicyTables, Vec<String>> + Send + Sync>,
+    pub read: Arc<ReadTable>,
     /// Writes it as TOML that reads back to the same rows.
     pub to_toml: fn(&PolicyTables) -> String,
     /// Writes it as JSON, one row a line.

@@ -17,7 +17,7 @@ pub(in crate::web) mod rules;
 mod settings;
 
 use axum::{
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 
@@ -72,6 +72,17 @@ fn fragment(text: Result<String, askama::Error>, frame: &Frame) -> Response {
                 .into_response()
         }
     }
+}
+
+/// Another page: by a redirect, or by htmx, which would put a redirect's page into the part.
+fn go_to(location: &str, is_fragment: bool) -> Response {
+    if !is_fragment {
+        return see_other(location);
+    }
+    let Ok(location) = HeaderValue::from_str(location) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    ([(HeaderName::from_static("hx-redirect"), location)], "").into_response()
 }
 
 /// A file to keep.

@@ -18,19 +18,21 @@ use super::{
             preview_jobs::{Finished, Job, Purpose},
             staff::Staff,
             views::{
-                error::ErrorView,
+                error::{ErrorView, Offer},
                 helpdesk::{
                     Section,
                     mappings::MappingQuery,
                     pending::{PendingOneInput, PendingOneView, PendingView},
                     preview::{Effects, PreviewState},
                 },
+                query_string,
             },
         },
         Arrival, layout, render, see_other,
     },
     desk,
     draft::in_words,
+    go_to,
     preview::{Visit, finish, not_done, running},
 };
 use crate::{
@@ -125,7 +127,8 @@ async fn looked_at(
     match preview {
         Ok(preview) => {
             finish(app, |policy| {
-                let effects = Effects::new(&preview, policy, &app.settings.environments);
+                let rules = &app.settings.environments;
+                let effects = Effects::new(&preview, policy, rules).for_second_person();
                 Finished::LookedAtPending(edit, PreviewState::Ready(Box::new(effects)))
             })
             .await
@@ -151,7 +154,7 @@ pub(super) async fn answer(
             "That was not done",
             &sentences.join(" "),
         );
-        ErrorPage::from(page.offer(super::super::super::views::error::Offer::Link {
+        ErrorPage::from(page.offer(Offer::Link {
             href: format!("/helpdesk/pending/{id}"),
             text: "Look at the edit again".to_owned(),
         }))
@@ -165,17 +168,18 @@ pub(super) async fn answer(
             one(visit, &edit, PreviewState::Running(running(job)), None).await
         }
         Some(Finished::LookedAtPending(edit, state)) => one(visit, edit, state.clone(), None).await,
-        Some(Finished::Saved(Saved::InForce { edit, .. })) => Ok(see_other(
-            &super::super::super::views::query_string("/helpdesk/history", &[("edit", edit)]),
-        )),
-        Some(Finished::Saved(_)) => Ok(see_other("/helpdesk/pending")),
+        Some(Finished::Saved(Saved::InForce { edit, .. })) => {
+            let page = query_string("/helpdesk/history", &[("edit", edit)]);
+            Ok(go_to(&page, visit.is_fragment))
+        }
+        Some(Finished::Saved(_)) => Ok(go_to("/helpdesk/pending", visit.is_fragment)),
         Some(Finished::Changed(effects)) => {
             let Some(edit) = find(visit, id).await? else {
                 return Ok(missing(visit));
             };
             let message =
                 "Nothing was approved: what it does is no longer what was shown. Look again.";
-            let state = PreviewState::Ready(effects.clone());
+            let state = PreviewState::Ready(Box::new(effects.as_ref().clone().for_second_person()));
             one(visit, &edit, state, Some(message.to_owned())).await
         }
         Some(Finished::Refused(404, _)) => Ok(missing(visit)),

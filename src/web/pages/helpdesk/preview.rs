@@ -28,13 +28,14 @@ use super::{
                 mappings::MappingQuery,
                 preview::{Effects, PreviewState, Running},
             },
+            views::query_string,
         },
         Arrival, layout, render, see_other,
     },
     desk,
     draft::{self, Bench, Reading, in_words},
     fields::Fields,
-    fragment, is_fragment, mappings, pending, rules,
+    fragment, go_to, is_fragment, mappings, pending, rules,
 };
 use crate::{
     access::Change,
@@ -300,9 +301,13 @@ pub(super) async fn answer(
             let sentence = "Rolegate cannot keep its records now, so nothing was saved. Try again in a minute.";
             (503, PreviewState::Refused(vec![sentence.to_owned()]), None)
         }
-        Some(Finished::Saved(saved)) => return Ok(see_other(&after(wish, saved))),
+        Some(Finished::Saved(saved)) => {
+            return Ok(go_to(&after(wish, saved), visit.is_fragment));
+        }
         Some(Finished::Conflicts(conflicts, changes)) => {
-            if visit.is_fragment {
+            if visit.is_fragment && wish.purpose == Purpose::Save {
+                return Ok(go_to(&format!("/helpdesk/previews/{}", job.id), true));
+            } else if visit.is_fragment {
                 let sentence = "It was changed meanwhile. Open it again to see how.";
                 (409, PreviewState::Refused(vec![sentence.to_owned()]), None)
             } else {
@@ -428,11 +433,9 @@ fn after(wish: &Wish, saved: &Saved) -> String {
     let is_about_rules = kind == "rule" || fields.all("row").any(|row| row.starts_with("rule:"));
     match kind {
         "undo" | "import" if edit != "unchanged" => {
-            super::super::super::views::query_string("/helpdesk/history", &[("edit", edit)])
+            query_string("/helpdesk/history", &[("edit", edit)])
         }
-        _ if is_about_rules => {
-            super::super::super::views::query_string("/helpdesk/rules", &[("saved", edit)])
-        }
+        _ if is_about_rules => query_string("/helpdesk/rules", &[("saved", edit)]),
         _ => wish.query.link("/helpdesk/mappings", &[("saved", edit)]),
     }
 }

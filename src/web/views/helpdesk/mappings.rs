@@ -179,6 +179,7 @@ impl MappingsView {
         self.form.as_ref().and_then(EditForm::running)
     }
 
+    #[expect(clippy::unused_self, reason = "templates reach it through the value")]
     fn states(&self) -> [(&'static str, &'static str); 5] {
         [
             ("", "All"),
@@ -455,7 +456,14 @@ impl<'a> Scan<'a> {
 
     fn problem(&self, mapping: &Mapping) -> Option<String> {
         if let Some(message) = self.problems.get(mapping.id.0.as_str()) {
-            return Some((*message).to_owned());
+            // The row names the role already.
+            let is_unknown = self.input.policy.role(&mapping.role).is_none();
+            let message = if is_unknown {
+                "there is no such role"
+            } else {
+                message
+            };
+            return Some(message.to_owned());
         }
         let role = mapping.role.as_str();
         self.disabled

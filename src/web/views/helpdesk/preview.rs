@@ -105,8 +105,10 @@ pub(crate) struct Effects {
     pub(crate) unresolved: Vec<String>,
     /// Why a second person is asked, as sentences.
     pub(crate) waits: Vec<String>,
-    /// The roles that the author gains.
-    pub(crate) own_gains: Vec<String>,
+    /// The roles that the author gains, joined.
+    pub(crate) own_gains: String,
+    /// Whether the author reads it.
+    pub(crate) is_own: bool,
     /// Stands for what is shown.
     pub(crate) digest: String,
     /// What the button says.
@@ -140,10 +142,27 @@ impl Effects {
             more_rows: preview.rows.len().saturating_sub(MOST_ROWS),
             row_count: preview.rows.len(),
             unresolved: preview.unresolved.clone(),
-            waits: preview.waits.iter().map(|wait| reason(*wait)).collect(),
+            waits: preview
+                .waits
+                .iter()
+                // The roles themselves say it better.
+                .filter(|wait| **wait != Wait::SelfGain || preview.own_gains.is_empty())
+                .map(|wait| reason(*wait))
+                .collect(),
             own_gains: own_gains(&preview.own_gains, policy),
+            is_own: true,
             digest: preview.digest.clone(),
             button: button(preview, &counts),
+        }
+    }
+
+    /// The same for whoever is to be the second person.
+    #[must_use]
+    pub(crate) fn for_second_person(self) -> Self {
+        Self {
+            is_own: false,
+            waits: Vec::new(),
+            ..self
         }
     }
 
@@ -158,12 +177,13 @@ fn altered(altered: &[Altered], people: &[Identity]) -> Names {
     Names::of(&places, people)
 }
 
-fn own_gains(arns: &[String], policy: &Policy) -> Vec<String> {
+fn own_gains(arns: &[String], policy: &Policy) -> String {
     let title = |arn: &String| match arn.parse() {
         Ok(arn) => wording::role_title(&arn, policy),
         Err(_) => arn.clone(),
     };
-    arns.iter().map(title).collect()
+    let titles: Vec<String> = arns.iter().map(title).collect();
+    titles.join(", ")
 }
 
 fn row_line(row: &RowChange, policy: &Policy) -> RowLine {

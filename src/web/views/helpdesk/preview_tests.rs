@@ -428,7 +428,7 @@ impl Samples {
             layout: self.layout.clone(),
             desk: desk(Section::Pending),
             edit: &self.pending_edit(),
-            preview: PreviewState::Ready(Box::new(self.effects())),
+            preview: PreviewState::Ready(Box::new(self.effects().for_second_person())),
             may_not: is_author.then(|| sentence.to_owned()),
             is_author,
             message: None,
@@ -637,7 +637,9 @@ fn each_state_of_the_list_is_what_it_says() {
 fn rows_of_the_mapping_file_cannot_be_chosen_and_broken_ones_say_why() {
     let samples = Samples::new(layout(), tables(2, 12));
     let text = samples.mappings(MappingQuery::default(), None);
-    assert!(text.contains("mapping file, line 17") && text.contains("broken: names arn:aws"));
+    assert!(
+        text.contains("mapping file, line 17") && text.contains("broken: there is no such role")
+    );
     assert!(!text.contains("value=\"0199e0e0-0000-7000-8000-000000000005\""));
 }
 

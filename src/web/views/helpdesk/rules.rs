@@ -32,7 +32,7 @@ struct Match {
 #[template(path = "helpdesk/matches.html", whitespace = "minimize")]
 pub(crate) struct Matches {
     summary: String,
-    matches: Vec<Match>,
+    found: Vec<Match>,
     more: usize,
     /// Whether it is sent beside the fragment that was asked for.
     is_beside: bool,
@@ -76,7 +76,7 @@ impl Matches {
                 counted(names.len(), "group", "groups")
             ),
             more: count.saturating_sub(matches.len()),
-            matches,
+            found: matches,
             is_beside: false,
         }
     }
@@ -85,7 +85,7 @@ impl Matches {
     pub(crate) fn unknown(sentence: &str) -> Self {
         Self {
             summary: sentence.to_owned(),
-            matches: Vec::new(),
+            found: Vec::new(),
             more: 0,
             is_beside: false,
         }
