@@ -26,6 +26,7 @@ mod explain;
 mod faults;
 mod four_eyes;
 mod helpdesk_lookups;
+mod helpdesk;
 mod identity_providers;
 mod ldap;
 mod ldap_active_directory;
