@@ -22,7 +22,7 @@ use crate::{
     aws::{Sts, sign_in, sts},
     broker::{Adapters, Broker, BrokerSettings},
     clock::Clock,
-    config::{self, Config, ConnectorKind, CredentialSourceKind},
+    config::{self, Config, ConnectorKind, CredentialSourceKind, mapping_file::MappingFile},
     identity::{Cause, Connector, ldap, saml},
     store::{ProviderDocuments, StoreError, sql::SqlStore},
     telemetry::Metrics,

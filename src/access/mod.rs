@@ -35,7 +35,6 @@ pub use policy::{
     Entitlement, Giver, NotEntitled, Policy, PolicyProblem, PolicySettings, PolicyTables,
 };
 pub use preview::{Altered, Preview, RoleEffect, Terms, touched_groups};
-pub use preview::{Altered, Preview, RoleEffect, Terms};
 pub use role::{
     AUDIT_TAG, ConsoleWay, Contradiction, EffectiveRole, GrantMethod, Role, RoleDefaults,
     SESSION_TAGS,

@@ -45,9 +45,9 @@ pub use crate::{
         LogoutMessage, Member, RedirectConnector, saml::refusal::Reason,
     },
     store::{
-        AccessReview, AuditFilter, AuditRow, ChainHead, ChainReport, ChainStatus, OpenRole, PendingEdit,
-        PendingState, Preferences, ReviewDecision, ReviewItem, RoleSession, SignInSession,
-        StoreError,
+        AccessReview, AuditFilter, AuditRow, ChainHead, ChainReport, ChainStatus, OpenRole,
+        PendingEdit, PendingState, Preferences, ReviewDecision, ReviewItem, RoleSession,
+        SignInSession, StoreError,
     },
 };
 pub use audit_trail::{ChainCheck, ChainVerdict};

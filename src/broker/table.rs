@@ -1,14 +1,12 @@
-//! What pages ask of the table beside decisions: which group a text means, and that somebody took
-//! the table away as a file. Entry points: [`Broker::group_key`], [`Broker::note_export`].
+//! What pages ask of the table beside decisions: which group a text means. Entry point:
+//! [`Broker::group_key`].
 
 use std::collections::HashMap;
 
-use super::{Broker, Client, sign_in::person};
+use super::Broker;
 use crate::{
-    access::{ConnectorId, GroupKey, GroupKeyError, GroupKeyForm, Identity},
-    audit::{Action, Outcome},
+    access::{ConnectorId, GroupKey, GroupKeyError, GroupKeyForm},
     identity::Connector,
-    store::StoreError,
 };
 
 impl Broker {
@@ -26,21 +24,5 @@ impl Broker {
         connectors
             .map(|connector| (connector.id().clone(), form(connector)))
             .collect()
-    }
-
-    /// Notes in the audit log that `rows` rows of `what` were taken away as a file; nothing is
-    /// handed out before.
-    pub async fn note_export(
-        &self,
-        who: &Identity,
-        what: &str,
-        rows: usize,
-        client: &Client,
-    ) -> Result<(), StoreError> {
-        let event = self
-            .event(Action::Export, Outcome::Ok, person(who), client)
-            .with("what", what)
-            .with("rows", rows);
-        self.adapters.audit.append(&event).await.map(|_| ())
     }
 }

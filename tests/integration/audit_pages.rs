@@ -5,7 +5,12 @@ use crate::helpdesk_lookups::desk;
 #[tokio::test(flavor = "multi_thread")]
 async fn auditors_and_admins_read_the_log_and_the_helpdesk_does_not() {
     let app = desk().await;
-    for (who, status) in [("linus", 200), ("ada", 200), ("grace", 403), ("margaret", 403)] {
+    for (who, status) in [
+        ("linus", 200),
+        ("ada", 200),
+        ("grace", 403),
+        ("margaret", 403),
+    ] {
         let mut browser = app.signed_in(who).await;
         for path in ["/audit", "/audit.jsonl", "/audit.csv"] {
             assert_eq!(browser.get(path).await.status, status, "{who} {path}");
@@ -21,7 +26,10 @@ async fn rows_are_narrowed_and_what_cannot_be_used_is_told() {
     let mut linus = app.signed_in("linus").await;
     let page = linus.get("/audit?action=sign_in&outcome=refused").await;
     assert_eq!(page.body.matches("data-seq=").count(), 1, "{}", page.body);
-    assert!(page.body.contains("The account is locked in the directory."));
+    assert!(
+        page.body
+            .contains("The account is locked in the directory.")
+    );
     let of_linus = linus.get("/audit?person=linus").await;
     assert!(of_linus.body.contains("data-outcome=\"ok\""));
     assert!(!of_linus.body.contains("data-outcome=\"refused\""));
@@ -82,14 +90,26 @@ async fn the_chain_is_verified_on_demand_and_a_changed_row_is_named() {
     assert!(before.body.contains("not verified since Rolegate started"));
     assert_eq!(linus.post("/audit/verify", &[]).await.status, 303);
     let holds = linus.get("/audit").await;
-    assert!(holds.body.contains("The chain holds over"), "{}", holds.body);
+    assert!(
+        holds.body.contains("The chain holds over"),
+        "{}",
+        holds.body
+    );
     let mut database = app.lock_database().await;
     let statement = "UPDATE audit_event SET payload = replace(payload, 'change', 'chance') \
                      WHERE seq = 7";
-    sqlx::Executor::execute(&mut database, statement).await.unwrap();
-    sqlx::Executor::execute(&mut database, "COMMIT").await.unwrap();
+    sqlx::Executor::execute(&mut database, statement)
+        .await
+        .unwrap();
+    sqlx::Executor::execute(&mut database, "COMMIT")
+        .await
+        .unwrap();
     assert_eq!(linus.post("/audit/verify", &[]).await.status, 303);
     let broken = linus.get("/audit").await;
-    assert!(broken.body.contains("The chain is broken at row"), "{}", broken.body);
+    assert!(
+        broken.body.contains("The chain is broken at row"),
+        "{}",
+        broken.body
+    );
     assert!(broken.body.contains("data-chain=\"broken\""));
 }

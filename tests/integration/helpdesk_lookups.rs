@@ -55,12 +55,17 @@ async fn a_person_is_found_with_groups_roles_and_the_proof_of_each() {
     assert_eq!(ada.status, 200);
     assert!(ada.body.contains("payments-leads") && ada.body.contains("data-role-arn"));
     assert!(
-        ada.body.contains("<li><a href=\"/helpdesk/groups/corp%3Acn%3Dpayments-leads"),
+        ada.body
+            .contains("<li><a href=\"/helpdesk/groups/corp%3Acn%3Dpayments-leads"),
         "groups lead to their pages"
     );
     let why = format!("{page}?role={}", encoded(ADMINISTRATOR));
     let answer = grace.get(&why).await;
-    assert!(answer.body.contains("data-held=\"true\""), "{}", answer.body);
+    assert!(
+        answer.body.contains("data-held=\"true\""),
+        "{}",
+        answer.body
+    );
     let row = app.last_audit_event().await;
     assert_eq!(row["action"], "explain", "{row}");
 }
@@ -73,7 +78,11 @@ async fn a_role_that_is_not_held_is_explained_with_what_would_give_it() {
     let answer = grace
         .get(&format!("{page}?role={}", encoded(SUPPORT)))
         .await;
-    assert!(answer.body.contains("data-held=\"false\""), "{}", answer.body);
+    assert!(
+        answer.body.contains("data-held=\"false\""),
+        "{}",
+        answer.body
+    );
     assert!(answer.body.contains("data-situation="), "{}", answer.body);
     assert!(answer.body.contains("<textarea id=\"ticket\""));
     let several = grace.get(&format!("{page}?role=111122223333")).await;
@@ -101,7 +110,8 @@ async fn a_locked_account_is_told_to_the_helpdesk_and_to_nobody_else() {
     let page = page_of(&app, "locked").await;
     let told = grace.get(&page).await;
     assert!(
-        told.body.contains("The account is locked in the directory."),
+        told.body
+            .contains("The account is locked in the directory."),
         "{}",
         told.body
     );
@@ -114,9 +124,22 @@ async fn view_as_shows_anybodys_picker_opens_nothing_and_is_audited() {
     let page = page_of(&app, "ada").await;
     let picker = grace.get(&format!("{page}/picker")).await;
     assert_eq!(picker.status, 200);
-    assert!(picker.body.contains("You are looking at the roles of Ada Lovelace"));
-    assert!(picker.body.contains(&format!("data-role-arn=\"{ADMINISTRATOR}\"")));
-    for opens in ["action=\"/console\"", "action=\"/credentials\"", "/refresh", "picker.js"] {
+    assert!(
+        picker
+            .body
+            .contains("You are looking at the roles of Ada Lovelace")
+    );
+    assert!(
+        picker
+            .body
+            .contains(&format!("data-role-arn=\"{ADMINISTRATOR}\""))
+    );
+    for opens in [
+        "action=\"/console\"",
+        "action=\"/credentials\"",
+        "/refresh",
+        "picker.js",
+    ] {
         assert!(!picker.body.contains(opens), "{opens}");
     }
     let row = app.last_audit_event().await;
@@ -139,12 +162,27 @@ async fn a_group_shows_who_is_in_it_and_through_what_and_what_it_gives() {
     let group = grace.get(&format!("/helpdesk/groups/{key}")).await;
     assert!(group.body.contains("Ada Lovelace"), "{}", group.body);
     assert!(group.body.contains("through <a"), "{}", group.body);
-    assert!(group.body.contains("arn:aws:iam::111122223333:role/team/ReadOnly"));
-    let by_rule = encoded(&format!("corp:{}", group_dn("aws-333344445555-DataExplorer")));
+    assert!(
+        group
+            .body
+            .contains("arn:aws:iam::111122223333:role/team/ReadOnly")
+    );
+    let by_rule = encoded(&format!(
+        "corp:{}",
+        group_dn("aws-333344445555-DataExplorer")
+    ));
     let by_rule = grace.get(&format!("/helpdesk/groups/{by_rule}")).await;
-    assert!(by_rule.body.contains("/helpdesk/rules/"), "{}", by_rule.body);
+    assert!(
+        by_rule.body.contains("/helpdesk/rules/"),
+        "{}",
+        by_rule.body
+    );
     let options = grace.get("/helpdesk/groups/suggest?group=payments").await;
-    assert!(options.body.starts_with("<option value=\"corp:cn=payments-"));
+    assert!(
+        options
+            .body
+            .starts_with("<option value=\"corp:cn=payments-")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,7 +201,11 @@ async fn an_admin_edits_a_role_after_seeing_what_it_does_and_nobody_else_may() {
     let wrong = [("revision", revision.as_str()), ("max_duration", "99h")];
     let wrong = ada.post(&path, &wrong).await;
     assert_eq!(wrong.status, 422);
-    assert!(wrong.body.contains("id=\"error-max_duration\""), "{}", wrong.body);
+    assert!(
+        wrong.body.contains("id=\"error-max_duration\""),
+        "{}",
+        wrong.body
+    );
     let fields = [
         ("revision", revision.as_str()),
         ("description", "Refunds, one at a time"),
@@ -180,7 +222,10 @@ async fn an_admin_edits_a_role_after_seeing_what_it_does_and_nobody_else_may() {
     let role = policy.role(&arn).unwrap();
     assert_eq!(role.owner.as_deref(), Some("payments@example.com"));
     let late = ada.post(&path, &fields).await;
-    assert_eq!(late.status, 409, "an edit made meanwhile is not overwritten");
+    assert_eq!(
+        late.status, 409,
+        "an edit made meanwhile is not overwritten"
+    );
 }
 
 async fn confirm(
@@ -200,7 +245,10 @@ async fn confirm(
 /// A hidden field's value, whatever is in it.
 fn hidden(html: &str, name: &str) -> String {
     let start = format!("name=\"{name}\" value=\"");
-    let from = html.find(&start).unwrap_or_else(|| panic!("no {name} in {html}")) + start.len();
+    let from = html
+        .find(&start)
+        .unwrap_or_else(|| panic!("no {name} in {html}"))
+        + start.len();
     let value = &html[from..from + html[from..].find('"').unwrap()];
     value
         .replace("&#34;", "\"")
@@ -228,9 +276,15 @@ async fn a_review_is_decided_signed_off_and_ends_what_is_to_be_ended() {
     let early = grace.post(&format!("{path}/close"), &[]).await;
     assert_eq!(early.status, 422);
     let end = [("row", row.as_str()), ("decision", "end"), ("note", "left")];
-    assert_eq!(grace.post(&format!("{path}/decide"), &end).await.status, 303);
+    assert_eq!(
+        grace.post(&format!("{path}/decide"), &end).await.status,
+        303
+    );
     let rest = [("rest", "yes"), ("decision", "keep")];
-    assert_eq!(grace.post(&format!("{path}/decide"), &rest).await.status, 303);
+    assert_eq!(
+        grace.post(&format!("{path}/decide"), &rest).await.status,
+        303
+    );
     let closed = grace.post(&format!("{path}/close"), &[]).await;
     assert_eq!(closed.status, 303, "{}", closed.body);
     let page = grace.get(&path).await;
@@ -243,7 +297,9 @@ async fn a_review_is_decided_signed_off_and_ends_what_is_to_be_ended() {
     assert!(tables.mappings.iter().all(|mapping| mapping.id.0 != row));
     let file = grace.get(&format!("{path}.csv")).await;
     assert!(file.body.contains("left") && file.header("content-type").starts_with("text/csv"));
-    let who = grace.get("/helpdesk/who.csv?account=Payments+production").await;
+    let who = grace
+        .get("/helpdesk/who.csv?account=Payments+production")
+        .await;
     assert!(who.body.starts_with("connector,username,"), "{}", who.body);
     assert!(who.body.contains("grace"), "{}", who.body);
     assert_eq!(app.last_audit_event().await["action"], "export");
@@ -276,7 +332,11 @@ async fn the_empty_picker_and_a_refused_role_never_tell_which_roles_there_are() 
     let app = desk().await;
     let mut margaret = app.signed_in("margaret").await;
     let empty = margaret.get("/").await;
-    assert!(empty.body.contains("https://help.example.com/new?text=None%20of%20my"));
+    assert!(
+        empty
+            .body
+            .contains("https://help.example.com/new?text=None%20of%20my")
+    );
     let there = margaret.open_console(&[("role", SUPPORT)]).await;
     let not_there = "arn:aws:iam::111122223333:role/team/Nothing";
     let not_there = margaret.open_console(&[("role", not_there)]).await;

@@ -9,7 +9,10 @@ use time::OffsetDateTime;
 use super::{Layout, Moment, query_string, words};
 use crate::{
     access::TargetArn,
-    broker::{Action, Actor, AuditRow, ChainCheck, ChainHead, ChainReport, ChainStatus, ChainVerdict, Outcome},
+    broker::{
+        Action, Actor, AuditRow, ChainCheck, ChainHead, ChainReport, ChainStatus, ChainVerdict,
+        Outcome,
+    },
 };
 
 /// The account's id and the role's name of an ARN; what is no ARN stands as the role's name.
@@ -276,10 +279,17 @@ impl ChainPart {
             })) => {
                 let mut told = format!("The chain holds over {}.", count(*rows));
                 if *dropped_through > 0 {
-                    let _ = write!(told, " Rows up to {dropped_through} were dropped on purpose.");
+                    let _ = write!(
+                        told,
+                        " Rows up to {dropped_through} were dropped on purpose."
+                    );
                 }
                 if *erased > 0 {
-                    let _ = write!(told, " The content of {} was erased on purpose.", count(*erased));
+                    let _ = write!(
+                        told,
+                        " The content of {} was erased on purpose.",
+                        count(*erased)
+                    );
                 }
                 (false, told)
             }

@@ -184,9 +184,7 @@ pub(super) fn in_words(refused: &EditRefused) -> (StatusCode, Vec<String>) {
             let sentence = format!("There is no {what} any more.");
             (StatusCode::NOT_FOUND, vec![sentence])
         }
-        EditRefused::AlreadyDecided => {
-            one(StatusCode::CONFLICT, "Somebody has decided meanwhile.")
-        }
+        EditRefused::AlreadyDecided => one(StatusCode::CONFLICT, "Somebody has decided meanwhile."),
         EditRefused::StoreUnavailable(_) => one(
             StatusCode::SERVICE_UNAVAILABLE,
             "Rolegate cannot keep its records now, so nothing was saved.",

@@ -70,7 +70,7 @@ async fn export(app: &App, staff: &Staff, arrival: &Arrival, is_toml: bool) -> R
         let identity = staff.signed_in.identity();
         let rows = import::row_count(&tables);
         app.broker
-            .note_export(identity, "table", rows, &who)
+            .note_export(identity, "table", &format!("{rows} rows"), &who)
             .await?;
         Ok::<_, StoreError>(if is_toml {
             let name = "table.toml";

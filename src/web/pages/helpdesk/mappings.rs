@@ -99,7 +99,7 @@ pub(in crate::web) async fn csv(
         let (text, rows) = view::csv(input(&bench), &query);
         let identity = staff.signed_in.identity();
         app.broker
-            .note_export(identity, "mappings", rows, &who)
+            .note_export(identity, "mappings", &format!("{rows} rows"), &who)
             .await?;
         Ok::<_, StoreError>(download(text, "mappings.csv", "text/csv; charset=utf-8"))
     };

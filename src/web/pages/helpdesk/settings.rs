@@ -315,7 +315,11 @@ fn default_settings(typed: &Typed) -> [Setting; 9] {
                 "Audit log's head as a session tag",
                 "CloudTrail then witnesses the log; the trust policy needs sts:TagSession.",
             ),
-            choices(&[("", "As set for all"), ("true", "Sent"), ("false", "Not sent")]),
+            choices(&[
+                ("", "As set for all"),
+                ("true", "Sent"),
+                ("false", "Not sent"),
+            ]),
         ),
     ]
 }

@@ -12,10 +12,10 @@ pub(crate) mod mappings;
 pub(crate) mod pending;
 pub(crate) mod people;
 pub(crate) mod preview;
-pub(crate) mod reviews;
-pub(crate) mod roles;
 #[cfg(test)]
 pub(in crate::web::views) mod preview_tests;
+pub(crate) mod reviews;
+pub(crate) mod roles;
 pub(crate) mod rules;
 mod tree;
 pub(crate) mod wording;
