@@ -416,13 +416,13 @@ async fn a_connector_without_a_service_account_looks_nobody_up() {
     let slapd = Slapd::shared();
     let own_bind = connector(direct_bind(slapd));
     let a_group = group("team-mid");
-    assert!(is_not_supported(own_bind.find_people("alice", 5).await));
-    assert!(is_not_supported(own_bind.find_groups("team", 5).await));
-    assert!(is_not_supported(own_bind.members(&a_group, 5).await));
-    assert!(is_not_supported(own_bind.relations(&a_group).await));
+    assert!(is_not_supported(&own_bind.find_people("alice", 5).await));
+    assert!(is_not_supported(&own_bind.find_groups("team", 5).await));
+    assert!(is_not_supported(&own_bind.members(&a_group, 5).await));
+    assert!(is_not_supported(&own_bind.relations(&a_group).await));
 }
 
-fn is_not_supported<T>(result: Result<T, LookUpError>) -> bool {
+fn is_not_supported<T>(result: &Result<T, LookUpError>) -> bool {
     matches!(result, Err(LookUpError::NotSupported))
 }
 
@@ -433,13 +433,13 @@ async fn a_directory_that_is_down_is_told_from_one_without_such_people() {
     assert!(!people(&usual, "alice").await.items.is_empty());
     slapd.stop();
     let a_group = group("team-mid");
-    assert!(is_unavailable(usual.find_people("alice", 5).await));
-    assert!(is_unavailable(usual.find_groups("team", 5).await));
-    assert!(is_unavailable(usual.members(&a_group, 5).await));
-    assert!(is_unavailable(usual.relations(&a_group).await));
+    assert!(is_unavailable(&usual.find_people("alice", 5).await));
+    assert!(is_unavailable(&usual.find_groups("team", 5).await));
+    assert!(is_unavailable(&usual.members(&a_group, 5).await));
+    assert!(is_unavailable(&usual.relations(&a_group).await));
 }
 
-fn is_unavailable<T>(result: Result<T, LookUpError>) -> bool {
+fn is_unavailable<T>(result: &Result<T, LookUpError>) -> bool {
     matches!(result, Err(LookUpError::Unavailable(_)))
 }
 
@@ -481,7 +481,7 @@ async fn a_list_that_the_server_cuts_is_said_to_be_cut() {
     let found = sample.members(&key(all), 100).await.unwrap_err();
     assert!(matches!(found, LookUpError::Unavailable(_)), "{found}");
     running.set_fault(Some(Fault::Busy));
-    assert!(is_unavailable(sample.find_people("Person", 100).await));
+    assert!(is_unavailable(&sample.find_people("Person", 100).await));
 }
 
 fn sample_settings(url: &str) -> Settings {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use rolegate::{
+    access::PolicyTables,
     audit::{Action, Actor, AuditEvent, Outcome},
     broker::MappingFileState,
     demo::sample::group_dn,
@@ -224,7 +225,7 @@ async fn nothing_is_in_force_that_the_store_could_not_record() {
     let refused = installed
         .app
         .broker
-        .replace_file_tables("mappings.toml", "0123", Default::default())
+        .replace_file_tables("mappings.toml", "0123", PolicyTables::default())
         .await;
     assert!(refused.is_err());
     assert_eq!(installed.state().hash, good.hash);
