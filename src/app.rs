@@ -686,10 +686,13 @@ async fn reload(mut file: Option<Watch>, mut stop: watch::Receiver<bool>) {
                     file.look().await;
                 }
             }
-            _ = asked => match &mut file {
-                Some(file) => file.look_again().await,
-                None => tracing::info!("there is no mapping file to load again"),
-            },
+            _ = asked => {
+                if let Some(file) = &mut file {
+                    file.look_again().await;
+                } else {
+                    tracing::info!("there is no mapping file to load again");
+                }
+            }
             () = web::stopped(&mut stop) => return,
         }
     }

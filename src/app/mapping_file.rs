@@ -55,14 +55,11 @@ pub(super) fn load(path: &Path, forms: &Forms) -> Result<LoadedFile, UnusableFil
         findings: Err(message),
     })?;
     let hash = hex::encode(digest::digest(&digest::SHA256, &content));
-    let text = match String::from_utf8(content) {
-        Ok(text) => text,
-        Err(_) => {
-            return Err(UnusableFile {
-                hash: Some(hash),
-                findings: Err("is not UTF-8".to_owned()),
-            });
-        }
+    let Ok(text) = String::from_utf8(content) else {
+        return Err(UnusableFile {
+            hash: Some(hash),
+            findings: Err("is not UTF-8".to_owned()),
+        });
     };
     match MappingFile::parse(&text, path, forms) {
         Ok(rows) => Ok(LoadedFile {

@@ -6,7 +6,6 @@
 use std::{
     collections::{BTreeMap, HashSet},
     future::poll_fn,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -521,8 +520,7 @@ impl From<&KnownPerson> for FoundPerson {
 
 /// Waits for all of these at the same time. The results keep the order.
 pub(super) async fn together<F: Future>(tasks: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut running: Vec<(Pin<Box<F>>, Option<F::Output>)> =
-        tasks.map(|task| (Box::pin(task), None)).collect();
+    let mut running: Vec<_> = tasks.map(|task| (Box::pin(task), None)).collect();
     poll_fn(|context| {
         let mut are_all_done = true;
         for (task, result) in &mut running {
