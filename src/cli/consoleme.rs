@@ -1,7 +1,7 @@
 //! What ConsoleMe kept of who may open what, read from its JSON and made rows of the tables.
 //!
 //! It has no conditions and does not tell people from groups, so what it says is taken as groups
-//! and everything that cannot be is told. Entry points: [`Arguments`], [`read`].
+//! and everything that cannot be is told. Entry points: [`PortalArguments`], [`read`].
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -30,7 +30,7 @@ enum Portal {
 }
 
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct PortalArguments {
     /// Read what another portal kept, as JSON, instead of a file of ours
     #[arg(long, value_enum, value_name = "PORTAL", requires = "connector")]
     from: Option<Portal>,
@@ -53,7 +53,7 @@ pub(super) struct Arguments {
     include_cli_only: bool,
 }
 
-impl Arguments {
+impl PortalArguments {
     pub(super) fn is_asked(&self) -> bool {
         self.from.is_some()
     }
@@ -82,7 +82,7 @@ struct Given {
 /// Where it is not JSON, or of no form that is known; or where the arguments make no group.
 pub(super) fn read(
     (text, source): (&str, &str),
-    arguments: &Arguments,
+    arguments: &PortalArguments,
     forms: &HashMap<ConnectorId, GroupKeyForm>,
     before: &PolicyTables,
 ) -> Result<Export, Failure> {
@@ -288,7 +288,7 @@ fn unpacked(value: &Value) -> Option<Value> {
 
 fn rows(
     reading: Reading,
-    arguments: &Arguments,
+    arguments: &PortalArguments,
     forms: &HashMap<ConnectorId, GroupKeyForm>,
     before: &PolicyTables,
 ) -> Result<Export, Failure> {

@@ -70,7 +70,7 @@ pub(super) struct ImportSource {
     #[arg(long, conflicts_with = "from")]
     replace: bool,
     #[command(flatten)]
-    portal: consoleme::Arguments,
+    portal: consoleme::PortalArguments,
 }
 
 #[derive(Debug, clap::Args)]

@@ -39,13 +39,13 @@ pub(super) enum Command {
     /// Add or replace the accounts, roles, mappings and rules of a file
     Import(import::MappingImportArguments),
     /// Say who gains and who loses by an import, and change nothing
-    Preview(preview::Arguments),
+    Preview(preview::PreviewArguments),
     /// List what was changed, newest first, with before and after
     History(history::ListArguments),
     /// Take back one change, or a whole edit or import
     Undo(history::UndoArguments),
     /// Write who can open what, by which row, for an access review
-    Review(review::Arguments),
+    Review(review::ReviewArguments),
     /// Write all accounts, roles, mappings and rules to standard output, as import reads them
     Export(ExportArguments),
 }

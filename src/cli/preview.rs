@@ -25,7 +25,7 @@ use crate::{
 const PEOPLE_SHOWN: usize = 20;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct PreviewArguments {
     #[command(flatten)]
     source: ImportSource,
     /// Exit with 1 when anything would change, for a check of a proposed change
@@ -38,7 +38,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(
     installation: &Installation,
     store: &dyn PolicyStore,
-    arguments: &Arguments,
+    arguments: &PreviewArguments,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let before = store.tables().await?;

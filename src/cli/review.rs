@@ -54,7 +54,7 @@ enum ReviewFormat {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct ReviewArguments {
     /// Only the roles of this account: its id, name or alias
     #[arg(long)]
     account: Option<String>,
@@ -75,7 +75,7 @@ struct Line {
 pub(super) async fn run<S: PolicyStore + PersonStore + AuditLog>(
     installation: &Installation,
     store: &S,
-    arguments: &Arguments,
+    arguments: &ReviewArguments,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let tables = installation.all_tables(store).await?;

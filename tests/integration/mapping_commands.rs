@@ -153,7 +153,7 @@ default_region = "eu-west-1"
         let url = format!("sqlite://{}", self.path("rolegate.db").display());
         let store = SqlStore::open(&url).await.unwrap();
         let session = SignInSession {
-            id_hash: format!("{username:a<64}"),
+            id_hash: format!("{:0>64}", hex::encode(username)),
             identity: person(username, groups),
             client_address: "127.0.0.1".to_owned(),
             user_agent: String::new(),

@@ -332,27 +332,33 @@ fn role_arn(number: usize) -> String {
     format!("arn:aws:iam::{:012}:role/team/Role{number}", number / 3)
 }
 
+const COLOURS: [&str; 5] = ["red", "amber", "green", "blue", "grey"];
+
 fn accounts() -> impl Strategy<Value = Vec<Account>> {
     let account = (
         text(),
         proptest::option::of(text()),
         any::<bool>(),
         settings(),
+        proptest::option::of(proptest::sample::select(COLOURS.to_vec())),
+        proptest::option::of(text()),
     );
     proptest::collection::vec(account, 0..3).prop_map(|rows| {
         let numbered = rows.into_iter().enumerate();
         numbered
-            .map(|(number, (name, note, protected, role_defaults))| Account {
-                colour: None,
-                owner: None,
-                id: format!("{number:012}").parse().unwrap(),
-                name,
-                description: note.clone(),
-                environment: note.clone(),
-                alias: note,
-                protected,
-                role_defaults,
-            })
+            .map(
+                |(number, (name, note, protected, role_defaults, colour, owner))| Account {
+                    colour: colour.map(str::to_owned),
+                    owner,
+                    id: format!("{number:012}").parse().unwrap(),
+                    name,
+                    description: note.clone(),
+                    environment: note.clone(),
+                    alias: note,
+                    protected,
+                    role_defaults,
+                },
+            )
             .collect()
     })
 }
@@ -361,13 +367,14 @@ fn roles() -> impl Strategy<Value = Vec<Role>> {
     let tags = proptest::collection::btree_map("[a-z é.:/=+@-]{1,9}", "[a-zA-Z é]{0,9}", 0..3);
     let note = proptest::option::of(text());
     let console = proptest::option::of(proptest::sample::select(ConsoleWay::ALL.to_vec()));
+    let note = (note, proptest::option::of(text()));
     let role = (note, (settings(), console), any::<[bool; 3]>(), tags);
     proptest::collection::vec(role, 0..4).prop_map(|rows| {
         let numbered = rows.into_iter().enumerate();
         numbered
             .map(
-                |(number, (description, (own, console), claims, session_tags))| Role {
-                    owner: None,
+                |(number, ((description, owner), (own, console), claims, session_tags))| Role {
+                    owner,
                     arn: role_arn(number).parse().unwrap(),
                     description,
                     own: RoleDefaults { console, ..own },
