@@ -25,7 +25,7 @@ pub fn measure() {
     let tables = tables();
     let replaced = {
         let mut after = tables.clone();
-        after.rules[0].role = "arn:aws:iam::{account}:role/other-{role}".to_owned();
+        "arn:aws:iam::{account}:role/other-{role}".clone_into(&mut after.rules[0].role);
         after
     };
     let people: Vec<Identity> = (0..PEOPLE).map(person).collect();

@@ -235,13 +235,12 @@ impl Reading {
         let policy = entry
             .as_ref()
             .and_then(|entry| unpacked(entry.get("policy")?));
-        match policy {
-            Some(policy) => self.tagged(arn, policy.get("Tags")),
-            None => {
-                let note = format!("{arn}: has no policy that can be read, and is left out");
-                self.notes.push(note);
-            }
+        if let Some(policy) = policy {
+            return self.tagged(arn, policy.get("Tags"));
         }
+        self.notes.push(format!(
+            "{arn}: has no policy that can be read, and is left out"
+        ));
     }
 
     fn tagged(&mut self, arn: &str, tags: Option<&Value>) {

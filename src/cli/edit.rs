@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     access::{Mapping, MappingRule, PolicyTables},
-    audit::Actor,
     clock::{Clock, SystemClock},
     store::{Change, EditContext, PolicyStore},
 };
@@ -54,26 +53,7 @@ impl Edit<'_> {
         out: &mut dyn Write,
         say: impl FnOnce(&mut EditContext),
     ) -> Result<Summary, Failure> {
-        self.carry_out(host_actor()?, arguments, out, say).await
-    }
-
-    /// The same in the name of `actor`.
-    pub(super) async fn make_as(
-        self,
-        actor: Actor,
-        arguments: &EditArguments,
-        out: &mut dyn Write,
-    ) -> Result<Summary, Failure> {
-        self.carry_out(actor, arguments, out, |_| ()).await
-    }
-
-    async fn carry_out(
-        self,
-        actor: Actor,
-        arguments: &EditArguments,
-        out: &mut dyn Write,
-        say: impl FnOnce(&mut EditContext),
-    ) -> Result<Summary, Failure> {
+        let actor = host_actor()?;
         let summary = self.preview()?;
         let mut context = EditContext {
             reason: arguments.reason.clone(),

@@ -106,7 +106,7 @@ pub(super) fn write(preview: &EditPreview, out: &mut dyn Write) -> Result<(), Fa
             .iter()
             .map(|place| ("-", *place, String::new()));
         let altered = effect.altered.iter().map(|altered| {
-            let terms = format!(": {} → {}", terms(&altered.before), terms(&altered.after));
+            let terms = format!(": {} → {}", terms(altered.before), terms(altered.after));
             ("~", altered.person, terms)
         });
         let all: Vec<(&str, usize, String)> = gains.chain(losses).chain(altered).collect();
@@ -164,7 +164,7 @@ fn called(person: &Identity) -> String {
     }
 }
 
-fn terms(terms: &Terms) -> String {
+fn terms(terms: Terms) -> String {
     let mut told = format!("at most {}", terms.longest);
     for (is_so, word) in [
         (terms.is_read_only, ", read-only"),
@@ -193,7 +193,7 @@ fn json(preview: &EditPreview, out: &mut dyn Write) -> Result<(), Failure> {
             .map(|place| person(*place))
             .collect::<Vec<_>>()
     };
-    let terms = |terms: &Terms| {
+    let terms = |terms: Terms| {
         json!({
             "longest": terms.longest,
             "read_only": terms.is_read_only,
@@ -205,8 +205,8 @@ fn json(preview: &EditPreview, out: &mut dyn Write) -> Result<(), Failure> {
             let altered = effect.altered.iter().map(|altered| {
                 json!({
                     "person": person(altered.person),
-                    "before": terms(&altered.before),
-                    "after": terms(&altered.after),
+                    "before": terms(altered.before),
+                    "after": terms(altered.after),
                 })
             });
             json!({

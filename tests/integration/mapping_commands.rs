@@ -479,10 +479,11 @@ fn given(heading: &str, group: &str, roles: &[&str]) -> Vec<String> {
     .into();
     let file =
         |text: &str| MappingFile::parse(text, std::path::Path::new("mappings.md"), &forms).unwrap();
-    let rows: String = roles
+    let rows: Vec<String> = roles
         .iter()
         .map(|arn| format!("[[role]]\narn = \"{arn}\"\n"))
         .collect();
+    let rows = rows.concat();
     let tables = PolicyTables {
         roles: file(&rows).roles,
         rules: file(rule).rules,

@@ -30,7 +30,7 @@ pub(super) struct Edited<'a> {
 
 /// Rows that keep their order, with an index and a note of those that were put.
 struct Rows<K, T> {
-    rows: Vec<Option<T>>,
+    all: Vec<Option<T>>,
     places: HashMap<K, usize>,
     put: HashSet<K>,
 }
@@ -43,34 +43,34 @@ impl<K: Clone + Eq + std::hash::Hash, T: Clone> Rows<K, T> {
             places.entry(key(row)).or_insert(place);
         }
         Self {
-            rows: rows.iter().cloned().map(Some).collect(),
+            all: rows.iter().cloned().map(Some).collect(),
             places,
             put: HashSet::new(),
         }
     }
 
     fn find(&self, key: &K) -> Option<&T> {
-        self.rows.get(*self.places.get(key)?)?.as_ref()
+        self.all.get(*self.places.get(key)?)?.as_ref()
     }
 
     fn put(&mut self, key: K, row: T) {
         self.put.insert(key.clone());
         if let Some(place) = self.places.get(&key) {
-            self.rows[*place] = Some(row);
+            self.all[*place] = Some(row);
         } else {
-            self.places.insert(key, self.rows.len());
-            self.rows.push(Some(row));
+            self.places.insert(key, self.all.len());
+            self.all.push(Some(row));
         }
     }
 
     fn take(&mut self, key: &K) -> Option<T> {
         let place = self.places.remove(key)?;
         self.put.remove(key);
-        self.rows.get_mut(place)?.take()
+        self.all.get_mut(place)?.take()
     }
 
     fn iter(&self) -> impl Iterator<Item = &T> {
-        self.rows.iter().flatten()
+        self.all.iter().flatten()
     }
 
     fn is_put(&self, key: &K) -> bool {
@@ -78,7 +78,7 @@ impl<K: Clone + Eq + std::hash::Hash, T: Clone> Rows<K, T> {
     }
 
     fn into_rows(self) -> Vec<T> {
-        self.rows.into_iter().flatten().collect()
+        self.all.into_iter().flatten().collect()
     }
 }
 
