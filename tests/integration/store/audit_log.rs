@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use rolegate::{
     audit::{Action, Actor, AuditEvent, Outcome},
     store::{
-        AuditFilter, AuditLog, AuditRow, ChainStatus, PersonStore as _, PolicyStore as _,
-        RoleSession, StoreError,
+        AuditFilter, AuditLog, AuditRow, ChainHead, ChainStatus, PersonStore as _,
+        PolicyStore as _, Retirement, RoleSession, StoreError,
     },
 };
 use time::Duration;
@@ -419,4 +419,75 @@ pub(super) async fn the_chain_can_be_verified_while_it_grows(backend: &impl Back
         assert!(matches!(status, ChainStatus::Holds { .. }), "{status:?}");
     }
     writer.await.unwrap();
+}
+
+pub(super) async fn erased_rows_are_taken_only_where_the_log_says_so(backend: &impl Backend) {
+    let store = three_rows(backend).await;
+    let record = AuditEvent::new(NOW, Action::AuditErase, Outcome::Ok, Actor::System);
+    let later = Retirement::Erase(NOW + Duration::seconds(1));
+    let retired = store.retire(&later, &record).await.unwrap().unwrap();
+    assert_eq!((retired.through, retired.recorded_at), (3, 4));
+    let report = store.walk_chain(&|_, _| ()).await.unwrap();
+    assert_eq!((report.erased, report.dropped_through), (3, 0));
+    assert!(
+        matches!(report.status, ChainStatus::Holds { rows: 4, .. }),
+        "{report:?}"
+    );
+    assert_eq!(everything(&store).await.len(), 1);
+    // The record itself is erased with the next, which says the same and more.
+    store.append(&event(Outcome::Ok)).await.unwrap();
+    let retired = store.retire(&later, &record).await.unwrap().unwrap();
+    assert_eq!((retired.through, retired.recorded_at), (5, 6));
+    assert_eq!(store.walk_chain(&|_, _| ()).await.unwrap().erased, 5);
+    backend
+        .tamper(
+            "UPDATE audit_event SET payload = NULL, salt = NULL, connector = NULL,
+                 subject = NULL, username = NULL WHERE seq = 6",
+        )
+        .await;
+    let status = store.verify_chain().await.unwrap();
+    assert!(
+        matches!(status, ChainStatus::Broken { seq: 6, .. }),
+        "{status:?}"
+    );
+}
+
+pub(super) async fn dropped_rows_leave_a_chain_that_begins_behind_them(backend: &impl Backend) {
+    let store = three_rows(backend).await;
+    let record = AuditEvent::new(NOW, Action::AuditErase, Outcome::Ok, Actor::System);
+    let at = |hash: &str| Retirement::Drop {
+        at: ChainHead {
+            seq: 2,
+            hash: hash.to_owned(),
+        },
+        checkpoint: "signed".to_owned(),
+    };
+    let error = store.retire(&at("other"), &record).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict(_)), "{error}");
+    assert_eq!(everything(&store).await.len(), 3);
+    let hash = store.chain_hash(2).await.unwrap().unwrap();
+    store.retire(&at(&hash), &record).await.unwrap().unwrap();
+    let places: Vec<i64> = everything(&store).await.iter().map(|row| row.seq).collect();
+    assert_eq!(places, [4, 3]);
+    assert_eq!(store.chain_hash(2).await.unwrap(), Some(hash.clone()));
+    let report = store.walk_chain(&|_, _| ()).await.unwrap();
+    assert_eq!(report.dropped_behind.as_deref(), Some("signed"));
+    assert!(
+        matches!(report.status, ChainStatus::Holds { rows: 2, .. }),
+        "{report:?}"
+    );
+    assert_eq!(store.retire(&at(&hash), &record).await.unwrap(), None);
+}
+
+pub(super) async fn a_stream_knows_where_it_is(backend: &impl Backend) {
+    let store = three_rows(backend).await;
+    assert_eq!(store.stream_cursor("stdout").await.unwrap(), 0);
+    store.move_stream_cursor("stdout", 2).await.unwrap();
+    let again = backend.open().await;
+    assert_eq!(again.stream_cursor("stdout").await.unwrap(), 2);
+    assert_eq!(again.stream_cursor("syslog").await.unwrap(), 0);
+    let lines = again.audit_lines(2, 10).await.unwrap();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0].seq, 3);
+    assert!(lines[0].payload.is_some());
 }
