@@ -38,6 +38,10 @@ fn lines(file: &Path) -> Vec<Value> {
         .collect()
 }
 
+fn count(lines: &[Value]) -> i64 {
+    lines.len().try_into().unwrap()
+}
+
 fn places(lines: &[Value]) -> Vec<i64> {
     lines
         .iter()
@@ -53,7 +57,7 @@ async fn every_row_becomes_a_line_in_order_across_a_restart() {
     app.signed_in("linus").await;
     let head = app.store.chain_head().await.unwrap().seq;
     let told = until("the stream", || {
-        Some(lines(&file)).filter(|l| l.len() as i64 >= head)
+        Some(lines(&file)).filter(|l| count(l) >= head)
     })
     .await;
     let expected: Vec<i64> = (1..=head).collect();
@@ -75,7 +79,7 @@ async fn every_row_becomes_a_line_in_order_across_a_restart() {
     let head_now = app.store.chain_head().await.unwrap().seq;
     let more = head_now - head;
     let told = until("the rest", || {
-        Some(lines(&file)).filter(|l| l.len() as i64 >= more)
+        Some(lines(&file)).filter(|l| count(l) >= more)
     })
     .await;
     assert_eq!(places(&told), (head + 1..=head_now).collect::<Vec<_>>());
@@ -99,7 +103,7 @@ async fn a_stream_that_is_down_holds_nobody_up_and_catches_up() {
     }
     fs::create_dir(&folder).unwrap();
     let told = until("the stream", || {
-        Some(lines(&file)).filter(|l| l.len() as i64 >= head)
+        Some(lines(&file)).filter(|l| count(l) >= head)
     })
     .await;
     assert_eq!(places(&told), (1..=head).collect::<Vec<_>>());

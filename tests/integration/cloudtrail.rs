@@ -27,6 +27,10 @@ struct Scene {
 
 impl Scene {
     async fn new(has_tag: bool) -> Self {
+        Box::pin(Self::start(has_tag)).await
+    }
+
+    async fn start(has_tag: bool) -> Self {
         let tag = if has_tag { "true" } else { "false" };
         let app = TestApp::start_overriding(&[("ROLE_DEFAULTS__AUDIT_TAG", tag)]).await;
         let mut browser = app.signed_in("linus").await;
