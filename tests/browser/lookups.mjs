@@ -90,7 +90,7 @@ async function helpdesk(newPage, address) {
   step('reviews');
   await page.goto(`${address}helpdesk/reviews`);
   await page.fill('#name', 'Autumn review');
-  await page.fill('#scope', 'Web shop production');
+  await page.fill('#scope', 'corp:cn=payments-dev,ou=groups,dc=example,dc=com');
   await page.click('text=Begin >> nth=-1');
   await page.waitForSelector('[data-row]');
   await judge(page, 'lookup-review');

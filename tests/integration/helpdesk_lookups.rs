@@ -1,6 +1,6 @@
 //! The helpdesk's pages that answer: people, groups, accounts and roles, why, view as, reviews.
 
-use rolegate::{access::TargetArn, broker::Broker, demo::sample::group_dn};
+use rolegate::{access::TargetArn, demo::sample::group_dn};
 
 use crate::support::{
     app::{Options, TestApp},
@@ -27,13 +27,14 @@ pub(crate) async fn desk() -> TestApp {
 
 /// The address of somebody's page.
 async fn page_of(app: &TestApp, username: &str) -> String {
-    let subject = subject_of(&app.broker, username).await;
-    format!("/helpdesk/people/corp/{subject}")
-}
-
-async fn subject_of(broker: &Broker, username: &str) -> String {
-    let found = broker.person(None, username).await.unwrap();
-    found.items[0].identity.subject.clone()
+    let found = app.broker.person(None, username).await.unwrap();
+    let person = &found.items[0];
+    // The directory is asked by user name about those who never signed in.
+    let known = match person.seen_at {
+        Some(_) => &person.identity.subject,
+        None => &person.identity.username,
+    };
+    format!("/helpdesk/people/corp/{known}")
 }
 
 fn encoded(text: &str) -> String {
@@ -266,7 +267,8 @@ async fn a_review_is_decided_signed_off_and_ends_what_is_to_be_ended() {
     let wrong = [("name", "Autumn"), ("scope", "nowhere")];
     let wrong = grace.post("/helpdesk/reviews", &wrong).await;
     assert_eq!(wrong.status, 422);
-    let right = [("name", "Autumn"), ("scope", "Web shop production")];
+    let scope = format!("corp:{}", group_dn("payments-dev"));
+    let right = [("name", "Autumn"), ("scope", scope.as_str())];
     let begun = grace.post("/helpdesk/reviews", &right).await;
     assert_eq!(begun.status, 303, "{}", begun.body);
     let path = begun.location().to_owned();

@@ -18,9 +18,9 @@ use super::{
                 helpdesk::{
                     Section,
                     explanation::ExplanationPart,
-                    links,
                     people::{
                         NobodyView, PeopleView, PersonInput, PersonRow, PersonView, Question,
+                        person_href,
                     },
                 },
                 picker::{PickerInput, PickerView, ViewAs},
@@ -117,21 +117,30 @@ pub(in crate::web) async fn show(
         .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
 }
 
-/// The person of that stable id; else what could not be asked.
+/// The person of that stable id, or of that user name; else what could not be asked.
 async fn find(
     app: &App,
     connector: &str,
-    subject: &str,
+    name: &str,
 ) -> Result<Result<PersonRecord, Vec<String>>, StoreError> {
     let Ok(connector) = connector.parse::<ConnectorId>() else {
         return Ok(Err(Vec::new()));
     };
-    let found = app.broker.person(Some(&connector), subject).await?;
+    let found = app.broker.person(Some(&connector), name).await?;
+    let mut people = found.items;
+    people.retain(|person| person.identity.connector == connector);
     // Somebody else's user name may be spelled like a stable id; the id decides.
-    let exact = found.items.into_iter().find(|person| {
-        person.identity.subject == subject && person.identity.connector == connector
-    });
-    Ok(exact.ok_or(found.missing))
+    let place = people
+        .iter()
+        .position(|person| person.identity.subject == name)
+        .or_else(|| {
+            people
+                .iter()
+                .position(|person| person.identity.username == name)
+        });
+    Ok(place
+        .map(|place| people.swap_remove(place))
+        .ok_or(found.missing))
 }
 
 async fn nobody(
@@ -264,8 +273,7 @@ fn choices(
     policy: &Policy,
     (roles, at): (&[TargetArn], &str),
 ) -> Vec<(String, String, String)> {
-    let identity = &person.identity;
-    let href = links::person(identity.connector.as_str(), &identity.subject);
+    let href = person_href(person);
     let choice = |role: &TargetArn| {
         let pairs = [("role", role.as_str()), ("at", at)];
         let account = audit::account_name(policy, role.as_str());
@@ -307,7 +315,7 @@ async fn picker_page(
     let state = app.broker.picker(identity).await?;
     let now = app.broker.now();
     let entitlements = state.policy.entitlements(identity, now);
-    let href = links::person(identity.connector.as_str(), &identity.subject);
+    let href = person_href(person);
     let open = picker::open_sessions(&state);
     let misses = picker::misses(app, identity, &state.policy, &entitlements).await?;
     let view = PickerView::new(PickerInput {

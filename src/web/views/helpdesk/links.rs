@@ -9,6 +9,16 @@ pub(crate) fn segment(text: &str) -> String {
         .replace('+', "%20")
 }
 
+/// The page of somebody who may never have signed in: the directory is asked by user name, so that
+/// this stands for the stable id until they have.
+pub(crate) fn person_known(
+    connector: &str,
+    (subject, username): (&str, &str),
+    is_seen: bool,
+) -> String {
+    person(connector, if is_seen { subject } else { username })
+}
+
 /// A person's page.
 pub(crate) fn person(connector: &str, subject: &str) -> String {
     format!("/helpdesk/people/{connector}/{}", segment(subject))

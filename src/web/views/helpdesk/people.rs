@@ -51,7 +51,11 @@ impl PersonRow {
         now: OffsetDateTime,
     ) -> Self {
         Self {
-            href: links::person(person.connector.as_str(), &person.subject),
+            href: links::person_known(
+                person.connector.as_str(),
+                (&person.subject, &person.username),
+                person.seen_at.is_some(),
+            ),
             name: person
                 .display_name
                 .clone()
@@ -246,7 +250,7 @@ impl PersonView {
     pub(crate) fn new(input: PersonInput<'_>) -> Self {
         let identity = &input.person.identity;
         let now = input.now;
-        let href = links::person(identity.connector.as_str(), &identity.subject);
+        let href = person_href(input.person);
         let environments = &input.layout.environments;
         let held = input.entitlements.iter().take(MOST_ROLES);
         Self {
@@ -286,6 +290,16 @@ impl PersonView {
             href,
         }
     }
+}
+
+/// A person's page.
+pub(crate) fn person_href(person: &PersonRecord) -> String {
+    let identity = &person.identity;
+    links::person_known(
+        identity.connector.as_str(),
+        (&identity.subject, &identity.username),
+        person.seen_at.is_some(),
+    )
 }
 
 /// How many roles come with each group.
