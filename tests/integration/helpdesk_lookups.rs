@@ -102,7 +102,7 @@ async fn a_role_that_is_not_held_is_explained_with_what_would_give_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_locked_account_is_told_to_the_helpdesk_and_to_nobody_else() {
+async fn the_helpdesk_reads_why_a_sign_in_was_refused() {
     let app = desk().await;
     let mut person = app.browser();
     let refused = person.sign_in("locked", "locked-demo").await;
@@ -111,8 +111,7 @@ async fn a_locked_account_is_told_to_the_helpdesk_and_to_nobody_else() {
     let page = page_of(&app, "locked").await;
     let told = grace.get(&page).await;
     assert!(
-        told.body
-            .contains("The account is locked in the directory."),
+        told.body.contains("some say the same of a locked account"),
         "{}",
         told.body
     );

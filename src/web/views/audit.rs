@@ -91,7 +91,9 @@ fn outcome_in_words(outcome: Outcome) -> &'static str {
 /// code as words.
 pub(crate) fn reason_in_words(code: &str) -> String {
     match code {
-        "wrong_password" => "The password was wrong.",
+        "wrong_password" => {
+            "The directory refused the password; some say the same of a locked account."
+        }
         "empty_password" => "The password was empty.",
         "locked" => "The account is locked in the directory.",
         "disabled" => "The account is disabled in the directory.",

@@ -8,11 +8,19 @@ use time::{OffsetDateTime, macros::datetime};
 
 use super::{
     Layout, Theme,
+    audit::{AuditInput, AuditQuery, AuditView},
     console::{ConsoleInput, ConsoleView},
     credentials::{CredentialsInput, CredentialsView},
     departure::DepartureView,
     error::{AskedRole, ErrorView},
-    picker::{OpenRoleSession, Pasted, PickerInput, PickerView, picker_json},
+    helpdesk::{
+        Desk, Section,
+        explanation::OwnMiss,
+        groups::GroupsView,
+        people::PeopleView,
+        reviews::{NewReview, ReviewsView},
+    },
+    picker::{OpenRoleSession, Pasted, PickerInput, PickerView, ViewAs, picker_json},
     role::{RoleInput, RoleView},
     sessions::{RoleSession, SessionsInput, SessionsView, SignInSession},
     sign_in::{SignInInput, SignInMessage, SignInView, Way},
@@ -26,6 +34,7 @@ use crate::{
         NameTemplate, Origin, Policy, PolicySettings, PolicyTables, Role, RoleDefaults,
         SessionDuration, TargetArn,
     },
+    broker::{ChainCheck, ChainHead},
     web::assets,
 };
 
@@ -713,6 +722,116 @@ fn roles_at_provider() -> Policy {
     policy(vec![account], roles, mappings)
 }
 
+/// Pages of the helpdesk and the audit log that need no server to be looked at.
+fn lookup_pages() -> Vec<(&'static str, String)> {
+    let desk = || Desk {
+        section: Section::People,
+        pending: 2,
+        may_edit_mappings: true,
+        is_admin: true,
+        file_trouble: None,
+    };
+    let miss = OwnMiss {
+        role: "Operator".to_owned(),
+        account: "Payments production".to_owned(),
+        words: "Your access has ended. Ask for it to be extended.".to_owned(),
+        owner: Some("payments@example.com".to_owned()),
+    };
+    let asked = AskedRole {
+        account: "Payments production".to_owned(),
+        role: "Operator".to_owned(),
+    };
+    let explained = ErrorView::access_expired(layout(), &asked, NOW, NOW).explained(miss);
+    let people = PeopleView {
+        layout: layout(),
+        desk: desk(),
+        query: "ada".to_owned(),
+        found: Some(Vec::new()),
+        missing: vec!["Example directory does not answer.".to_owned()],
+    };
+    let groups = GroupsView {
+        layout: layout(),
+        desk: desk(),
+        query: String::new(),
+        found: None,
+        missing: Vec::new(),
+    };
+    let reviews = ReviewsView {
+        layout: layout(),
+        desk: desk(),
+        reviews: Vec::new(),
+        new: NewReview::default(),
+    };
+    let head = ChainHead {
+        seq: 12_345,
+        hash: "0f".repeat(32),
+    };
+    let audit = AuditView::new(AuditInput {
+        layout: layout(),
+        query: AuditQuery::default(),
+        problem: None,
+        rows: &[],
+        next: None,
+        is_later: false,
+        account_name: &ToOwned::to_owned,
+        head: &head,
+        check: &ChainCheck::default(),
+        now: NOW,
+    });
+    let table = forty_roles();
+    let roles = table.entitlements(&identity(), NOW);
+    vec![
+        ("access-explained", explained.render().unwrap()),
+        ("lookup-people", people.render().unwrap()),
+        ("lookup-groups", groups.render().unwrap()),
+        ("lookup-reviews", reviews.render().unwrap()),
+        ("audit", audit.render().unwrap()),
+        ("lookup-view-as", view_as(&roles).render().unwrap()),
+        ("lookup-view-as-empty", view_as(&[]).render().unwrap()),
+    ]
+}
+
+fn view_as(entitlements: &[Entitlement<'_>]) -> PickerView {
+    PickerView::new(PickerInput {
+        layout: layout(),
+        entitlements,
+        favourites: &[],
+        recents: &[],
+        open: &[],
+        warnings: &[],
+        groups: &identity().groups,
+        groups_read_at: NOW,
+        provider: "Example SSO",
+        now: NOW,
+        query: "",
+        pasted: None,
+        from: 0,
+        misses: &[],
+        view_as: Some(ViewAs {
+            name: "Grace Hopper".to_owned(),
+            href: "/helpdesk/people/corp/4f1c".to_owned(),
+        }),
+    })
+}
+
+#[test]
+fn somebody_elses_picker_opens_nothing() {
+    let table = forty_roles();
+    let roles = table.entitlements(&identity(), NOW);
+    for text in [view_as(&roles), view_as(&[])].map(|view| view.render().unwrap()) {
+        for opens in [
+            "/console",
+            "/credentials",
+            "/refresh",
+            "picker.js",
+            "form=\"open\"",
+        ] {
+            assert!(!text.contains(opens), "{opens}");
+        }
+        assert!(text.contains("You are looking at the roles of Grace Hopper"));
+    }
+}
+
 fn pages() -> Vec<(&'static str, String)> {
     let table = forty_roles();
     let roles = table.entitlements(&identity(), NOW);
@@ -780,6 +899,7 @@ fn pages() -> Vec<(&'static str, String)> {
     pages.extend(error_pages());
     pages.extend(provider_error_pages());
     pages.extend(super::helpdesk::preview_tests::pages(layout()));
+    pages.extend(lookup_pages());
     pages
 }
 
