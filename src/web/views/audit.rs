@@ -47,10 +47,10 @@ pub(crate) fn actor_in_words(actor: &Actor) -> String {
 /// What was done, in a few words.
 pub(crate) fn action_in_words(action: Action) -> &'static str {
     match action {
-        Action::SignIn => "Signed in",
-        Action::SignOut => "Signed out",
-        Action::ConsoleOpen => "Opened the console",
-        Action::CredentialsIssue => "Took credentials",
+        Action::SignIn => "Sign-in",
+        Action::SignOut => "Sign-out",
+        Action::ConsoleOpen => "Console",
+        Action::CredentialsIssue => "Credentials",
         Action::GroupsRefresh => "Groups read again",
         Action::AccountChange => "Changed an account",
         Action::RoleChange => "Changed a role",
