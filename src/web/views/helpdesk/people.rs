@@ -243,10 +243,6 @@ pub(crate) struct PersonView {
 
 impl PersonView {
     /// Prepares the page.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "an input is used for one page, like those of the other views"
-    )]
     pub(crate) fn new(input: PersonInput<'_>) -> Self {
         let identity = &input.person.identity;
         let now = input.now;
