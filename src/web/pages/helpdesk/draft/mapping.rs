@@ -332,6 +332,9 @@ async fn role(bench: &Bench<'_>, text: &str) -> Result<TargetArn, String> {
         }
         return Err("The table has no such role. An admin can add it first.".to_owned());
     }
+    if let Some(role) = by_account(bench, text) {
+        return Ok(role);
+    }
     match bench.app.broker.roles_meant(text).await {
         Ok(roles) => match roles.as_slice() {
             [role] => Ok(role.clone()),
@@ -348,4 +351,26 @@ async fn role(bench: &Bench<'_>, text: &str) -> Result<TargetArn, String> {
             Err("Roles cannot be looked up by name now. Write the ARN.".to_owned())
         }
     }
+}
+
+/// The role that `account/role` names, the account by its name, alias or id; none where several do.
+fn by_account(bench: &Bench<'_>, text: &str) -> Option<TargetArn> {
+    let (account, name) = text.rsplit_once('/')?;
+    let is_meant = |role: &&crate::access::Role| {
+        let id = role.arn.account();
+        let known = bench.policy.account(&id);
+        let names = known.map(|known| [Some(known.name.as_str()), known.alias.as_deref()]);
+        role.arn.name().eq_ignore_ascii_case(name)
+            && (id.as_str() == account
+                || names
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .any(|known| known.to_lowercase() == account.to_lowercase()))
+    };
+    let mut roles = bench.tables.roles.iter().filter(is_meant);
+    let first = roles.next()?;
+    roles
+        .all(|other| other.arn == first.arn)
+        .then(|| first.arn.clone())
 }
