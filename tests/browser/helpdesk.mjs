@@ -44,20 +44,20 @@ async function withScript(newPage, url, role) {
   await page.fill('[name=q]', '');
   step('the preview follows what is typed');
   await page.click('text=Add a mapping');
-  await page.fill('[name=group]', 'book-club');
-  await page.fill('[name=role]', role);
+  await page.fill('[data-edit] [name=group]', 'book-club');
+  await page.fill('[data-edit] [name=role]', role);
   await page.waitForSelector('[data-save]:not([disabled])');
   must((await page.textContent('#preview')).includes('Margaret Hamilton'), 'margaret gains');
   await judge(page, 'helpdesk-preview');
   step('a change makes the button wait for its preview');
-  await page.fill('[name=expires]', 'soon');
+  await page.fill('[data-edit] [name=expires]', 'soon');
   must(await page.isDisabled('[data-save]'), 'the button waits');
   await page.waitForSelector('#error-expires:not(:empty)');
-  await page.fill('[name=expires]', '2099-12-31');
-  await page.fill('[name=ticket]', 'HD-7');
+  await page.fill('[data-edit] [name=expires]', '2099-12-31');
+  await page.fill('[data-edit] [name=ticket]', 'HD-7');
   await page.waitForSelector('[data-save]:not([disabled])');
   await page.click('[data-save]');
-  await page.waitForSelector('text=Saved. +1 person.');
+  await page.waitForSelector('text=Saved. +2 people.');
   await judge(page, 'helpdesk-saved');
   noProblems(page);
   return page;
@@ -70,9 +70,9 @@ async function conflict(newPage, url, first) {
     await page.goto(`${url}helpdesk/mappings?q=book-club`);
     await page.click('tr[data-mapping] >> text=Edit');
   }
-  await first.check('[name=read_only]');
+  await first.check('[data-edit] [name=read_only]');
   await first.waitForSelector('[data-save]:not([disabled])');
-  await second.fill('[name=ticket]', 'HD-8');
+  await second.fill('[data-edit] [name=ticket]', 'HD-8');
   await second.waitForSelector('[data-save]:not([disabled])');
   await second.click('[data-save]');
   await second.waitForURL('**saved=**');
@@ -85,7 +85,7 @@ async function conflict(newPage, url, first) {
 async function byKeyboard(page, url) {
   step('by keyboard alone');
   await page.goto(`${url}helpdesk/mappings/new`);
-  await page.focus('[name=group]');
+  await page.focus('[data-edit] [name=group]');
   await page.keyboard.type('book-club');
   await page.keyboard.press('Tab');
   await page.keyboard.type('Shared services/LogReader');
@@ -105,16 +105,16 @@ async function withoutScript(newPage, url) {
   step('without JavaScript');
   const page = await enter(newPage, url, 'grace', { javaScript: false });
   await page.click('text=Add a mapping');
-  await page.fill('[name=group]', 'book-club');
-  await page.fill('[name=role]', 'Shared services/Billing');
-  await page.fill('[name=ticket]', 'HD-10');
+  await page.fill('[data-edit] [name=group]', 'book-club');
+  await page.fill('[data-edit] [name=role]', 'Shared services/Billing');
+  await page.fill('[data-edit] [name=ticket]', 'HD-10');
   await page.click('[data-preview]');
   must((await page.textContent('#preview')).includes('Margaret Hamilton'), 'the preview is on the page');
   await screenshot(page, 'helpdesk-without-javascript');
   await page.click('[data-save]');
   await page.waitForURL('**saved=**');
   await page.click('text=Undo');
-  await page.fill('[name=reason]', 'A try');
+  await page.fill('[data-edit] [name=reason]', 'A try');
   await page.click('[data-save]');
   equal(new URL(page.url()).pathname, '/helpdesk/history', 'where undo ends');
   await page.context().close();
