@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use secrecy::SecretString;
 
-use super::reader::Section;
+use super::{reader::Section, secret_file};
 
 /// The usual socket of the local log daemon.
 const LOCAL_SYSLOG: &str = "/dev/log";
@@ -53,7 +53,7 @@ impl FromStr for AuditStream {
 
 impl Audit {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
-        let has_key = section.has("checkpoint_key_file") || section.has("checkpoint_key");
+        let has_key = section.has("checkpoint_key_file");
         if section.has("checkpoint_file") && !has_key {
             let message = "needs checkpoint_key_file; `rolegate audit key FILE` makes one";
             section.refuse("checkpoint_file", message);
@@ -62,7 +62,7 @@ impl Audit {
         let day = Duration::from_hours(24);
         Self {
             stream: section.parsed("stream", str::parse),
-            checkpoint_key: section.secret("checkpoint_key"),
+            checkpoint_key: checkpoint_key(section),
             checkpoint_file: section.parsed("checkpoint_file", |text| {
                 let path = PathBuf::from(text);
                 let folder = path.parent().filter(|folder| folder.is_dir());
@@ -80,4 +80,15 @@ impl Audit {
                 .unwrap_or(10_000),
         }
     }
+}
+
+fn checkpoint_key(section: &mut Section<'_>) -> Option<SecretString> {
+    let key = "checkpoint_key_file";
+    let file = section.parsed(key, |path| {
+        secret_file::read(path.as_ref()).map_err(|message| format!("{path:?} {message}"))
+    })?;
+    if file.is_readable_by_others {
+        section.warn(key, "can be read by others; chmod o-r");
+    }
+    Some(file.secret)
 }
