@@ -105,7 +105,9 @@ struct Comparison<'a> {
     /// Each role with whether its own row or account decides otherwise after the edit.
     roles: Vec<(RoleEffect, bool)>,
     places: HashMap<&'a TargetArn, usize>,
-    groups: HashMap<&'a GroupKey, Vec<GroupInView<'a>>>,
+    groups: Vec<GroupInView<'a>>,
+    /// The places of the groups of a key.
+    by_key: HashMap<&'a GroupKey, Vec<usize>>,
     /// Whether an assertion that names the role gives something else after the edit.
     asserted: HashMap<&'a TargetArn, bool>,
     hands_over_alike: bool,
@@ -119,19 +121,19 @@ impl<'a> Comparison<'a> {
             now,
             roles: Vec::new(),
             places: HashMap::new(),
-            groups: HashMap::new(),
+            groups: Vec::new(),
+            by_key: HashMap::new(),
             asserted: HashMap::new(),
             hands_over_alike: before.hands_over_like(after),
         }
     }
 
     fn look_at(&mut self, place: usize, identity: &'a Identity) {
-        for group in &identity.groups {
-            self.know(group);
-        }
+        let groups: Vec<usize> = (identity.groups.iter())
+            .map(|group| self.known(group).unwrap_or_else(|| self.know(group)))
+            .collect();
         let mut affected: Vec<usize> = Vec::new();
-        let groups = identity.groups.iter().filter_map(|group| self.known(group));
-        for group in groups {
+        for group in groups.iter().filter_map(|group| self.groups.get(*group)) {
             affected.extend_from_slice(&group.affected);
         }
         let person = Person::of(identity);
@@ -139,20 +141,21 @@ impl<'a> Comparison<'a> {
         affected.sort_unstable();
         affected.dedup();
         for role in affected {
-            self.compare(role, place, (&person, identity));
+            self.compare(role, place, (&person, &groups));
         }
     }
 
-    fn known(&self, group: &Group) -> Option<&GroupInView<'a>> {
-        let of_key = self.groups.get(&group.key)?;
-        of_key.iter().find(|known| known.is(group))
+    fn known(&self, group: &Group) -> Option<usize> {
+        let mut places = self.by_key.get(&group.key)?.iter();
+        let found = places.find(|place| {
+            let known = self.groups.get(**place);
+            known.is_some_and(|known| known.is(group))
+        });
+        found.copied()
     }
 
-    /// Works out what a group gives, where that is not known yet.
-    fn know(&mut self, group: &'a Group) {
-        if self.known(group).is_some() {
-            return;
-        }
+    /// Works out what a group gives.
+    fn know(&mut self, group: &'a Group) -> usize {
         let mut offers: BTreeMap<usize, Offered> = BTreeMap::new();
         let (before, after, now) = (self.before, self.after, self.now);
         before.each_gift(group, |gift| {
@@ -176,15 +179,15 @@ impl<'a> Comparison<'a> {
         };
         let affected = offers.iter().filter(is_affected);
         let affected = affected.map(|offered| offered.role).collect();
-        self.groups
-            .entry(&group.key)
-            .or_default()
-            .push(GroupInView {
-                name: &group.name,
-                stable_id: group.stable_id.as_deref(),
-                offers,
-                affected,
-            });
+        let place = self.groups.len();
+        self.by_key.entry(&group.key).or_default().push(place);
+        self.groups.push(GroupInView {
+            name: &group.name,
+            stable_id: group.stable_id.as_deref(),
+            offers,
+            affected,
+        });
+        place
     }
 
     fn offered<'o>(
@@ -244,12 +247,10 @@ impl<'a> Comparison<'a> {
         *known.or_insert_with(|| is_hand_over_otherwise || is_otherwise())
     }
 
-    fn compare(&mut self, role: usize, place: usize, (person, identity): (&Person<'_>, &Identity)) {
+    fn compare(&mut self, role: usize, place: usize, (person, groups): (&Person<'_>, &[usize])) {
         let mut offers: [Option<Offer>; 2] = [None, None];
-        for group in &identity.groups {
-            let Some(offered) = self.known(group).and_then(|group| group.offered(role)) else {
-                continue;
-            };
+        let groups = groups.iter().filter_map(|group| self.groups.get(*group));
+        for offered in groups.filter_map(|group| group.offered(role)) {
             for (all, offer) in offers.iter_mut().zip([offered.before, offered.after]) {
                 *all = match (*all, offer) {
                     (Some(all), Some(offer)) => Some(all.and(offer)),
