@@ -21,12 +21,14 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   asked.set(event.detail.xhr, typed);
 });
 
-document.addEventListener("htmx:afterSettle", (event) => {
-  const { xhr } = event.detail;
-  const form = document.querySelector("form[data-edit][hx-post]");
-  if (form && document.getElementById("preview")?.contains(document.querySelector("[data-save]"))) {
-    if (asked.has(xhr)) rest(asked.get(xhr) !== typed);
-  }
+// In the same moment as the new button appears; suggestions say nothing about the preview.
+document.addEventListener("htmx:afterSwap", (event) => {
+  const { xhr, requestConfig } = event.detail;
+  const isPreview = requestConfig?.elt?.matches("form[data-edit], #preview");
+  if (isPreview && asked.has(xhr)) rest(asked.get(xhr) !== typed);
+});
+
+document.addEventListener("htmx:afterSettle", () => {
   for (const field of document.querySelectorAll("[data-edit] input[type=text]")) {
     const error = document.getElementById(`error-${field.name}`);
     if (error?.textContent) field.setAttribute("aria-invalid", "true");
