@@ -311,7 +311,7 @@ fn the_shipped_example_has_every_key() {
         }
     }
     // The top, nine sections, one environment, one scope, two connectors, four credential sources.
-    assert_eq!(seen, 17, "{all}");
+    assert_eq!(seen, 18, "{all}");
 }
 
 #[test]
