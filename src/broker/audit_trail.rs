@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use super::{Broker, Client, sign_in::person};
 use crate::{
     access::Identity,
-    audit::{Action, Actor, Outcome},
+    audit::{Action, Actor, AuditEvent, Outcome},
     store::{AuditFilter, AuditRow, ChainHead, ChainReport, StoreError},
 };
 
@@ -168,6 +168,44 @@ impl Broker {
             .with("person_subject", whose.subject.as_str())
             .with("person_username", whose.username.as_str());
         self.adapters.audit.append(&event).await.map(|_| ())
+    }
+
+    /// Notes that somebody tried to edit at `path` and was turned away before it was looked at,
+    /// for the reason `code`.
+    pub async fn note_turned_away(
+        &self,
+        identity: &Identity,
+        path: &str,
+        code: &str,
+        client: &Client,
+    ) -> Result<(), StoreError> {
+        let event = self.event(action_at(path), Outcome::Refused, person(identity), client);
+        let event = AuditEvent {
+            reason: Some(code.to_owned()),
+            ..event
+        };
+        let event = match path.strip_prefix("/helpdesk/pending/") {
+            Some(rest) => event.with("pending", rest.split('/').next().unwrap_or_default()),
+            None => event,
+        };
+        self.adapters.audit.append(&event).await.map(|_| ())
+    }
+}
+
+/// What an edit that is posted to this path would have been.
+fn action_at(path: &str) -> Action {
+    let path = path.trim_start_matches("/helpdesk/");
+    let (kind, rest) = path.split_once('/').unwrap_or((path, ""));
+    let last = rest.rsplit('/').next().unwrap_or_default();
+    match (kind, last) {
+        ("pending", "approve") => Action::EditApprove,
+        ("pending", _) => Action::EditDecline,
+        ("reviews", "") => Action::ReviewStart,
+        ("reviews", "close") => Action::ReviewClose,
+        ("reviews", _) => Action::ReviewDecide,
+        ("roles", _) => Action::RoleChange,
+        ("accounts", _) => Action::AccountChange,
+        _ => Action::MappingChange,
     }
 }
 

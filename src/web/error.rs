@@ -9,10 +9,13 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
-use super::views::{
-    Layout,
-    error::{AskedRole, ErrorView, Offer},
-    helpdesk::explanation::OwnMiss,
+use super::{
+    turned_away::TurnedAway,
+    views::{
+        Layout,
+        error::{AskedRole, ErrorView, Offer},
+        helpdesk::explanation::OwnMiss,
+    },
 };
 use crate::{
     access::NotEntitled,
@@ -38,6 +41,7 @@ pub(super) struct Repeat<'a> {
 pub(super) struct ErrorPage {
     view: Box<ErrorView>,
     retry_after_seconds: Option<u64>,
+    turned_away: Option<TurnedAway>,
 }
 
 impl ErrorPage {
@@ -63,6 +67,9 @@ impl IntoResponse for ErrorPage {
             Ok(html) => (status, Html(html)).into_response(),
             Err(_) => (status, "the page could not be rendered\n").into_response(),
         };
+        if let Some(turned_away) = self.turned_away {
+            response.extensions_mut().insert(turned_away);
+        }
         if let Some(seconds) = self.retry_after_seconds {
             response
                 .headers_mut()
@@ -79,6 +86,7 @@ impl From<ErrorView> for ErrorPage {
         Self {
             view: Box::new(view),
             retry_after_seconds,
+            turned_away: None,
         }
     }
 }
@@ -196,7 +204,10 @@ impl Frame {
     }
 
     pub(super) fn expired_form(self) -> ErrorPage {
-        ErrorView::form_expired(self.0).into()
+        ErrorPage {
+            turned_away: Some(TurnedAway("form_expired")),
+            ..ErrorView::form_expired(self.0).into()
+        }
     }
 
     pub(super) fn bad_input(self, message: &str) -> ErrorPage {
@@ -264,6 +275,7 @@ impl Frame {
                 return ErrorPage {
                     view: Box::new(ErrorView::too_many_sign_ins(layout, seconds)),
                     retry_after_seconds: Some(seconds),
+                    turned_away: None,
                 };
             }
             RedirectSignInRefused::StoreUnavailable(error) => {

@@ -17,6 +17,7 @@ mod preview_jobs;
 mod serve;
 mod session;
 mod staff;
+mod turned_away;
 mod views;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -277,6 +278,8 @@ pub fn router(broker: Arc<Broker>, settings: Settings) -> Router {
         .route("/assets/{name}", get(pages::asset))
         .fallback(not_found)
         // From the inside out; each layer sees what the ones below it let through.
+        // Edits that no handler took are audited too.
+        .layer(from_fn_with_state(app.clone(), turned_away::note))
         // Sessions: read and set the cookie.
         .layer(session::layer(&app))
         // Another site's POST goes no further than this; identity providers' do, where they belong.

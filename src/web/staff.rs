@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{App, error::Frame, session::SignedIn};
+use super::{App, error::Frame, session::SignedIn, turned_away::TurnedAway};
 use crate::access::Authority;
 
 /// A signed-in person who may see the helpdesk's pages. Only reading is decided by this; whether an
@@ -29,7 +29,9 @@ impl FromRequestParts<App> for Staff {
         }
         let authority = app.broker.authority(signed_in.identity());
         if !authority.may_see_tables() {
-            return Err(frame.not_staff().into_response());
+            let mut refused = frame.not_staff().into_response();
+            refused.extensions_mut().insert(TurnedAway("not_staff"));
+            return Err(refused);
         }
         Ok(Self {
             signed_in,

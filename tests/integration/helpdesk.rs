@@ -25,14 +25,14 @@ const READER_AS_PEOPLE_SAY: &str = "web shop production/ReadOnly";
 
 /// A page's form for an edit, filled in as the page has it.
 #[derive(Clone, Debug)]
-struct Form {
+pub(crate) struct Form {
     preview: String,
-    save: Option<String>,
-    fields: Vec<(String, String)>,
+    pub(crate) save: Option<String>,
+    pub(crate) fields: Vec<(String, String)>,
 }
 
 impl Form {
-    fn of(answer: &Answer) -> Self {
+    pub(crate) fn of(answer: &Answer) -> Self {
         let body = &answer.body;
         let start = body
             .find("data-edit")
@@ -47,22 +47,22 @@ impl Form {
         }
     }
 
-    fn set(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.fields.retain(|(other, _)| other != name);
         self.fields.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    fn value(&self, name: &str) -> &str {
+    pub(crate) fn value(&self, name: &str) -> &str {
         let found = self.fields.iter().find(|(other, _)| other == name);
         found.map_or("", |(_, value)| value)
     }
 
-    async fn preview(&self, browser: &mut CookieBrowser) -> Answer {
+    pub(crate) async fn preview(&self, browser: &mut CookieBrowser) -> Answer {
         post(browser, &self.preview, &self.fields).await
     }
 
-    async fn save(&self, browser: &mut CookieBrowser) -> Answer {
+    pub(crate) async fn save(&self, browser: &mut CookieBrowser) -> Answer {
         let address = self
             .save
             .as_deref()
@@ -71,7 +71,11 @@ impl Form {
     }
 }
 
-async fn post(browser: &mut CookieBrowser, path: &str, fields: &[(String, String)]) -> Answer {
+pub(crate) async fn post(
+    browser: &mut CookieBrowser,
+    path: &str,
+    fields: &[(String, String)],
+) -> Answer {
     let fields: Vec<(&str, &str)> = fields
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -88,12 +92,12 @@ async fn post(browser: &mut CookieBrowser, path: &str, fields: &[(String, String
     answer
 }
 
-fn attribute(html: &str, name: &str) -> Option<String> {
+pub(crate) fn attribute(html: &str, name: &str) -> Option<String> {
     let pattern = Regex::new(&format!(r#"\s{name}="([^"]*)""#)).unwrap();
     Some(unescaped(&pattern.captures(html)?[1]))
 }
 
-fn fields(html: &str) -> Vec<(String, String)> {
+pub(crate) fn fields(html: &str) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     for tag in Regex::new("<input[^>]*>").unwrap().find_iter(html) {
         let tag = tag.as_str();
@@ -123,7 +127,7 @@ fn fields(html: &str) -> Vec<(String, String)> {
     fields
 }
 
-fn unescaped(text: &str) -> String {
+pub(crate) fn unescaped(text: &str) -> String {
     let code = Regex::new("&#([0-9]+);").unwrap();
     let text = code.replace_all(text, |found: &regex::Captures<'_>| {
         char::from_u32(found[1].parse().unwrap())

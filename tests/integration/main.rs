@@ -25,6 +25,7 @@ mod edits;
 mod explain;
 mod faults;
 mod four_eyes;
+mod four_eyes_pages;
 mod helpdesk;
 mod helpdesk_lookups;
 mod identity_providers;

@@ -50,7 +50,7 @@ impl<S: Sync> FromRequestParts<S> for Arrival {
 
 impl Arrival {
     /// Who asks, with the browser's own mark where it has one.
-    fn client(&self, app: &App) -> Client {
+    pub(in crate::web) fn client(&self, app: &App) -> Client {
         let browser = cookies::find(&self.headers, cookies::BROWSER, app.settings.is_secure);
         self.origin.client(browser.map(login::browser_hash))
     }

@@ -19,7 +19,8 @@ use super::{
             views::helpdesk::{
                 Section,
                 edit::EditForm,
-                mappings::{self as view, ListInput, MappingList, MappingQuery, MappingsView},
+                mappings::{self, ListInput, MappingList, MappingQuery, MappingsView},
+                wording,
             },
         },
         Arrival, layout, render, see_other,
@@ -28,7 +29,10 @@ use super::{
     draft::{Bench, Errors, Sheet, mapping},
     fragment, is_fragment, saved,
 };
-use crate::broker::StoreError;
+use crate::{
+    access::{Mapping, Origin},
+    broker::StoreError,
+};
 
 /// `GET /helpdesk/mappings`
 pub(in crate::web) async fn show(
@@ -72,18 +76,51 @@ pub(super) async fn page(
     form: Option<(EditForm, &str)>,
     frame: &Frame,
 ) -> Result<Response, StoreError> {
-    let desk = desk(bench.app, bench.staff, Section::Mappings).await?;
-    let saved = saved(bench.app, bench.staff, &query.saved).await?;
+    let limit = || wording::limit(&bench.staff.authority.helpdesk, &bench.policy);
+    let notice = form.is_none().then(limit).flatten();
     let open = form.as_ref().map(|(_, open)| *open);
-    let view = MappingsView {
+    let beside = (open, notice);
+    let view = view(bench, query, beside, frame).await?;
+    let form = form.map(|(form, _)| form);
+    Ok(render(&MappingsView { form, ..view }, frame))
+}
+
+/// The list alone, with the row that is `open` and a sentence above.
+async fn view(
+    bench: &Bench<'_>,
+    query: MappingQuery,
+    (open, notice): (Option<&str>, Option<String>),
+    frame: &Frame,
+) -> Result<MappingsView, StoreError> {
+    Ok(MappingsView {
         layout: frame.0.clone(),
-        desk,
+        desk: desk(bench.app, bench.staff, Section::Mappings).await?,
         list: list(bench, &query, open, frame),
+        saved: saved(bench.app, bench.staff, &query.saved).await?,
         query,
-        form: form.map(|(form, _)| form),
-        saved,
-    };
-    Ok(render(&view, frame))
+        form: None,
+        notice,
+    })
+}
+
+/// Why somebody reads a row and does not edit it.
+fn why_not(bench: &Bench<'_>, row: &Mapping) -> Option<String> {
+    let authority = &bench.staff.authority;
+    if let Origin::File { line } = row.origin {
+        return Some(format!(
+            "This row is kept in the mapping file, line {line}. It can be read here, and is changed there."
+        ));
+    }
+    let account = bench.policy.account(&row.role.account());
+    if authority.may_edit_mappings_of(&row.role, account) {
+        return None;
+    }
+    Some(match wording::limit(&authority.helpdesk, &bench.policy) {
+        Some(limit) => format!("You may read this row and not edit it. {limit}"),
+        None => {
+            "You may read this row and not edit it: mappings are edited by the helpdesk.".to_owned()
+        }
+    })
 }
 
 /// `GET /helpdesk/mappings.csv`
@@ -96,7 +133,7 @@ pub(in crate::web) async fn csv(
     let who = arrival.client(&app);
     let answer = async {
         let bench = Bench::of(&app, &staff).await?;
-        let (text, rows) = view::csv(input(&bench), &query);
+        let (text, rows) = mappings::csv(input(&bench), &query);
         let identity = staff.signed_in.identity();
         app.broker
             .note_export(identity, "mappings", &format!("{rows} rows"), &who)
@@ -180,9 +217,12 @@ pub(in crate::web) async fn edit(
             csrf_token: &frame.0.csrf_token,
         };
         let form = mapping::form(&bench, &sheet, Some(row), &Errors::new());
-        let may_edit =
-            row.origin == crate::access::Origin::Store && !staff.authority.helpdesk.is_empty();
-        let form = may_edit.then_some((form, id.as_str()));
+        if let Some(why) = why_not(&bench, row) {
+            let beside = (Some(id.as_str()), Some(why));
+            let view = view(&bench, query.clone(), beside, &frame).await?;
+            return Ok(render(&view, &frame));
+        }
+        let form = Some((form, id.as_str()));
         page(&bench, query.clone(), form, &frame).await
     };
     answer

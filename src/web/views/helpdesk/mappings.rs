@@ -164,6 +164,8 @@ pub(crate) struct MappingsView {
     pub(crate) form: Option<EditForm>,
     /// What was just saved: a sentence, and where it is undone.
     pub(crate) saved: Option<(String, Option<String>)>,
+    /// What the reader may not edit, and why.
+    pub(crate) notice: Option<String>,
 }
 
 impl MappingsView {

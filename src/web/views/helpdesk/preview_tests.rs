@@ -203,6 +203,7 @@ impl Samples {
         let saved = query.saved == "1";
         let list = MappingList::new(self.input(), &query, None, self.layout.csrf_token.clone());
         MappingsView {
+            notice: None,
             layout: self.layout.clone(),
             desk: desk(Section::Mappings),
             query,

@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime, Time, UtcOffset};
 
 use super::super::{Moment, environment::Environment, query_string};
 use crate::{
-    access::{Conditions, Policy, PolicyTables, Row, RowName, TargetArn},
+    access::{AccountId, Conditions, Policy, PolicyTables, Row, RowName, Scope, TargetArn},
     broker::Actor,
     web::EnvironmentRule,
 };
@@ -29,6 +29,50 @@ pub(crate) fn group_name(key: &str) -> &str {
         ends
     });
     &rest[..end.unwrap_or(rest.len())]
+}
+
+/// To what somebody's edits of mappings are limited; none without a limit, or where nothing may be
+/// edited at all.
+pub(crate) fn limit(scopes: &[Scope], policy: &Policy) -> Option<String> {
+    if scopes.is_empty() || scopes.contains(&Scope::default()) {
+        return None;
+    }
+    let scopes: Vec<String> = scopes.iter().map(|scope| of_scope(scope, policy)).collect();
+    Some(format!(
+        "Your helpdesk group edits the mappings of {}.",
+        scopes.join(", and of ")
+    ))
+}
+
+/// `roles called */ReadOnly in accounts of development`
+fn of_scope(scope: &Scope, policy: &Policy) -> String {
+    let Scope {
+        accounts,
+        environments,
+        roles,
+    } = scope;
+    let mut words = if roles.is_empty() {
+        "roles".to_owned()
+    } else {
+        format!("roles like {}", roles.join(" or "))
+    };
+    if !accounts.is_empty() {
+        let name = |id: &AccountId| {
+            let account = policy.account(id);
+            account.map_or_else(|| id.to_string(), |account| account.name.clone())
+        };
+        let names: Vec<String> = accounts.iter().map(name).collect();
+        words += &format!(" in {}", names.join(" or "));
+    }
+    if !environments.is_empty() {
+        let joint = if accounts.is_empty() {
+            " in accounts of "
+        } else {
+            ", where the account is of "
+        };
+        words += &format!("{joint}{}", environments.join(" or "));
+    }
+    words
 }
 
 /// A role as pages show it: its account first, its name, the environment's bar and word.

@@ -134,10 +134,6 @@ pub(super) async fn read(bench: &Bench<'_>, sheet: &Sheet<'_>) -> Reading {
         errors.insert("group", message.to_owned());
     }
     let why = reason(fields, &mut errors);
-    let mut trouble = Vec::new();
-    if existing.is_some_and(|mapping| mapping.origin != Origin::Store) {
-        trouble.push("This mapping stands in the mapping file. Change it there.".to_owned());
-    }
     let mapping = group.zip(role).map(|(group, role)| Mapping {
         id,
         group,
@@ -146,17 +142,28 @@ pub(super) async fn read(bench: &Bench<'_>, sheet: &Sheet<'_>) -> Reading {
         ticket: Some(fields.one("ticket").to_owned()).filter(|ticket| !ticket.is_empty()),
         origin: Origin::Store,
     });
-    let is_usable = trouble.is_empty() && errors.keys().all(|name| *name == "reason");
+    let mut seen = fields.seen();
+    // A row of the mapping file is one, whatever the form says.
+    seen.extend(
+        existing
+            .filter(|row| row.origin != Origin::Store)
+            .map(|row| {
+                let revision = Row::Mapping(row.clone()).revision();
+                (RowName::Mapping(row.id.clone()), Some(revision))
+            }),
+    );
+    // Whether the row may be edited at all, or is of the mapping file, is for the broker to say.
+    let is_usable = errors.keys().all(|name| *name == "reason");
     let draft = mapping.filter(|_| is_usable).map(|mapping| EditDraft {
         changes: vec![Change::PutMapping(mapping)],
-        seen: fields.seen(),
+        seen,
         reason: why,
         undoes: None,
     });
     Reading {
         form: form(bench, sheet, existing, &errors),
         draft,
-        trouble,
+        trouble: Vec::new(),
     }
 }
 
@@ -175,6 +182,8 @@ pub(in super::super) fn form(
     let cancel = sheet.query.link("/helpdesk/mappings", &[]);
     let mut form = sheet.form(title, cancel);
     form.hidden = hidden(fields, "mapping");
+    let limit = wording::limit(&bench.staff.authority.helpdesk, &bench.policy);
+    form.about.extend(limit);
     let mut group = Field::text("group", "Group", fields.one("group"))
         .hint("connector:name, or a name that only one group has.");
     group.kind = Kind::Text {
@@ -253,6 +262,10 @@ pub(in super::super) fn role_offers(bench: &Bench<'_>, text: &str) -> Vec<String
     let roles = bench.tables.roles.iter().filter_map(|role| {
         let id = role.arn.account();
         let account = bench.policy.account(&id);
+        let authority = &bench.staff.authority;
+        if !authority.may_edit_mappings_of(&role.arn, account) {
+            return None;
+        }
         let account = account.map_or(id.as_str(), |account| account.name.as_str());
         let offer = format!("{account}/{}", role.arn.name());
         let is_meant = text.is_empty()

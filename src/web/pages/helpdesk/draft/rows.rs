@@ -13,7 +13,7 @@ use super::{
     reason,
 };
 use crate::{
-    access::{Change, MappingId, Origin, Row, RowName},
+    access::{Change, MappingId, Row, RowName},
     broker::{EditDraft, Undo},
 };
 
@@ -45,12 +45,6 @@ fn chosen(bench: &Bench<'_>, fields: &Fields) -> Chosen {
         let row = find(bench, &name);
         let seen = carried.iter().find(|(other, _)| *other == name).cloned();
         match (row, seen) {
-            (Some(row), _) if is_from_file(&row) => {
-                let title = wording::row_title(&row, &bench.policy);
-                chosen.trouble.push(format!(
-                    "{title} stands in the mapping file. Change it there."
-                ));
-            }
             (Some(row), seen) => {
                 let now = || (name.clone(), Some(row.revision()));
                 chosen.seen.push(seen.unwrap_or_else(now));
@@ -82,14 +76,6 @@ fn find(bench: &Bench<'_>, name: &RowName) -> Option<Row> {
             rows.find(|row| row.id == *id).cloned().map(Row::Rule)
         }
         _ => None,
-    }
-}
-
-fn is_from_file(row: &Row) -> bool {
-    match row {
-        Row::Mapping(mapping) => mapping.origin != Origin::Store,
-        Row::Rule(rule) => rule.origin != Origin::Store,
-        _ => false,
     }
 }
 

@@ -104,15 +104,21 @@ pub(super) async fn read(bench: &Bench<'_>, sheet: &Sheet<'_>) -> Reading {
         let (field, message) = message(&error);
         errors.insert(field, message);
     }
-    let mut trouble = Vec::new();
-    if existing.is_some_and(|rule| rule.origin != Origin::Store) {
-        trouble.push("This rule stands in the mapping file. Change it there.".to_owned());
-    }
+    let mut seen = fields.seen();
+    // A rule of the mapping file is one, whatever the form says.
+    seen.extend(
+        existing
+            .filter(|row| row.origin != Origin::Store)
+            .map(|row| {
+                let revision = Row::Rule(row.clone()).revision();
+                (RowName::Rule(row.id.clone()), Some(revision))
+            }),
+    );
     let matches = matches(bench, rule.as_ref()).await;
-    let is_usable = trouble.is_empty() && errors.keys().all(|name| *name == "reason");
+    let is_usable = errors.keys().all(|name| *name == "reason");
     let draft = rule.filter(|_| is_usable).map(|rule| EditDraft {
         changes: vec![Change::PutRule(rule)],
-        seen: fields.seen(),
+        seen,
         reason: why,
         undoes: None,
     });
@@ -121,7 +127,7 @@ pub(super) async fn read(bench: &Bench<'_>, sheet: &Sheet<'_>) -> Reading {
     Reading {
         form,
         draft,
-        trouble,
+        trouble: Vec::new(),
     }
 }
 
