@@ -1,10 +1,7 @@
 //! Four eyes on the pages: every way around the second person that a browser can send is tried, is
 //! refused or waits, and has its row in the audit log.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    process::Command,
-};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use regex::Regex;
 use rolegate::{
@@ -683,25 +680,15 @@ async fn the_command_line_of_the_host_stands_outside_and_is_written_down_as_that
     let desk = desk().await;
     let mut grace = desk.app.signed_in("grace").await;
     let group = key("finance");
-    let output = Command::new(env!("CARGO_BIN_EXE_rolegate"))
-        .env("ROLEGATE_CONFIG", "config/demo.toml")
-        .env(
-            "ROLEGATE_STORE__URL",
-            format!("sqlite://{}", desk.app.database().display()),
-        )
-        .env("ROLEGATE_CONNECTOR__CORP__URLS", desk.app.directory.url())
-        .args([
-            "mapping",
-            "add",
-            "--group",
-            group.as_str(),
-            "--role",
-            SANDBOX,
-        ])
-        .args(["--ticket", "HD-10"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
+    let add = [
+        "mapping",
+        "add",
+        "--group",
+        group.as_str(),
+        "--role",
+        SANDBOX,
+    ];
+    let output = desk.command(&[&add[..], &["--ticket", "HD-10"]].concat());
     assert!(output.status.success(), "{output:?}");
     assert!(desk.mapping("finance", SANDBOX).await.is_some());
     let event = desk.last_event().await;

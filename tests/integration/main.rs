@@ -27,6 +27,7 @@ mod faults;
 mod four_eyes;
 mod four_eyes_pages;
 mod helpdesk;
+mod helpdesk_journeys;
 mod helpdesk_lookups;
 mod identity_providers;
 mod ldap;

@@ -1,7 +1,10 @@
 //! A Rolegate with people who edit its tables: grace and hal of the helpdesk, amy and bob who are
 //! admins, zoe who is both.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    process::{Command, Output},
+};
 
 use rolegate::{
     access::{Conditions, GroupKey, Mapping, MappingId, MappingRule, Origin, PolicyTables, Role},
@@ -147,6 +150,23 @@ impl Desk {
 
     pub async fn undo(&self, what: Undo) -> EditDraft {
         self.app.broker.undo(&what).await.unwrap()
+    }
+
+    /// Runs the command line on the host, on the same database and directory.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        let store = format!("sqlite://{}", self.app.database().display());
+        Command::new(env!("CARGO_BIN_EXE_rolegate"))
+            .env("ROLEGATE_CONFIG", "config/demo.toml")
+            .env("ROLEGATE_STORE__URL", store)
+            .env("ROLEGATE_CONNECTOR__CORP__URLS", self.app.directory.url())
+            .env(
+                "ROLEGATE_CONNECTOR__CORP__BIND_PASSWORD",
+                sample::SERVICE_PASSWORD,
+            )
+            .args(arguments)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap()
     }
 
     pub async fn tables(&self) -> PolicyTables {
