@@ -110,7 +110,7 @@ async fn a_person_with_a_scope_sees_what_they_may_edit_and_is_told_what_not() {
     let shown = Form::of(&form(&new, SANDBOX).preview(&mut sam).await);
     assert_eq!(shown.save(&mut sam).await.status, 303);
     let moved = Form::of(&sam.get(&format!("/helpdesk/mappings/{}", inside.id)).await)
-        .set("role", ORDER_DESK)
+        .set("role", READER)
         .set("ticket", "HD-12");
     let pairs = |edit: &str, rows: &[&str]| {
         let mut pairs = vec![("edit".to_owned(), edit.to_owned())];
@@ -235,6 +235,13 @@ async fn an_access_review_takes_away_what_its_signed_off_decisions_end() {
     hal.get(&path).await;
     let rest = [("rest", "yes"), ("decision", "keep")];
     assert_eq!(hal.post(&decide, &rest).await.status, 303);
+    // What a rule gives is an admin's to decide, and the page says so.
+    let page = hal.get(&path).await;
+    assert!(page.body.contains("open, for an admin"), "{}", page.body);
+    let mut amy = desk.app.signed_in("amy").await;
+    amy.get(&path).await;
+    let decided = amy.post(&decide, &rest).await;
+    assert_eq!(decided.status, 303, "{}", decided.body);
     assert!(
         margaret.get("/").await.body.contains(&chip),
         "nothing is ended by a word"
@@ -366,7 +373,7 @@ async fn the_rows_of_an_archived_portal_are_looked_at_taken_over_and_taken_back(
     );
     let mut grace = desk.app.signed_in("grace").await;
     let history = grace.get("/helpdesk/history").await;
-    for words in ["ConsoleMe was archived", "command line of the host"] {
+    for words in ["ConsoleMe was archived", "by the command line on the host"] {
         assert!(history.body.contains(words), "{words}: {}", history.body);
     }
     // The mappings are the helpdesk's from here on; roles that came with them are an admin's.

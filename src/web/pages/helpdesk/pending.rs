@@ -180,7 +180,11 @@ pub(super) async fn answer(
             let message =
                 "Nothing was approved: what it does is no longer what was shown. Look again.";
             let state = PreviewState::Ready(Box::new(effects.as_ref().clone().for_second_person()));
-            one(visit, &edit, state, Some(message.to_owned())).await
+            let mut page = one(visit, &edit, state, Some(message.to_owned())).await?;
+            if page.status() == StatusCode::OK {
+                *page.status_mut() = StatusCode::CONFLICT;
+            }
+            Ok(page)
         }
         Some(Finished::Refused(404, _)) => Ok(missing(visit)),
         Some(Finished::Refused(status, sentences)) => {

@@ -32,7 +32,7 @@ use super::{
     confirm, desk,
 };
 use crate::{
-    access::{AccountId, GroupKey, MappingId, Policy, TargetArn},
+    access::{AccountId, Authority, GroupKey, MappingId, Policy, TargetArn},
     broker::{
         AccessReview, AccessRow, EditRefused, ReviewEnds, ReviewItem, ReviewScope, ReviewWish,
         ReviewWord, StoreError,
@@ -238,7 +238,10 @@ async fn page(
         review: row(&review, now),
         items: items
             .iter()
-            .map(|item| item_row(item, &policy, now))
+            .map(|item| ItemRow {
+                may_decide: is_open && may_decide(&staff.authority, item, &policy),
+                ..item_row(item, &policy, now)
+            })
             .collect(),
         problem,
         is_open,
@@ -257,6 +260,15 @@ async fn unknown(app: &App, staff: &Staff, frame: &Frame) -> Result<Response, St
         back: ("/helpdesk/reviews", "Show the reviews"),
     };
     Ok((StatusCode::NOT_FOUND, render(&view, frame)).into_response())
+}
+
+/// Whether somebody decides on a row, as far as a page can tell; the broker asks again.
+fn may_decide(authority: &Authority, item: &ReviewItem, policy: &Policy) -> bool {
+    if item.group.starts_with('^') {
+        return authority.is_admin;
+    }
+    let role = item.role.parse::<TargetArn>();
+    role.is_ok_and(|role| authority.may_edit_mappings_of(&role, policy.account(&role.account())))
 }
 
 fn item_row(item: &ReviewItem, policy: &Policy, now: OffsetDateTime) -> ItemRow {
@@ -288,6 +300,12 @@ fn item_row(item: &ReviewItem, policy: &Policy, now: OffsetDateTime) -> ItemRow 
         arn: arn.map(|arn| arn.to_string()).unwrap_or_default(),
         people: item.people,
         decision: decision(item),
+        may_decide: false,
+        decider: if is_rule {
+            "an admin"
+        } else {
+            "the helpdesk that covers it"
+        },
         said: match (who, note) {
             (Some(who), "") => format!("by {who}"),
             (Some(who), note) => format!("by {who}: {note}"),
@@ -333,13 +351,16 @@ pub(in crate::web) async fn decide(
         if !one("rest").is_empty()
             && let Some((_, items)) = app.broker.review(&id).await?
         {
-            let open = items.into_iter().filter(|item| item.keep.is_none());
+            let policy = app.broker.policy().await?;
+            let open = items
+                .into_iter()
+                .filter(|item| item.keep.is_none() && may_decide(&staff.authority, item, &policy));
             rows.extend(open.map(|item| item.row));
             rows.sort();
             rows.dedup();
         }
         if rows.is_empty() {
-            let problem = Some("Choose at least one row.".to_owned());
+            let problem = Some("Choose at least one row that is yours to decide.".to_owned());
             return page(&app, &staff, (&id, problem), &frame)
                 .await
                 .map(rejected);

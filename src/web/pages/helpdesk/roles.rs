@@ -16,6 +16,7 @@ use super::{
             csrf::CheckedForm,
             error::Frame,
             staff::Staff,
+            turned_away::TurnedAway,
             views::{
                 Moment,
                 environment::Environment,
@@ -289,7 +290,9 @@ fn refuse_unless_admin(staff: &Staff, frame: &Frame) -> Result<(), Response> {
     if staff.authority.is_admin {
         return Ok(());
     }
-    Err(frame.clone().not_admin().into_response())
+    let mut refused = frame.clone().not_admin().into_response();
+    refused.extensions_mut().insert(TurnedAway("not_admin"));
+    Err(refused)
 }
 
 /// `GET /helpdesk/accounts/{id}`

@@ -72,6 +72,10 @@ pub(crate) struct ItemRow {
     pub(crate) people: u32,
     /// `keep`, `end` or empty.
     pub(crate) decision: &'static str,
+    /// Whether the reader may decide on it now.
+    pub(crate) may_decide: bool,
+    /// Who else does.
+    pub(crate) decider: &'static str,
     /// What was said, by whom, when.
     pub(crate) said: String,
     /// When it was decided.
@@ -103,6 +107,11 @@ pub(crate) struct ReviewView {
 }
 
 impl ReviewView {
+    /// Whether the reader decides on any row.
+    fn has_own(&self) -> bool {
+        self.items.iter().any(|item| item.may_decide)
+    }
+
     fn undecided(&self) -> usize {
         let open = self.items.iter().filter(|item| item.decision.is_empty());
         open.count()
