@@ -59,8 +59,8 @@ pub struct EditContext {
     /// The version of the tables that was looked at: when they are no longer at it, nothing is
     /// changed ([`StoreError::PolicyChanged`]).
     pub at_version: Option<i64>,
-    /// The pending edit that this carries out; when it is no longer waiting, nothing is changed
-    /// ([`StoreError::Conflict`]).
+    /// The pending edit that this carries out; when it is no longer waiting, or has other changes,
+    /// nothing is changed ([`StoreError::Conflict`]).
     pub settles: Option<Settles>,
     /// The edit that this takes back.
     pub undoes: Option<String>,

@@ -118,7 +118,8 @@ struct Verifier {
     walk: Walk,
     broken: Option<ChainStatus>,
     erased: i64,
-    last_erased: i64,
+    /// The first and the last of each run of erased rows.
+    erased_runs: Vec<(i64, i64)>,
     /// Up to where rows of the log say that payloads were erased, and rows dropped.
     erased_through: i64,
     dropped_through: i64,
@@ -130,7 +131,7 @@ impl Verifier {
             walk: Walk::behind(seq, hash),
             broken: None,
             erased: 0,
-            last_erased: 0,
+            erased_runs: Vec::new(),
             erased_through: 0,
             dropped_through: 0,
         }
@@ -192,7 +193,10 @@ impl Verifier {
             return Err(broken(row.seq, problem));
         }
         self.erased += 1;
-        self.last_erased = row.seq;
+        match self.erased_runs.last_mut() {
+            Some((_, last)) if *last == row.seq - 1 => *last = row.seq,
+            _ => self.erased_runs.push((row.seq, row.seq)),
+        }
         Ok(())
     }
 
@@ -218,9 +222,11 @@ impl Verifier {
             let problem = "the rows before were dropped, and no row of the log says so";
             return broken(base + 1, problem);
         }
-        if self.last_erased > self.erased_through {
+        let recorded = self.erased_through;
+        let mut runs = self.erased_runs.iter();
+        if let Some((first, _)) = runs.find(|(_, last)| *last > recorded) {
             let problem = "the payload was erased, and no row of the log says so";
-            return broken(self.last_erased, problem);
+            return broken((recorded + 1).max(*first), problem);
         }
         let rows = self.walk.rows();
         let head =

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     audit::{Actor, AuditEvent},
-    store::{PendingEdit, PendingEdits, PendingState, Settles, StoreError},
+    store::{Change, PendingEdit, PendingEdits, PendingState, Settles, StoreError},
 };
 
 /// A change of what waits.
@@ -154,21 +154,31 @@ async fn insert(connection: &mut Connection, edit: &PendingEdit) -> Result<(), S
     Ok(())
 }
 
-/// Notes that an edit which waits, and is not past its end, is approved.
+/// Notes that an edit which waits, is not past its end, and consists of just these changes, is
+/// approved.
 pub(super) async fn approve(
     connection: &mut Connection,
     settles: &Settles,
+    changes: &[Change],
     at: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    let expires_ms: Option<i64> =
-        sqlx::query_scalar("SELECT expires_ms FROM pending_edit WHERE id = $1 AND state = $2")
-            .bind(&settles.pending)
-            .bind(PendingState::Waiting.as_str())
-            .fetch_optional(&mut *connection)
-            .await?;
-    if expires_ms.is_some_and(|end| end <= milliseconds(at)) {
-        let message = "the pending edit has expired: propose it again";
-        return Err(StoreError::Conflict(message.to_owned()));
+    let waiting: Option<(i64, String)> = sqlx::query_as(
+        "SELECT expires_ms, change_list FROM pending_edit WHERE id = $1 AND state = $2",
+    )
+    .bind(&settles.pending)
+    .bind(PendingState::Waiting.as_str())
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some((expires_ms, proposed)) = waiting {
+        if expires_ms <= milliseconds(at) {
+            let message = "the pending edit has expired: propose it again";
+            return Err(StoreError::Conflict(message.to_owned()));
+        }
+        // Nobody approved anything else.
+        if from_json::<Vec<Change>>(&proposed)? != changes {
+            let message = "these changes are not those of the pending edit";
+            return Err(StoreError::Conflict(message.to_owned()));
+        }
     }
     let decision = Decision {
         state: PendingState::Approved,

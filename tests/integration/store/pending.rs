@@ -230,12 +230,24 @@ pub(super) async fn an_edit_is_not_approved_after_its_end(backend: &impl Backend
 pub(super) async fn an_edit_that_cannot_be_carried_out_goes_on_waiting(backend: &impl Backend) {
     let store = backend.open().await;
     store.propose(&edit("p-1"), &proposal()).await.unwrap();
-    let impossible = vec![Change::EndMapping(MappingId("no such".to_owned()))];
+    let impossible = PendingEdit {
+        changes: vec![Change::EndMapping(MappingId("no such".to_owned()))],
+        ..edit("p-2")
+    };
+    store.propose(&impossible, &proposal()).await.unwrap();
     let error = store
-        .apply(impossible, &approval("p-1", NOW))
+        .apply(impossible.changes.clone(), &approval("p-2", NOW))
         .await
         .unwrap_err();
     assert!(matches!(error, StoreError::NotFound(_)), "{error}");
+    // Nor does an approval carry out what nobody looked at.
+    let others = vec![put_role(read_only_arn())];
+    let error = store
+        .apply(others, &approval("p-1", NOW))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StoreError::Conflict(_)), "{error}");
+    assert!(store.tables().await.unwrap().roles.is_empty());
     let past = EditContext {
         at_version: Some(0),
         ..approval("p-1", NOW)

@@ -103,7 +103,7 @@ pub(in crate::store::sql) async fn apply(
         return Err(StoreError::PolicyChanged);
     }
     if let Some(settles) = &context.settles {
-        pending::approve(connection, settles, context.at).await?;
+        pending::approve(connection, settles, changes, context.at).await?;
     }
     let edit_id = Uuid::now_v7().to_string();
     for event in &context.announced_by {
