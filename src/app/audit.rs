@@ -223,7 +223,8 @@ fn lag(rows: i64) {
 }
 
 /// The stream's name in the store: another target starts from the beginning.
-fn stream_name(target: &AuditStream) -> String {
+/// What the store knows a stream by.
+pub(crate) fn stream_name(target: &AuditStream) -> String {
     match target {
         AuditStream::Stdout => "stdout".to_owned(),
         AuditStream::File(path) => format!("file:{}", path.display()),

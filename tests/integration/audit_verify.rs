@@ -404,3 +404,96 @@ async fn an_export_for_spreadsheets_runs_no_formula_and_is_noted() {
     assert_eq!(row[0]["event"]["action"], "export");
     assert_eq!(row[0]["event"]["details"]["format"], "csv");
 }
+
+#[tokio::test]
+async fn every_way_to_change_rows_behind_the_programs_back_is_named_with_its_row() {
+    let cases = [
+        (
+            "UPDATE audit_event SET payload = replace(payload, 'ada', 'bob') WHERE seq = 3",
+            3,
+            "the payload was edited",
+        ),
+        (
+            "UPDATE audit_event SET username = 'bob' WHERE seq = 3",
+            3,
+            "the column username was edited",
+        ),
+        (
+            "UPDATE audit_event SET salt = (SELECT salt FROM audit_event WHERE seq = 1)
+             WHERE seq = 3",
+            3,
+            "the payload was edited",
+        ),
+        (
+            "DELETE FROM audit_event WHERE seq = 4",
+            4,
+            "the row is missing",
+        ),
+        (
+            "UPDATE audit_event SET seq = -2 WHERE seq = 2;
+             UPDATE audit_event SET seq = 2 WHERE seq = 5;
+             UPDATE audit_event SET seq = 5 WHERE seq = -2",
+            2,
+            "does not follow from the row before",
+        ),
+        (
+            "DELETE FROM audit_event WHERE seq > 4",
+            5,
+            "the tail was cut: the head says there are 6 rows",
+        ),
+        (
+            "DELETE FROM audit_event",
+            1,
+            "the tail was cut: the head says there are 6 rows",
+        ),
+        (
+            "DELETE FROM audit_event WHERE seq < 3;
+             UPDATE audit_base SET seq = 2,
+                 hash = (SELECT previous_hash FROM audit_event WHERE seq = 3)",
+            3,
+            "the rows before were dropped, and no row of the log says so",
+        ),
+        (
+            "UPDATE audit_event SET payload = NULL, salt = NULL, connector = NULL,
+                 subject = NULL, username = NULL WHERE seq IN (2, 3, 5)",
+            2,
+            "the payload was erased, and no row of the log says so",
+        ),
+        (
+            "UPDATE audit_event SET payload = NULL WHERE seq = 5",
+            5,
+            "a part of the row was erased",
+        ),
+        ("DELETE FROM audit_head", 6, "the head row is missing"),
+    ];
+    for (sql, row, words) in cases {
+        let desk = Desk::with_rows(6).await;
+        desk.sql(sql).await;
+        let verified = desk.run(&["audit", "verify"]);
+        assert_eq!(verified.code, 1, "{sql}: {}", verified.out);
+        let expected = format!("row {row} is the first that does not hold");
+        for words in [expected.as_str(), words] {
+            assert!(verified.err.contains(words), "{sql}: {}", verified.err);
+        }
+        let told = desk.run(&["audit", "verify", "--output", "json"]);
+        let told: Value = serde_json::from_str(&told.out).unwrap();
+        assert_eq!((&told["holds"], &told["seq"]), (&false.into(), &row.into()));
+    }
+}
+
+#[tokio::test]
+async fn what_the_stream_does_not_have_yet_is_told_before_it_is_dropped() {
+    let desk = Desk::with_rows(3).await;
+    let mut configuration = fs::read_to_string(desk.path("rolegate.toml")).unwrap();
+    let stream = format!("file:{}", desk.text("stream.jsonl"));
+    configuration.push_str(&format!("stream = \"{stream}\"\n"));
+    fs::write(desk.path("rolegate.toml"), configuration).unwrap();
+    desk.done(&["audit", "checkpoint"]);
+    let store = desk.store().await;
+    store.move_stream_cursor(&stream, 1).await.unwrap();
+    store.close().await;
+    let dropped = desk.run(&["audit", "drop", "--through", "3"]);
+    assert_eq!(dropped.code, 0, "{}", dropped.err);
+    let words = "has the rows up to 1; those from there to 3 are dropped";
+    assert!(dropped.err.contains(words), "{}", dropped.err);
+}

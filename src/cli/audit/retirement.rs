@@ -6,6 +6,7 @@ use time::Duration;
 
 use super::checkpoints;
 use crate::{
+    app,
     audit::{Action, AuditEvent, Outcome, checkpoint::Checkpoint},
     cli::{
         Failure,
@@ -97,6 +98,7 @@ pub(super) async fn drop_rows(
             "nothing is dropped from a log that does not hold: row {seq}, {problem}"
         )));
     }
+    warn_of_lag(installation, log, checkpoint.seq).await?;
     let retirement = Retirement::Drop {
         at: ChainHead {
             seq: checkpoint.seq,
@@ -106,6 +108,26 @@ pub(super) async fn drop_rows(
             .map_err(|error| Failure::Refused(error.to_string()))?,
     };
     retire(log, &retirement, "dropped", out).await
+}
+
+/// Says how many of the rows up to `through` the stream will never see.
+async fn warn_of_lag(
+    installation: &Installation,
+    log: &dyn AuditLog,
+    through: i64,
+) -> Result<(), Failure> {
+    let Some(stream) = &installation.config.audit.stream else {
+        return Ok(());
+    };
+    let name = app::audit::stream_name(stream);
+    let sent = log.stream_cursor(&name).await?;
+    if sent < through {
+        note(&format!(
+            "warning: the stream {name} has the rows up to {sent}; those from there to {through} \
+             are dropped and will never be sent"
+        ));
+    }
+    Ok(())
 }
 
 fn nearest(signed: &[Checkpoint], through: i64) -> Failure {
