@@ -164,9 +164,7 @@ impl Broker {
     ) -> Result<(), StoreError> {
         let event = self
             .event(Action::ViewAs, Outcome::Ok, person(reader), client)
-            .with("person_connector", whose.connector.as_str())
-            .with("person_subject", whose.subject.as_str())
-            .with("person_username", whose.username.as_str());
+            .with("person", about(whose));
         self.adapters.audit.append(&event).await.map(|_| ())
     }
 
@@ -207,6 +205,15 @@ fn action_at(path: &str) -> Action {
         ("accounts", _) => Action::AccountChange,
         _ => Action::MappingChange,
     }
+}
+
+/// A person whom a row is about without being its actor.
+pub(super) fn about(identity: &Identity) -> serde_json::Value {
+    serde_json::json!({
+        "connector": identity.connector,
+        "subject": identity.subject,
+        "username": identity.username,
+    })
 }
 
 fn is_of_connector(actor: &Actor, id: &str) -> bool {

@@ -144,7 +144,7 @@ async fn view_as_shows_anybodys_picker_opens_nothing_and_is_audited() {
     }
     let row = app.last_audit_event().await;
     assert_eq!(row["action"], "view_as");
-    assert_eq!(row["details"]["person_username"], "ada");
+    assert_eq!(row["details"]["person"]["username"], "ada");
     let search = grace.get(&format!("{page}/picker?q=admin")).await;
     assert!(search.body.contains("role in") || search.body.contains("roles in"));
     let empty = page_of(&app, "margaret").await;

@@ -11,7 +11,7 @@ use serde_json::json;
 use thiserror::Error;
 use time::OffsetDateTime;
 
-use super::{Broker, Client, PersonRecord};
+use super::{Broker, Client, PersonRecord, audit_trail::about};
 use crate::{
     access::{
         Identity, Policy, TargetArn,
@@ -206,17 +206,12 @@ impl Broker {
     }
 
     fn question(&self, identity: &Identity, asker: &Asker<'_>) -> AuditEvent {
-        let about = json!({
-            "connector": identity.connector,
-            "subject": identity.subject,
-            "username": identity.username,
-        });
         let actor = asker.actor.clone();
         let event = match asker.client {
             Some(client) => self.event(Action::Explain, Outcome::Ok, actor, client),
             None => AuditEvent::new(self.now(), Action::Explain, Outcome::Ok, actor),
         };
-        event.with("person", about)
+        event.with("person", about(identity))
     }
 }
 
