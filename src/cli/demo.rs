@@ -27,7 +27,7 @@ use crate::{
     demo::{
         aws::{Catalogue, StandIn},
         directory::{Directory, RunningDirectory},
-        sample,
+        sample, staff,
     },
     store::{EditContext, PolicyStore},
     telemetry,
@@ -94,8 +94,10 @@ struct Surroundings {
 impl Surroundings {
     fn start() -> io::Result<Self> {
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let directory = Directory::sample();
+        staff::join(&directory);
         Ok(Self {
-            directory: Directory::sample().start(any_port)?,
+            directory: directory.start(any_port)?,
             aws: StandIn::start(Catalogue::sample(), any_port)?,
             folder: TemporaryFolder::create()?,
         })
@@ -197,13 +199,17 @@ async fn fill_store(config: &Config) -> Result<(), Failure> {
     let store = app::open_store(config)
         .await
         .map_err(|error| cannot(&error))?;
-    let text = sample::mapping_toml();
+    let now = SystemClock.now();
+    let text = staff::mapping_toml(now);
     let rows = MappingFile::parse(&text, Path::new("sample"), &app::group_forms(config))
         .map_err(|findings| cannot(&findings))?;
-    let tables = rows.into_tables(0);
+    let mut tables = rows.into_tables(0);
+    for account in &mut tables.accounts {
+        account.protected = account.id.as_str() == staff::PROTECTED_ACCOUNT;
+    }
     let context = EditContext {
         reason: Some("the demo's sample".to_owned()),
-        ..EditContext::new(Actor::System, SystemClock.now())
+        ..EditContext::new(Actor::System, now)
     };
     store
         .apply(import::changes(Kind::Mapping, tables), &context)
@@ -219,7 +225,7 @@ fn introduce(listen: SocketAddr, out: &mut dyn Write) -> Result<(), Failure> {
         "Rolegate is at http://{listen}\n\nSign in as one of these:\n"
     )?;
     let mut people = Table::new(&["USERNAME", "PASSWORD", "WHO"]);
-    for person in &sample::PEOPLE {
+    for person in sample::PEOPLE.iter().chain(&staff::PEOPLE) {
         people.push([
             person.username.to_owned(),
             person.password.to_owned(),
@@ -229,7 +235,9 @@ fn introduce(listen: SocketAddr, out: &mut dyn Write) -> Result<(), Failure> {
     people.write(out)?;
     writeln!(
         out,
-        "\nThe directory, AWS and its console are made up and on this machine alone. Ctrl-C ends it."
+        "\ngrace may edit the table at http://{listen}/helpdesk; mappings of Payments production wait\n\
+         there until annie approves them. katherine reads the log at http://{listen}/audit.\n\n\
+         The directory, AWS and its console are made up and on this machine alone. Ctrl-C ends it."
     )?;
     Ok(out.flush()?)
 }

@@ -98,7 +98,7 @@ pub const PEOPLE: [Person; 5] = [
     },
 ];
 
-const fn person(
+pub(super) const fn person(
     username: &'static str,
     password: &'static str,
     name: &'static str,
@@ -430,20 +430,21 @@ pub fn entries() -> Vec<Entry> {
             .with("userPassword", [SERVICE_PASSWORD]),
     ];
     entries.extend(PEOPLE.iter().map(person_entry));
-    entries.extend(GROUPS.iter().map(|(name, people, groups)| {
-        let people = people.iter().map(|username| person_dn(username));
-        Entry::new(group_dn(name))
-            .with("objectClass", ["top", "groupOfNames"])
-            .with("cn", [*name])
-            .with(
-                "member",
-                people.chain(groups.iter().map(|group| group_dn(group))),
-            )
-    }));
+    let groups = GROUPS.iter();
+    entries.extend(groups.map(|(name, people, groups)| group_entry(name, people, groups)));
     entries
 }
 
-fn person_entry(person: &Person) -> Entry {
+pub(super) fn group_entry(name: &str, people: &[&str], groups: &[&str]) -> Entry {
+    let people = people.iter().map(|username| person_dn(username));
+    let groups = groups.iter().map(|group| group_dn(group));
+    Entry::new(group_dn(name))
+        .with("objectClass", ["top", "groupOfNames"])
+        .with("cn", [name])
+        .with("member", people.chain(groups))
+}
+
+pub(super) fn person_entry(person: &Person) -> Entry {
     let (given_name, surname) = person.name.split_once(' ').unwrap_or(("", person.name));
     let entry = Entry::new(person.dn())
         .with(
