@@ -1,7 +1,8 @@
 //! Rolegate: a self-hosted identity broker and single-sign-on proxy for the AWS console.
 //!
 //! People sign in with their directory account or at their SAML provider, see the IAM roles that their groups give them, and
-//! open one in the AWS console or take its short-lived credentials. This page is the map for
+//! open one in the AWS console or take its short-lived credentials. The helpdesk keeps the table that
+//! says which group gives which role. This page is the map for
 //! somebody who reads the source for the first time; its links are checked by `cargo doc`, so it
 //! cannot name what is no longer there.
 //!
@@ -10,10 +11,12 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`access`] | people, groups, accounts, roles, mappings, and the decision; pure |
+//! | [`access::explain`] | why a role is held or not, as a tree; [`access::Preview`]: who gains and who loses |
+//! | [`access::authority`] | helpdesk, auditor, admin, and their scopes |
 //! | [`identity`] | who is this? Connectors: [`identity::ldap`] and [`identity::saml`] |
 //! | [`aws`] | STS, the console's federation endpoint, partitions, pasted addresses |
 //! | [`store`] | what is kept, as traits; [`store::sql`] keeps it in SQLite |
-//! | [`audit`] | the form of an event, and the [hash chain](audit::chain) behind it |
+//! | [`audit`] | the form of an event, the [hash chain](audit::chain) behind it, [checkpoints](audit::checkpoint), [CloudTrail](audit::cloudtrail) as the witness |
 //! | [`broker`] | the use-cases: they order the steps of the modules above, and audit them |
 //! | [`web`] | HTTP: routes, middleware, cookies, pages |
 //! | [`config`] | the TOML file and environment as one typed [`Config`](config::Config) |
@@ -116,6 +119,48 @@
 //! A role with [`ConsoleWay::IdpInitiated`](access::ConsoleWay) ends with a redirect to the provider's
 //! own AWS application instead; intent and outcome are written all the same.
 //!
+//! # Editing the table
+//!
+//! 1. `POST /helpdesk/preview`, in `web/pages/helpdesk/preview.rs`, turns the form into an
+//!    [`EditDraft`](broker::EditDraft): the changes, and the revision of each row as the form showed
+//!    it. Imports, bulk edits and undo ([`Broker::undo`](broker::Broker::undo)) become drafts as well.
+//! 2. [`Broker::preview_edit`](broker::Broker::preview_edit) reads the author's groups anew, asks
+//!    their [`Authority`](access::Authority) about every row before and after, and compares the rows
+//!    with those that the form showed; another revision is a [`Conflict`](broker::Conflict).
+//! 3. [`Broker::crowd`](broker::Broker::crowd) brings who is known here, and the members of the
+//!    touched groups as their directories have them now.
+//!    [`Preview::between`](access::Preview::between) compares the two tables over these people.
+//! 4. The page shows it. A digest stands for all of it, and for why it has to wait.
+//! 5. `POST /helpdesk/save` becomes [`Broker::save_edit`](broker::Broker::save_edit), which takes every
+//!    step again. Another digest than the one shown is
+//!    [`EditRefused::PreviewChanged`](broker::EditRefused::PreviewChanged), with the new preview.
+//! 6. [`PolicyStore::apply`](store::PolicyStore::apply) writes the rows and an audit row for each in one
+//!    transaction, which fails when the tables are no longer at
+//!    [`at_version`](store::EditContext::at_version).
+//! 7. An edit that gives its author something or touches what is protected is put into
+//!    [`PendingEdits`](store::PendingEdits) instead.
+//!    [`Broker::approve_edit`](broker::Broker::approve_edit) looks anew, for author and second person
+//!    both, and carries it out as in step 6; the pending edit is settled in that transaction.
+//!
+//! The mapping file is loaded by [`Broker::replace_file_tables`](broker::Broker::replace_file_tables):
+//! all of it, or the last good one stays.
+//!
+//! # Why?
+//!
+//! 1. `GET /helpdesk/people/…?role=`, or `rolegate explain`, finds the person
+//!    ([`Broker::person`](broker::Broker::person)): the directory's groups of now, else those last seen.
+//! 2. [`Broker::explain`](broker::Broker::explain) gathers what the table alone cannot know as
+//!    [`Surroundings`](access::explain::Surroundings): the groups that give the role as their directory
+//!    has them, the same person elsewhere, edits that wait, mappings that were ended, what AWS said
+//!    last. [`Broker::explain_at`](broker::Broker::explain_at) winds the tables back instead.
+//! 3. [`Policy::explain`](access::Policy::explain) judges as a grant would be judged, and returns an
+//!    [`Explanation`](access::explain::Explanation): findings, each a
+//!    [`Situation`](access::explain::Situation) with its proof and a
+//!    [`Remedy`](access::explain::Remedy).
+//! 4. The question is an audit row before the answer is shown. People who ask about themselves, on the
+//!    picker and the page of a refusal, get
+//!    [`Explanation::for_its_person`](access::explain::Explanation::for_its_person).
+//!
 //! # Otherwise
 //!
 //! [`Broker::issue_credentials`](broker::Broker::issue_credentials) is the same without steps 5
@@ -128,6 +173,14 @@
 //!   [`Policy::authorize`](access::Policy::authorize): its fields are private to [`access`].
 //! - There is no call to STS for a person without an intent row on disk, and no credentials that
 //!   leave without an outcome row. After any crash the role sessions issued are at most the intents.
+//! - There is no row changed without its audit row, in the same transaction.
+//! - There is no edit by a page but one whose preview was shown: what is saved has the digest of what
+//!   was seen, at the version that was looked at.
+//! - There is no edit by a page that gives its author a role, or touches what is protected, without
+//!   a second person who gains nothing by it. The host's command line and the mapping file are
+//!   outside, and audited as what they are.
+//! - There is no answer to a person about roles of others: what exists and is not near their own
+//!   groups reads like what does not exist.
 //! - There is no secret in a `Debug`, a log line, an error or an audit row. Passwords are
 //!   `SecretString`; [`SessionCredentials`](aws::SessionCredentials) cannot be cloned or serialised
 //!   and shows its access key id alone; a [`SignInUrl`](aws::SignInUrl) cannot be displayed.

@@ -49,3 +49,14 @@ document.addEventListener("change", (event) => {
   const words = form.querySelector("[data-chosen]");
   words.textContent = count ? `With the ${count} chosen:` : "With the chosen:";
 });
+
+/** A form is sent once: a second click would ask a second time. */
+let sent = new WeakSet();
+document.addEventListener("submit", (event) => {
+  if (sent.has(event.target)) event.preventDefault();
+  else if (event.target.method === "post") sent.add(event.target);
+});
+// In a page that the browser kept, nothing was sent yet.
+addEventListener("pageshow", () => {
+  sent = new WeakSet();
+});

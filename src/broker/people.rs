@@ -39,6 +39,15 @@ pub struct Found<T> {
     pub missing: Vec<String>,
 }
 
+impl<T> Default for Found<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+}
+
 /// A person in a list of results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundPerson {

@@ -253,9 +253,14 @@ async fn known(
     }
     if found.items.is_empty() {
         let place = only.map_or_else(|| "any connector".to_owned(), |id| format!("`{id}`"));
+        let here = "nobody of that name signed in here";
+        let fact = if found.missing.is_empty() {
+            format!("nobody is called `{user}` in {place}, and {here}")
+        } else {
+            format!("`{user}` could not be looked for everywhere, and {here}")
+        };
         return Err(Failure::Refused(format!(
-            "nobody is called `{user}` in {place}, and nobody of that name signed in here; \
-             --group explains somebody with groups that you name"
+            "{fact}; --group explains somebody with groups that you name"
         )));
     }
     Ok(found.items)

@@ -93,6 +93,20 @@ impl Broker {
         }
     }
 
+    /// The same edit by the same person where it waits already, as after a second click.
+    async fn waiting_twin(
+        &self,
+        editor: &Editor,
+        draft: &EditDraft,
+    ) -> Result<Option<String>, StoreError> {
+        let author = person(&editor.identity);
+        let waiting = self.pending_edits(false).await?;
+        let twin = waiting.into_iter().find(|edit| {
+            edit.author == author && edit.changes == draft.changes && edit.reason == draft.reason
+        });
+        Ok(twin.map(|edit| edit.id))
+    }
+
     /// Keeps an edit until a second person decides.
     async fn propose(
         &self,
@@ -102,6 +116,9 @@ impl Broker {
         client: &Client,
     ) -> Result<Saved, Refusal> {
         let now = self.now();
+        if let Some(twin) = self.waiting_twin(editor, draft).await? {
+            return Ok(Saved::Waits { pending: twin });
+        }
         let mut seen = draft.seen.clone();
         let named: HashSet<&RowName> = draft.seen.iter().map(|(name, _)| name).collect();
         // What nobody looked at in a form, such as an import, was seen in the preview.

@@ -7,7 +7,8 @@ use regex::RegexBuilder;
 
 use crate::{
     access::{Account, AccountId, GroupKey, MappingRule, PolicyTables, Role, Row, TargetArn},
-    broker::Broker,
+    broker::{Broker, Found},
+    identity::GroupSummary,
     store::StoreError,
 };
 
@@ -64,6 +65,19 @@ impl Broker {
         Ok(touched)
     }
 
+    /// The groups whose names have what every match of a rule's pattern begins with, some that do
+    /// not match among them; none where the pattern does not begin with plain letters.
+    pub async fn groups_like(
+        &self,
+        pattern: &str,
+    ) -> Result<Option<Found<GroupSummary>>, StoreError> {
+        let text = searchable(pattern.strip_prefix('^').unwrap_or(pattern));
+        if text.chars().count() < PREFIX {
+            return Ok(None);
+        }
+        self.find_groups(&text).await.map(Some)
+    }
+
     /// The groups of the directory that a rule matches, as far as a search finds them.
     async fn add_matches(
         &self,
@@ -78,21 +92,29 @@ impl Broker {
             .size_limit(PATTERN_LIMIT)
             .build();
         let Ok(built) = built else { return Ok(()) };
-        let prefix = literal_prefix(inner);
-        if prefix.chars().count() < PREFIX {
+        let Some(found) = self.groups_like(pattern).await? else {
             touched.unresolved.push(format!(
                 "The directory cannot be searched for groups that match {pattern}, because it does \
                  not begin with plain letters: only people who were seen here are counted."
             ));
             return Ok(());
-        }
-        let found = self.find_groups(&prefix).await?;
+        };
         let matching = found.items.into_iter().filter(|group| {
             group.key.connector() == rule.connector.as_str() && built.is_match(&group.name)
         });
         touched.groups.extend(matching.map(|group| group.key));
         touched.unresolved.extend(found.missing);
         Ok(())
+    }
+}
+
+/// What to search a directory for: of a distinguished name the beginning of its first value, which
+/// is what directories know as a group's name.
+fn searchable(pattern: &str) -> String {
+    let prefix = literal_prefix(pattern);
+    match prefix.split_once('=') {
+        Some((_, value)) => value.split(',').next().unwrap_or_default().to_owned(),
+        None => prefix,
     }
 }
 
@@ -131,7 +153,15 @@ fn is_cosmetic(row: &RowChange) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::literal_prefix;
+    use super::{literal_prefix, searchable};
+
+    #[test]
+    fn a_distinguished_name_is_searched_for_by_its_first_value() {
+        assert_eq!(searchable(r"cn=aws-(?<account>\d{12}),ou=groups"), "aws-");
+        assert_eq!(searchable("cn=readers,ou=groups,dc=x"), "readers");
+        assert_eq!(searchable(r"cn=(?<role>\w+),ou=aws"), "");
+        assert_eq!(searchable(r"aws-(?<account>\d{12})"), "aws-");
+    }
 
     #[test]
     fn only_what_every_match_begins_with_is_searched_for() {

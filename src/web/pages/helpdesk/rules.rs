@@ -51,7 +51,7 @@ pub(super) async fn page(
     form: Option<EditForm>,
     frame: &Frame,
 ) -> Result<Response, StoreError> {
-    let names = rule::names(bench).await;
+    let names = rule::names(bench, &bench.tables.rules).await;
     let desk = desk(bench.app, bench.staff, Section::Rules).await?;
     let saved = saved(bench.app, bench.staff, &query.saved).await?;
     let view = RulesView::new(RulesInput {

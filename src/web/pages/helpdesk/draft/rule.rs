@@ -16,8 +16,8 @@ use super::{
     Bench, Errors, Reading, Sheet, mapping, reason,
 };
 use crate::{
-    access::{Change, ConnectorId, MappingId, MappingRule, Origin, Row, RowName},
-    broker::EditDraft,
+    access::{Change, ConnectorId, GroupKey, MappingId, MappingRule, Origin, Row, RowName},
+    broker::{EditDraft, Found},
 };
 
 /// The fields of a new rule.
@@ -51,25 +51,33 @@ pub(in super::super) fn of_row(rule: &MappingRule) -> Fields {
     fields
 }
 
-/// The names of the groups that are known, as rules match them, by connector.
-pub(in super::super) async fn names(bench: &Bench<'_>) -> HashMap<String, Vec<String>> {
+/// The names of the groups that these rules may match, and of those that are mapped, by connector.
+pub(in super::super) async fn names<'a>(
+    bench: &Bench<'_>,
+    rules: impl IntoIterator<Item = &'a MappingRule>,
+) -> HashMap<String, Vec<String>> {
     let mut known: HashMap<String, BTreeSet<String>> = HashMap::new();
+    let mut add = |key: &GroupKey, name: &str| {
+        let names = known.entry(key.connector().to_owned()).or_default();
+        names.insert(name.to_owned());
+    };
     for row in &bench.tables.mappings {
-        let connector = row.group.connector().to_owned();
-        let names = known.entry(connector).or_default();
-        names.insert(row.group.value().to_owned());
+        add(&row.group, row.group.value());
     }
-    match bench.app.broker.find_groups("").await {
-        Ok(found) => {
-            for group in found.items {
-                let connector = group.key.connector().to_owned();
-                known
-                    .entry(connector)
-                    .or_default()
-                    .insert(group.key.value().to_owned());
+    for rule in rules {
+        match bench.app.broker.groups_like(&rule.group_pattern).await {
+            Ok(found) => {
+                let Found { items, missing } = found.unwrap_or_default();
+                for group in items {
+                    add(&group.key, group.key.value());
+                }
+                // A directory that is down is not waited for once more for each rule.
+                if !missing.is_empty() {
+                    break;
+                }
             }
+            Err(error) => tracing::warn!(error = %error, "groups could not be searched for"),
         }
-        Err(error) => tracing::warn!(error = %error, "groups could not be searched for"),
     }
     let sorted = known.into_iter();
     sorted
@@ -155,7 +163,7 @@ pub(in super::super) async fn matches(bench: &Bench<'_>, rule: Option<&MappingRu
     let Some(rule) = rule.filter(|rule| !rule.group_pattern.is_empty()) else {
         return Matches::unknown("Write a pattern to see which groups it matches.");
     };
-    let names = names(bench).await;
+    let names = names(bench, [rule]).await;
     let none = Vec::new();
     let names = names.get(rule.connector.as_str()).unwrap_or(&none);
     Matches::new(rule, names, &bench.policy, &bench.app.settings.environments)
