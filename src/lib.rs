@@ -1,22 +1,21 @@
 //! Rolegate: a self-hosted identity broker and single-sign-on proxy for the AWS console.
 //!
-//! People sign in with their directory account or at their SAML provider, see the IAM roles that their groups give them, and
-//! open one in the AWS console or take its short-lived credentials. The helpdesk keeps the table that
-//! says which group gives which role. This page is the map for
-//! somebody who reads the source for the first time; its links are checked by `cargo doc`, so it
-//! cannot name what is no longer there.
+//! People sign in with their directory account or at their SAML provider, see the IAM roles that
+//! their groups give them, and open one in the AWS console or take its short-lived credentials. The
+//! helpdesk keeps the table that says which group gives which role. This page is the map for somebody
+//! who reads the source for the first time; its links are checked by `cargo doc`, so it cannot name
+//! what is no longer there.
 //!
 //! # The modules
 //!
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`access`] | people, groups, accounts, roles, mappings, and the decision; pure |
-//! | [`access::explain`] | why a role is held or not, as a tree; [`access::Preview`]: who gains and who loses |
-//! | [`access::authority`] | helpdesk, auditor, admin, and their scopes |
+//! | [`access::explain`] | why a role is held or not, as a tree |
 //! | [`identity`] | who is this? Connectors: [`identity::ldap`] and [`identity::saml`] |
 //! | [`aws`] | STS, the console's federation endpoint, partitions, pasted addresses |
 //! | [`store`] | what is kept, as traits; [`store::sql`] keeps it in SQLite |
-//! | [`audit`] | the form of an event, the [hash chain](audit::chain) behind it, [checkpoints](audit::checkpoint), [CloudTrail](audit::cloudtrail) as the witness |
+//! | [`audit`] | the form of an event, the [hash chain](audit::chain) behind it, and its [witnesses](audit::cloudtrail) |
 //! | [`broker`] | the use-cases: they order the steps of the modules above, and audit them |
 //! | [`web`] | HTTP: routes, middleware, cookies, pages |
 //! | [`config`] | the TOML file and environment as one typed [`Config`](config::Config) |
