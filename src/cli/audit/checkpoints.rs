@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::Write,
+    io::{self, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
@@ -41,7 +41,13 @@ pub(super) fn make_key(arguments: &KeyArguments, out: &mut dyn Write) -> Result<
         .create_new(true)
         .mode(0o600)
         .open(&arguments.file)
-        .map_err(|error| refused(&error))?;
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                refused(&"is there already, and a key is never overwritten; name another file")
+            }
+            io::ErrorKind::NotFound => refused(&"its folder is not there; create it first"),
+            _ => refused(&error),
+        })?;
     file.write_all(pem.as_bytes())
         .and_then(|()| file.sync_all())
         .map_err(|error| refused(&error))?;
