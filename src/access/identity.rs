@@ -181,7 +181,7 @@ pub enum GroupKeyError {
 }
 
 /// A group that a connector reported for a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Group {
     /// What explicit mappings compare.
     pub key: GroupKey,

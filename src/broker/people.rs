@@ -406,9 +406,8 @@ impl Broker {
 
     /// The groups that people were last seen with.
     async fn seen_groups(&self) -> Result<Vec<GroupSummary>, StoreError> {
-        let known = self.adapters.known_people.known_people().await?;
-        let groups = known.into_iter().flat_map(|person| person.identity.groups);
-        let seen = groups.map(|group| GroupSummary {
+        let groups = self.adapters.known_people.known_groups().await?;
+        let seen = groups.into_iter().map(|group| GroupSummary {
             key: group.key,
             name: group.name,
             description: None,
@@ -427,12 +426,8 @@ impl Broker {
 
     /// A group and who is in it.
     pub async fn group(&self, key: &GroupKey) -> Result<GroupRecord, StoreError> {
-        let known = self.adapters.known_people.known_people().await?;
-        let mut seen: Vec<FoundPerson> = known
-            .iter()
-            .filter(|person| person.identity.groups.iter().any(|group| group.key == *key))
-            .map(FoundPerson::from)
-            .collect();
+        let known = self.adapters.known_people.known_people_with(key).await?;
+        let mut seen: Vec<FoundPerson> = known.iter().map(FoundPerson::from).collect();
         seen.sort_by_cached_key(|person| person.username.to_lowercase());
         let mut missing = Vec::new();
         let members = match self.live_members(key).await {

@@ -14,7 +14,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 
 use crate::{
-    access::{Group, Identity, MappingId, PolicyTables, ProviderSession, RowName},
+    access::{Group, GroupKey, Identity, MappingId, PolicyTables, ProviderSession, RowName},
     audit::{Action, Actor, AuditEvent, Outcome},
 };
 
@@ -157,6 +157,12 @@ pub struct SeenGroups {
 pub trait KnownPeople: Send + Sync {
     /// Everybody, by connector and user name.
     async fn known_people(&self) -> Result<Vec<KnownPerson>, StoreError>;
+
+    /// Those who were last seen with a group, by connector and user name.
+    async fn known_people_with(&self, group: &GroupKey) -> Result<Vec<KnownPerson>, StoreError>;
+
+    /// The groups that somebody was last seen with, by key and name, one for each.
+    async fn known_groups(&self) -> Result<Vec<Group>, StoreError>;
 
     /// One person.
     async fn known_person(

@@ -3,36 +3,44 @@
 //! A sign-in costs two statements more. Where the groups are as they were, the first finds nothing
 //! to do and the second moves times; only a change of the set leaves a row in `earlier_groups`.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use aws_lc_rs::digest;
 use sqlx::FromRow;
 use time::OffsetDateTime;
+use tokio::sync::OwnedMutexGuard;
 
 use super::{
     SqlStore,
     column::{from_json, instant, json, milliseconds, unreadable},
     dialect::Connection,
+    register::Register,
 };
 use crate::{
-    access::{Group, Identity},
+    access::{Group, GroupKey, Identity},
     store::{KnownPeople, KnownPerson, SeenGroups, StoreError},
 };
 
 /// No name, address or subject is longer; a longer text finds nobody.
 const LONGEST_TEXT: usize = 1_000;
+/// How many rows with their groups are in memory before they are made people of.
+const ROWS_AT_ONCE: i64 = 4_096;
 
 #[async_trait]
 impl KnownPeople for SqlStore {
     async fn known_people(&self) -> Result<Vec<KnownPerson>, StoreError> {
-        let sql = "SELECT * FROM known_person ORDER BY connector, username, subject";
-        let rows: Vec<PersonRow> = sqlx::query_as(sql)
-            .fetch_all(&mut *self.reader().await?)
-            .await?;
-        // Fifty thousand people with their groups take a while to read from JSON.
-        let people = move || rows.into_iter().map(PersonRow::person).collect();
-        tokio::task::spawn_blocking(people)
+        self.of_everybody(Register::everybody).await
+    }
+
+    async fn known_people_with(&self, group: &GroupKey) -> Result<Vec<KnownPerson>, StoreError> {
+        let group = group.clone();
+        self.of_everybody(move |register| register.with_group(&group))
             .await
-            .map_err(StoreError::unavailable)?
+    }
+
+    async fn known_groups(&self) -> Result<Vec<Group>, StoreError> {
+        self.of_everybody(Register::groups).await
     }
 
     async fn known_person(
@@ -107,6 +115,67 @@ impl KnownPeople for SqlStore {
     }
 }
 
+impl SqlStore {
+    /// What `question` finds among everybody who is known at this moment.
+    async fn of_everybody<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Register) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut register = Arc::clone(&self.register).lock_owned().await;
+        loop {
+            let rows = self.changed_since(register.through()).await?;
+            if !rows.is_empty() {
+                register = away(move || read(register, rows)).await??;
+            } else if self.count_people().await? < register.count() {
+                // Somebody deleted rows by hand.
+                *register = Register::default();
+            } else {
+                break;
+            }
+        }
+        away(move || question(&register)).await
+    }
+
+    async fn count_people(&self) -> Result<usize, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM known_person")
+            .fetch_one(&mut *self.reader().await?)
+            .await?;
+        usize::try_from(count).map_err(StoreError::unavailable)
+    }
+
+    /// The rows that changed behind the change of this number, in the order of the changes.
+    async fn changed_since(&self, change: i64) -> Result<Vec<PersonRow>, StoreError> {
+        let sql = "SELECT * FROM known_person WHERE change_seq > $1 ORDER BY change_seq LIMIT $2";
+        let rows = sqlx::query_as(sql)
+            .bind(change)
+            .bind(ROWS_AT_ONCE)
+            .fetch_all(&mut *self.reader().await?)
+            .await?;
+        Ok(rows)
+    }
+}
+
+fn read(
+    mut register: OwnedMutexGuard<Register>,
+    rows: Vec<PersonRow>,
+) -> Result<OwnedMutexGuard<Register>, StoreError> {
+    for row in rows {
+        let change = row.change_seq;
+        register.add(row.person()?, change);
+    }
+    register.tidy();
+    Ok(register)
+}
+
+/// Works away from what answers requests: fifty thousand people take a while.
+async fn away<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(StoreError::unavailable)
+}
+
 /// What a person is found by: user name, display name and address, in lower case, a line each.
 fn search(username: &str, display_name: Option<&str>, email: Option<&str>) -> String {
     let [display_name, email] = [display_name, email].map(Option::unwrap_or_default);
@@ -171,8 +240,10 @@ async fn upsert(
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO known_person (connector, subject, search, username, display_name,
              email, entry_dn, first_seen_ms, seen_ms, groups_from_ms, groups_read_ms, group_set,
-             authenticated_ms, method, authentication_context, asserted_roles, group_list)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $8, $12, $13, $14, $15)
+             authenticated_ms, method, authentication_context, asserted_roles, group_list,
+             change_seq)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $8, $12, $13, $14, $15,
+             (SELECT COALESCE(MAX(change_seq), 0) + 1 FROM known_person))
          ON CONFLICT (connector, subject) DO UPDATE SET search = excluded.search,
              username = excluded.username, display_name = excluded.display_name,
              email = excluded.email, entry_dn = excluded.entry_dn,
@@ -183,7 +254,8 @@ async fn upsert(
              groups_read_ms = excluded.groups_read_ms, group_set = excluded.group_set,
              authenticated_ms = excluded.authenticated_ms, method = excluded.method,
              authentication_context = excluded.authentication_context,
-             asserted_roles = excluded.asserted_roles, group_list = excluded.group_list
+             asserted_roles = excluded.asserted_roles, group_list = excluded.group_list,
+             change_seq = excluded.change_seq
          WHERE excluded.groups_read_ms >= known_person.groups_read_ms";
     let (display_name, email) = (identity.display_name.as_deref(), identity.email.as_deref());
     let read_ms = milliseconds(identity.groups_read_at);
@@ -249,6 +321,7 @@ struct PersonRow {
     authentication_context: Option<String>,
     asserted_roles: String,
     group_list: String,
+    change_seq: i64,
 }
 
 impl PersonRow {

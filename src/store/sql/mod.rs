@@ -16,15 +16,20 @@ mod known_people;
 mod pending;
 mod person;
 mod policy;
+mod register;
 mod review;
 mod session;
 mod writer;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::{Pool, pool::PoolConnection};
+use tokio::sync::Mutex;
 
 use self::{
     dialect::{Database, Place},
+    register::Register,
     writer::{Write, Writer},
 };
 use super::{StoreError, StoreHealth};
@@ -37,6 +42,7 @@ use super::{StoreError, StoreHealth};
 pub struct SqlStore {
     readers: Pool<Database>,
     writer: Writer,
+    register: Arc<Mutex<Register>>,
 }
 
 impl SqlStore {
@@ -57,6 +63,7 @@ impl SqlStore {
         Ok(Self {
             readers: dialect::readers(&options),
             writer: Writer::start(connection, place, options),
+            register: Arc::default(),
         })
     }
 
@@ -71,6 +78,7 @@ impl SqlStore {
         Ok(Self {
             readers: dialect::readers(&options),
             writer: Writer::refusing(),
+            register: Arc::default(),
         })
     }
 

@@ -92,6 +92,45 @@ pub(super) async fn people_are_listed_by_connector_and_user_name(backend: &impl 
     );
 }
 
+fn held(name: &str) -> Group {
+    Group {
+        key: group(name),
+        name: name.to_owned(),
+        stable_id: None,
+        through: None,
+    }
+}
+
+pub(super) async fn what_changes_between_two_readings_is_seen(backend: &impl Backend) {
+    let (store, other) = (backend.open().await, backend.open().await);
+    let (mut ada, mut zoe) = (session_of('a', "ada"), session_of('z', "zoe"));
+    ada.identity.groups = vec![held("dev"), held("ops")];
+    zoe.identity.groups = vec![held("dev")];
+    store.save_session(&ada).await.unwrap();
+    let names = |people: Vec<KnownPerson>| {
+        let names = people.into_iter().map(|person| person.identity.username);
+        names.collect::<Vec<_>>()
+    };
+    let (dev, ops) = (group("dev"), group("ops"));
+    assert_eq!(names(store.known_people().await.unwrap()), ["ada"]);
+    // Another process has somebody sign in, and somebody lose a group.
+    other.save_session(&zoe).await.unwrap();
+    let with_dev = store.known_people_with(&dev).await.unwrap();
+    assert_eq!(names(with_dev), ["ada", "zoe"]);
+    ada.identity.groups = vec![held("dev")];
+    ada.identity.groups_read_at = minutes(5);
+    other.save_session(&ada).await.unwrap();
+    assert_eq!(store.known_groups().await.unwrap(), [held("dev")]);
+    assert!(store.known_people_with(&ops).await.unwrap().is_empty());
+    let known = store.known_people().await.unwrap();
+    assert_eq!(known[0].identity, ada.identity);
+    assert_eq!(known, other.known_people().await.unwrap());
+    // Whoever is deleted by hand is not known.
+    let deleted = "DELETE FROM known_person WHERE subject = 'subject-of-z'";
+    backend.tamper(deleted).await;
+    assert_eq!(names(store.known_people().await.unwrap()), ["ada"]);
+}
+
 async fn found(store: &impl KnownPeople, text: &str) -> Vec<String> {
     let people = store.find_known_people(text, 100).await.unwrap();
     people

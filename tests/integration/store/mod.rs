@@ -172,6 +172,7 @@ mod sqlite {
         known_people::whoever_signs_in_is_known,
         known_people::what_is_read_anew_of_a_session_that_is_there_is_known,
         known_people::people_are_listed_by_connector_and_user_name,
+        known_people::what_changes_between_two_readings_is_seen,
         known_people::people_are_found_by_a_part_of_their_names_ignoring_case,
         known_people::whoever_has_exactly_this_user_name_or_subject_comes_first,
         known_people::groups_are_remembered_for_as_long_as_they_were_the_same,
