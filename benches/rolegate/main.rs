@@ -2,8 +2,8 @@
 //!
 //! What each figure is and what limits it: `docs/benchmarks.md`. The program is measured as it is
 //! shipped, in a process of its own; what it is compared with runs on the same cores in the same
-//! minutes, in turns. A word after `--` limits the run to `preview`, `sign-in`, `audit`, `picker`
-//! or `console`.
+//! minutes, in turns. A word after `--` limits the run to `preview`, `sign-in`, `audit`, `picker`,
+//! `helpdesk` or `console`.
 
 #![allow(
     clippy::expect_used,
@@ -16,6 +16,8 @@
 
 mod audit;
 mod console;
+mod crowd;
+mod helpdesk;
 mod http;
 mod picker;
 mod preview;
@@ -47,7 +49,7 @@ async fn main() {
     let started = Instant::now();
     machine();
     if is_wanted("preview") {
-        preview::measure();
+        preview::measure().await;
     }
     if is_wanted("sign-in") {
         sign_in::measure().await;
@@ -55,10 +57,13 @@ async fn main() {
     if is_wanted("audit") {
         audit::measure().await;
     }
-    if is_wanted("picker") || is_wanted("console") {
+    if ["picker", "helpdesk", "console"].into_iter().any(is_wanted) {
         let stand_ins = StandIns::start().await;
         if is_wanted("picker") {
             picker::measure(&stand_ins).await;
+        }
+        if is_wanted("helpdesk") {
+            helpdesk::measure(&stand_ins).await;
         }
         if is_wanted("console") {
             console::measure(&stand_ins).await;

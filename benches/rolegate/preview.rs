@@ -2,14 +2,19 @@
 
 use std::time::{Duration as StdDuration, Instant};
 
-use rolegate::access::{
-    AuthenticationMethod, Conditions, Group, GroupKey, Identity, Mapping, MappingId, MappingRule,
-    Origin, Policy, PolicySettings, PolicyTables, Preview, Role, RoleDefaults, TargetArn,
-    touched_groups,
+use rolegate::{
+    access::{
+        Conditions, Group, GroupKey, Identity, Mapping, MappingId, MappingRule, Origin, Policy,
+        PolicySettings, PolicyTables, Preview, Role, RoleDefaults, TargetArn, touched_groups,
+    },
+    store::{KnownPeople as _, sql::SqlStore},
 };
 use time::{OffsetDateTime, macros::datetime};
 
-use crate::report::{judged, median, milliseconds, told};
+use crate::{
+    crowd,
+    report::{judged, median, milliseconds, told},
+};
 
 const PEOPLE: usize = 50_000;
 const GROUPS: usize = 5_000;
@@ -21,7 +26,7 @@ const GROUPS_EACH: usize = 20;
 const SAMPLE: usize = 50;
 const NOW: OffsetDateTime = datetime!(2026-06-01 12:00 UTC);
 
-pub fn measure() {
+pub async fn measure() {
     let tables = tables();
     let replaced = {
         let mut after = tables.clone();
@@ -71,6 +76,34 @@ pub fn measure() {
             milliseconds(whole),
             milliseconds(whole) / middle
         ),
+    );
+    read_people(&people).await;
+}
+
+/// How long it takes to have everybody from the store: the first time, again, and with somebody who
+/// has signed in meanwhile.
+async fn read_people(people: &[Identity]) {
+    let dir = crate::support::temporary_dir("bench-people");
+    let file = dir.path().join("rolegate.db");
+    let url = format!("sqlite://{}", file.display());
+    SqlStore::open(&url).await.unwrap().close().await;
+    crowd::note(&url, people).await;
+    let store = SqlStore::open(&url).await.unwrap();
+    let mut times = Vec::new();
+    for _ in 0..6 {
+        let started = Instant::now();
+        let known = store.known_people().await.unwrap();
+        times.push(milliseconds(started.elapsed()));
+        assert_eq!(known.len(), PEOPLE);
+    }
+    let size = std::fs::metadata(&file).unwrap().len() / 1024 / 1024;
+    told(
+        "  everybody read from the store, the first time",
+        &format!("{:.0} ms ({size} MiB)", times[0]),
+    );
+    told(
+        "  everybody read from the store, again",
+        &format!("{:.0} ms", median(&times[1..])),
     );
 }
 
@@ -122,20 +155,7 @@ fn group(index: usize) -> Group {
 
 fn person(index: usize) -> Identity {
     let groups = (0..GROUPS_EACH).map(|n| group((index * 31 + n * 487) % GROUPS));
-    Identity {
-        connector: "corp".parse().unwrap(),
-        subject: format!("subject-{index}"),
-        username: format!("person{index}"),
-        display_name: None,
-        email: None,
-        entry_dn: None,
-        groups: groups.collect(),
-        groups_read_at: NOW,
-        authenticated_at: NOW,
-        method: AuthenticationMethod::Password,
-        authentication_context: None,
-        asserted_roles: Vec::new(),
-    }
+    crowd::person(index, groups.collect(), NOW)
 }
 
 fn tables() -> PolicyTables {

@@ -115,7 +115,10 @@ impl Installation {
             path = "{path}/aws.env"
             [role_defaults]
             max_duration = "4h"
-            "#
+            [access]
+            helpdesk = ["corp:{helpdesk}"]
+            "#,
+            helpdesk = rolegate::demo::sample::group_dn("helpdesk"),
         );
         fs::write(&config, text).unwrap();
         fs::write(dir.path().join("table.toml"), table).unwrap();
@@ -141,6 +144,11 @@ impl Installation {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rolegate"));
         command.arg("--config").arg(&self.config);
         command
+    }
+
+    /// The URL of its database.
+    pub fn database(&self) -> String {
+        format!("sqlite://{}/rolegate.db", self.dir.path().display())
     }
 
     /// `rolegate serve`, once it listens.
