@@ -1,8 +1,8 @@
 //! Rows of the audit log as CSV (RFC 4180), for spreadsheets.
 //!
 //! A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a line ending for a
-//! formula; such a cell gets an apostrophe in front. The columns are a contract. Entry points:
-//! [`HEADER`], [`record`], [`line`].
+//! formula, blanks in front of it or not; such a cell gets an apostrophe in front. The columns are a
+//! contract. Entry points: [`HEADER`], [`record`]; [`line`] is for every other table too.
 
 use time::format_description::well_known::Rfc3339;
 
@@ -80,7 +80,8 @@ pub fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 fn cell(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+    let is_formula =
+        text.starts_with(['\t', '\r', '\n']) || text.trim_start().starts_with(['=', '+', '-', '@']);
     let text = if is_formula {
         format!("'{text}")
     } else {
@@ -104,6 +105,7 @@ mod tests {
             "+1",
             "-1",
             "@a",
+            " =1",
             "\tx",
             "a,b",
             "say \"hi\"",
@@ -113,7 +115,7 @@ mod tests {
         ];
         assert_eq!(
             line(cells),
-            "\"'=1+1\",\"'+1\",\"'-1\",\"'@a\",\"'\tx\",\"a,b\",\"say \"\"hi\"\"\",\
+            "\"'=1+1\",\"'+1\",\"'-1\",\"'@a\",\"' =1\",\"'\tx\",\"a,b\",\"say \"\"hi\"\"\",\
              \"two\nlines\",,plain\r\n"
         );
     }

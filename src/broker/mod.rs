@@ -38,7 +38,7 @@ use crate::{
 };
 
 pub use crate::{
-    audit::{Action, Actor, AuditEvent, Outcome},
+    audit::{Action, Actor, AuditEvent, Outcome, csv},
     aws::{SignInUrl, destination::DestinationError, paste::Pasted as PastedText},
     identity::{
         Answer, Carried, Connector, Departure, GroupMembers, GroupSummary, HeldProof,

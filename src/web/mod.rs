@@ -8,7 +8,6 @@ mod attempt;
 mod client_address;
 mod cookies;
 mod csrf;
-mod csv;
 mod error;
 mod headers;
 pub mod operations;
@@ -117,165 +116,12 @@ pub fn router(broker: Arc<Broker>, settings: Settings) -> Router {
         previews: Arc::default(),
     };
     let request_timeout = app.settings.request_timeout;
-    let messages = DefaultBodyLimit::max(MESSAGE_LIMIT);
-    let tables = DefaultBodyLimit::max(TABLE_LIMIT);
     Router::new()
-        .route("/", get(pages::picker::show))
-        .route("/picker.json", get(pages::picker::json))
-        .route("/refresh", post(pages::picker::refresh))
-        .route("/favourites", post(pages::picker::set_favourite))
-        .route("/role", get(pages::role::show))
-        .route("/console", post(pages::console::open))
-        .route("/console/{account}/{role}", get(pages::console::deep_link))
-        .route("/credentials", post(pages::credentials::issue))
-        .route("/sessions", get(pages::sessions::show))
-        .route("/sessions/sign-out", post(pages::sessions::sign_out_one))
-        .route(
-            "/sessions/sign-out-everywhere",
-            post(pages::sessions::sign_out_everywhere),
-        )
-        .route("/settings", post(pages::sessions::set))
-        .route("/login", get(pages::login::show))
-        .route("/login/{connector}", post(pages::login::sign_in))
-        .route("/signed-in", get(pages::signed_in::go_on))
-        .route("/logout", post(pages::logout::sign_out))
-        .route("/signed-out", get(pages::logout::signed_out))
-        .route("/saml/{connector}/metadata", get(pages::saml::metadata))
-        .route(
-            "/saml/{connector}/acs",
-            post(pages::saml::consume).layer(messages),
-        )
-        .route(
-            "/saml/{connector}/acs/confirm",
-            post(pages::saml::confirm).layer(messages),
-        )
-        .route(
-            "/saml/{connector}/slo",
-            get(pages::saml::log_out_by_query)
-                .post(pages::saml::log_out_by_form)
-                .layer(messages),
-        )
-        // The helpdesk's pages: what is edited, and the edits.
-        .route("/helpdesk", get(pages::helpdesk::show))
-        .route("/helpdesk/mappings", get(pages::helpdesk::mappings::show))
-        .route(
-            "/helpdesk/mappings.csv",
-            get(pages::helpdesk::mappings::csv),
-        )
-        .route(
-            "/helpdesk/mappings/new",
-            get(pages::helpdesk::mappings::add),
-        )
-        .route(
-            "/helpdesk/mappings/{id}",
-            get(pages::helpdesk::mappings::edit),
-        )
-        .route(
-            "/helpdesk/suggest/groups",
-            get(pages::helpdesk::mappings::groups),
-        )
-        .route(
-            "/helpdesk/suggest/roles",
-            get(pages::helpdesk::mappings::roles),
-        )
-        .route("/helpdesk/rules", get(pages::helpdesk::rules::show))
-        .route("/helpdesk/rules/new", get(pages::helpdesk::rules::add))
-        .route("/helpdesk/rules/{id}", get(pages::helpdesk::rules::edit))
-        .route(
-            "/helpdesk/preview",
-            post(pages::helpdesk::preview::look).layer(tables),
-        )
-        .route(
-            "/helpdesk/previews/{id}",
-            get(pages::helpdesk::preview::show),
-        )
-        .route(
-            "/helpdesk/save",
-            post(pages::helpdesk::preview::save).layer(tables),
-        )
-        .route("/helpdesk/undo", get(pages::helpdesk::history::undo))
-        .route("/helpdesk/history", get(pages::helpdesk::history::show))
-        .route("/helpdesk/pending", get(pages::helpdesk::pending::show))
-        .route(
-            "/helpdesk/pending/{id}",
-            get(pages::helpdesk::pending::show_one),
-        )
-        .route(
-            "/helpdesk/pending/{id}/approve",
-            post(pages::helpdesk::pending::approve),
-        )
-        .route(
-            "/helpdesk/pending/{id}/decline",
-            post(pages::helpdesk::pending::decline),
-        )
-        .route("/helpdesk/import", get(pages::helpdesk::import::show))
-        .route("/helpdesk/export.toml", get(pages::helpdesk::import::toml))
-        .route(
-            "/helpdesk/export.jsonl",
-            get(pages::helpdesk::import::json_lines),
-        )
-        .route("/helpdesk/people", get(pages::helpdesk::people::search))
-        .route(
-            "/helpdesk/people/{connector}/{subject}",
-            get(pages::helpdesk::people::show),
-        )
-        .route(
-            "/helpdesk/people/{connector}/{subject}/picker",
-            get(pages::helpdesk::people::view_as),
-        )
-        .route("/helpdesk/groups", get(pages::helpdesk::groups::search))
-        .route(
-            "/helpdesk/groups/suggest",
-            get(pages::helpdesk::groups::suggest),
-        )
-        .route(
-            "/helpdesk/groups/{*key}",
-            get(pages::helpdesk::groups::show),
-        )
-        .route("/helpdesk/roles", get(pages::helpdesk::roles::list))
-        .route(
-            "/helpdesk/roles/new",
-            get(pages::helpdesk::roles::new_role).post(pages::helpdesk::roles::add_role),
-        )
-        .route(
-            "/helpdesk/roles/{*arn}",
-            get(pages::helpdesk::roles::role).post(pages::helpdesk::roles::change_role),
-        )
-        .route(
-            "/helpdesk/accounts/new",
-            get(pages::helpdesk::roles::new_account).post(pages::helpdesk::roles::add_account),
-        )
-        .route(
-            "/helpdesk/accounts/{id}",
-            get(pages::helpdesk::roles::account).post(pages::helpdesk::roles::change_account),
-        )
-        .route("/helpdesk/confirm", post(pages::helpdesk::confirm::save))
-        .route(
-            "/helpdesk/reviews",
-            get(pages::helpdesk::reviews::list).post(pages::helpdesk::reviews::start),
-        )
-        .route(
-            "/helpdesk/reviews/{id}",
-            get(pages::helpdesk::reviews::show),
-        )
-        .route(
-            "/helpdesk/reviews/{id}/decide",
-            post(pages::helpdesk::reviews::decide),
-        )
-        .route(
-            "/helpdesk/reviews/{id}/close",
-            post(pages::helpdesk::reviews::close),
-        )
-        .route(
-            "/helpdesk/reviews/{id}/end",
-            post(pages::helpdesk::reviews::end),
-        )
-        .route("/helpdesk/who.csv", get(pages::helpdesk::reviews::who))
-        .route("/audit", get(pages::audit::show))
-        .route("/audit/verify", post(pages::audit::verify))
-        .route("/audit.jsonl", get(pages::audit::json_lines))
-        .route("/audit.csv", get(pages::audit::csv))
-        .route("/assets/{name}", get(pages::asset))
+        .merge(sign_in_pages())
+        .merge(own_pages())
+        .merge(helpdesk_edits())
+        .merge(helpdesk_lookups())
+        .merge(staff_pages())
         .fallback(not_found)
         // From the inside out; each layer sees what the ones below it let through.
         // Edits that no handler took are audited too.
@@ -304,6 +150,118 @@ pub fn router(broker: Arc<Broker>, settings: Settings) -> Router {
         // First of all: who asks, under which id; last of all: the log line.
         .layer(from_fn_with_state(app.clone(), client_address::note_origin))
         .with_state(app)
+}
+
+/// Signing in and out.
+fn sign_in_pages() -> Router<App> {
+    use pages::{login, logout, saml, signed_in};
+    let messages = DefaultBodyLimit::max(MESSAGE_LIMIT);
+    Router::new()
+        .route("/login", get(login::show))
+        .route("/login/{connector}", post(login::sign_in))
+        .route("/signed-in", get(signed_in::go_on))
+        .route("/logout", post(logout::sign_out))
+        .route("/signed-out", get(logout::signed_out))
+        .route("/saml/{connector}/metadata", get(saml::metadata))
+        .route("/saml/{connector}/acs", post(saml::consume).layer(messages))
+        .route(
+            "/saml/{connector}/acs/confirm",
+            post(saml::confirm).layer(messages),
+        )
+        .route(
+            "/saml/{connector}/slo",
+            get(saml::log_out_by_query)
+                .post(saml::log_out_by_form)
+                .layer(messages),
+        )
+}
+
+/// Everybody's own: the picker, the console, credentials, sessions.
+fn own_pages() -> Router<App> {
+    use pages::{console, credentials, picker, role, sessions};
+    Router::new()
+        .route("/", get(picker::show))
+        .route("/picker.json", get(picker::json))
+        .route("/refresh", post(picker::refresh))
+        .route("/favourites", post(picker::set_favourite))
+        .route("/role", get(role::show))
+        .route("/console", post(console::open))
+        .route("/console/{account}/{role}", get(console::deep_link))
+        .route("/credentials", post(credentials::issue))
+        .route("/sessions", get(sessions::show))
+        .route("/sessions/sign-out", post(sessions::sign_out_one))
+        .route(
+            "/sessions/sign-out-everywhere",
+            post(sessions::sign_out_everywhere),
+        )
+        .route("/settings", post(sessions::set))
+        .route("/assets/{name}", get(pages::asset))
+}
+
+/// The helpdesk's pages that edit: what is edited, and the edits.
+fn helpdesk_edits() -> Router<App> {
+    use pages::helpdesk::{self, history, import, mappings, pending, preview, rules, suggest};
+    let tables = DefaultBodyLimit::max(TABLE_LIMIT);
+    Router::new()
+        .route("/helpdesk", get(helpdesk::show))
+        // What is edited: a form posts to the preview.
+        .route("/helpdesk/mappings", get(mappings::show))
+        .route("/helpdesk/mappings.csv", get(mappings::csv))
+        .route("/helpdesk/mappings/new", get(mappings::add))
+        .route("/helpdesk/mappings/{id}", get(mappings::edit))
+        .route("/helpdesk/rules", get(rules::show))
+        .route("/helpdesk/rules/new", get(rules::add))
+        .route("/helpdesk/rules/{id}", get(rules::edit))
+        .route("/helpdesk/import", get(import::show))
+        .route("/helpdesk/export.toml", get(import::toml))
+        .route("/helpdesk/export.jsonl", get(import::json_lines))
+        .route("/helpdesk/suggest/groups", get(suggest::groups))
+        .route("/helpdesk/suggest/roles", get(suggest::roles))
+        // The edits: looked at, saved, approved, taken back.
+        .route("/helpdesk/preview", post(preview::look).layer(tables))
+        .route("/helpdesk/previews/{id}", get(preview::show))
+        .route("/helpdesk/save", post(preview::save).layer(tables))
+        .route("/helpdesk/pending", get(pending::show))
+        .route("/helpdesk/pending/{id}", get(pending::show_one))
+        .route("/helpdesk/pending/{id}/approve", post(pending::approve))
+        .route("/helpdesk/pending/{id}/decline", post(pending::decline))
+        .route("/helpdesk/history", get(history::show))
+        .route("/helpdesk/undo", get(history::undo))
+}
+
+/// The helpdesk's pages that answer: who, through what, what can be opened.
+fn helpdesk_lookups() -> Router<App> {
+    use pages::helpdesk::{groups, people, roles};
+    Router::new()
+        .route("/helpdesk/people", get(people::search))
+        .route("/helpdesk/people/{connector}/{subject}", get(people::show))
+        .route(
+            "/helpdesk/people/{connector}/{subject}/picker",
+            get(people::view_as),
+        )
+        .route("/helpdesk/groups", get(groups::search))
+        .route("/helpdesk/groups/{*key}", get(groups::show))
+        .route("/helpdesk/roles", get(roles::list))
+        .route("/helpdesk/roles/new", get(roles::new_role))
+        .route("/helpdesk/roles/{*arn}", get(roles::role))
+        .route("/helpdesk/accounts/new", get(roles::new_account))
+        .route("/helpdesk/accounts/{id}", get(roles::account))
+}
+
+/// Access reviews, and the audit log.
+fn staff_pages() -> Router<App> {
+    use pages::{audit, helpdesk::reviews};
+    Router::new()
+        .route("/helpdesk/reviews", get(reviews::list).post(reviews::start))
+        .route("/helpdesk/reviews/{id}", get(reviews::show))
+        .route("/helpdesk/reviews/{id}/decide", post(reviews::decide))
+        .route("/helpdesk/reviews/{id}/close", post(reviews::close))
+        .route("/helpdesk/reviews/{id}/end", post(reviews::end))
+        .route("/helpdesk/who.csv", get(reviews::who))
+        .route("/audit", get(audit::show))
+        .route("/audit/verify", post(audit::verify))
+        .route("/audit.jsonl", get(audit::json_lines))
+        .route("/audit.csv", get(audit::csv))
 }
 
 async fn not_found(request: Request) -> Response {

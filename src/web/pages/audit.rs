@@ -10,7 +10,7 @@ use std::{
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequestParts, Query, State},
-    http::{HeaderValue, header, request::Parts},
+    http::request::Parts,
     response::{IntoResponse, Response},
 };
 use hyper::body::Frame as BodyFrame;
@@ -24,16 +24,15 @@ use super::{
     super::{
         App,
         csrf::CheckedForm,
-        csv,
         error::Frame,
         session::SignedIn,
         views::audit::{AuditInput, AuditQuery, AuditView, OUTCOMES},
     },
-    Arrival, Nothing, layout, render, see_other,
+    Arrival, Nothing, download, layout, render, see_other,
 };
 use crate::{
     access::{Policy, TargetArn},
-    broker::{Action, Actor, AuditFilter, AuditRow, Broker, StoreError},
+    broker::{Action, AuditFilter, AuditRow, Broker, StoreError, csv},
 };
 
 /// Rows of a page.
@@ -282,18 +281,6 @@ async fn export(
     download(Body::new(Pages(received)), name, media_type)
 }
 
-/// A file to keep.
-pub(super) fn download(body: Body, name: &str, media_type: &'static str) -> Response {
-    let mut response = body.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
-        headers.insert(header::CONTENT_DISPOSITION, disposition);
-    }
-    response
-}
-
 /// Reads the rows up to `last`, oldest first, and sends them page by page; ends when the reader
 /// goes away. A failure breaks the download off, so that nobody takes a part for the whole.
 async fn send_rows(
@@ -303,7 +290,8 @@ async fn send_rows(
     format: Format,
     pages: mpsc::Sender<Result<Bytes, StoreError>>,
 ) {
-    if matches!(format, Format::Csv) && pages.send(Ok(csv_head().into())).await.is_err() {
+    if matches!(format, Format::Csv) && pages.send(Ok(csv::line(csv::HEADER).into())).await.is_err()
+    {
         return;
     }
     filter.limit = EXPORT_ROWS;
@@ -360,68 +348,7 @@ fn line(row: &AuditRow, format: Format) -> String {
     }
 }
 
-const COLUMNS: [&str; 16] = [
-    "seq",
-    "at",
-    "action",
-    "outcome",
-    "actor",
-    "connector",
-    "subject",
-    "username",
-    "client_address",
-    "request_id",
-    "role",
-    "account",
-    "intent",
-    "reason",
-    "details",
-    "hash",
-];
-
-fn csv_head() -> String {
-    csv::line(COLUMNS)
-}
-
 fn csv_line(row: &AuditRow) -> String {
-    let event = &row.event;
-    let (kind, connector, subject, username) = match &event.actor {
-        Actor::Person {
-            connector,
-            subject,
-            username,
-        } => (
-            "person".to_owned(),
-            connector.clone(),
-            subject.clone(),
-            username.clone(),
-        ),
-        Actor::Host { uid } => (format!("host:{uid}"), String::new(), None, None),
-        Actor::File { hash } => (format!("file:{hash}"), String::new(), None, None),
-        Actor::System => ("system".to_owned(), String::new(), None, None),
-    };
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let details = serde_json::to_string(&event.details).unwrap_or_default();
-    let fields = [
-        row.seq.to_string(),
-        event.at.format(&Rfc3339).unwrap_or_default(),
-        event.action.as_str().to_owned(),
-        event.outcome.as_str().to_owned(),
-        kind,
-        connector,
-        text(&subject),
-        text(&username),
-        event
-            .client_address
-            .map(|address| address.to_string())
-            .unwrap_or_default(),
-        text(&event.request_id),
-        text(&event.role),
-        text(&event.account),
-        text(&event.intent),
-        text(&event.reason),
-        details,
-        row.hash.clone(),
-    ];
-    csv::line(fields.iter().map(String::as_str))
+    let cells = csv::record(row.seq, &row.event, &row.hash);
+    csv::line(cells.iter().map(String::as_str))
 }

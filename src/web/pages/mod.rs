@@ -15,6 +15,7 @@ pub(super) mod signed_in;
 
 use askama::Template;
 use axum::{
+    body::Body,
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{Html, IntoResponse, Response},
@@ -93,6 +94,18 @@ fn see_other(location: &str) -> Response {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}
+
+/// A file to keep.
+fn download(body: impl Into<Body>, name: &str, media_type: &'static str) -> Response {
+    let mut response = Response::new(body.into());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    response
 }
 
 /// `GET /assets/{name}`: named by content, so kept for ever.

@@ -10,8 +10,7 @@ use super::{Layout, Moment, query_string, words};
 use crate::{
     access::TargetArn,
     broker::{
-        Action, Actor, AuditRow, ChainCheck, ChainHead, ChainReport, ChainStatus, ChainVerdict,
-        Outcome,
+        Action, AuditRow, ChainCheck, ChainHead, ChainReport, ChainStatus, ChainVerdict, Outcome,
     },
 };
 
@@ -20,27 +19,6 @@ pub(crate) fn account_and_role(arn: &str) -> (String, String) {
     match arn.parse::<TargetArn>() {
         Ok(role) => (role.account().to_string(), role.name().to_owned()),
         Err(_) => (String::new(), arn.to_owned()),
-    }
-}
-
-/// Who did something, in a few words.
-pub(crate) fn actor_in_words(actor: &Actor) -> String {
-    match actor {
-        Actor::Person {
-            connector,
-            subject,
-            username,
-        } => match (username, subject) {
-            (Some(username), _) => format!("{username} ({connector})"),
-            (None, Some(subject)) => format!("{subject} ({connector})"),
-            (None, None) => format!("somebody at {connector}"),
-        },
-        Actor::Host { uid } => format!("command line of the host, user id {uid}"),
-        Actor::File { hash } => {
-            let short: String = hash.chars().take(12).collect();
-            format!("mapping file {short}")
-        }
-        Actor::System => "Rolegate itself".to_owned(),
     }
 }
 
@@ -198,7 +176,7 @@ impl EventRow {
         Self {
             seq: row.seq,
             at: Moment::clock(event.at, now),
-            who: actor_in_words(&event.actor),
+            who: words::actor(&event.actor),
             what: action_in_words(event.action),
             outcome: outcome_in_words(event.outcome),
             outcome_code: event.outcome.as_str(),

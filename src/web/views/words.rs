@@ -2,11 +2,35 @@
 //!
 //! Plain words, second person, no blame: the fact, then the next step.
 
-use crate::access::{Clipped, Limit, SessionDuration};
+use crate::{
+    access::{Clipped, Limit, SessionDuration},
+    broker::Actor,
+};
 
 /// One wording for an unknown user, a wrong password and a locked account.
 pub(crate) const REFUSED: &str =
     "That user name and password did not work, or the account may be locked.";
+
+/// Who did something: a person by user name and where they sign in, or what did it.
+pub(crate) fn actor(actor: &Actor) -> String {
+    match actor {
+        Actor::Person {
+            connector,
+            subject,
+            username,
+        } => match (username, subject) {
+            (Some(username), _) => format!("{username} ({connector})"),
+            (None, Some(subject)) => format!("{subject} ({connector})"),
+            (None, None) => format!("somebody at {connector}"),
+        },
+        Actor::Host { uid } => format!("the command line of the host, user id {uid}"),
+        Actor::File { hash } => {
+            let short: String = hash.chars().take(12).collect();
+            format!("the mapping file {short}")
+        }
+        Actor::System => "Rolegate itself".to_owned(),
+    }
+}
 
 /// `1 role`, `2 roles`.
 pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {

@@ -22,6 +22,11 @@ impl Fields {
         Self(owned.collect())
     }
 
+    /// Adds a field.
+    pub(super) fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.0.push((name.to_owned(), value.into()));
+    }
+
     /// The first field of that name, without blanks around it; empty where there is none.
     pub(super) fn one(&self, name: &str) -> &str {
         let mut pairs = self.0.iter();

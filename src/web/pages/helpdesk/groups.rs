@@ -6,7 +6,6 @@ use axum::{
     extract::{Path, Query, State},
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::{
@@ -20,11 +19,10 @@ use super::{
                 environment::Environment,
                 helpdesk::{
                     Section,
-                    groups::{
-                        GivenRow, GroupOptionsView, GroupRow, GroupView, GroupsView, MemberRow,
-                    },
+                    groups::{GivenRow, GroupRow, GroupView, GroupsView, MemberRow},
                     links,
                     people::PersonRow,
+                    wording,
                 },
                 query_string,
             },
@@ -40,9 +38,6 @@ use crate::{
     },
     broker::{Found, FoundPerson, GroupRecord, GroupSummary, Member, StoreError},
 };
-
-/// How many groups a form is offered at once.
-const MOST_OPTIONS: usize = 30;
 
 /// `GET /helpdesk/groups?q=`
 pub(in crate::web) async fn search(
@@ -75,47 +70,9 @@ pub(in crate::web) async fn search(
 fn row(group: GroupSummary) -> GroupRow {
     GroupRow {
         href: links::group(&group.key),
-        short: links::short_group(&group.name).to_owned(),
+        short: wording::short_name(&group.name).to_owned(),
         key: group.key.to_string(),
         description: group.description.unwrap_or_default(),
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::web) struct SuggestQuery {
-    /// What is looked for.
-    q: String,
-    /// The same, as the form's field is called.
-    group: String,
-}
-
-/// `GET /helpdesk/groups/suggest?q=`, or `?group=`: options for a field that names a group.
-pub(in crate::web) async fn suggest(
-    State(app): State<App>,
-    _: Staff,
-    Query(query): Query<SuggestQuery>,
-    frame: Frame,
-) -> Response {
-    let text = if query.q.trim().is_empty() {
-        query.group
-    } else {
-        query.q
-    };
-    let Some(text) = (SearchQuery { q: text }).text() else {
-        return render(&GroupOptionsView { groups: Vec::new() }, &frame);
-    };
-    match app.broker.find_groups(&text).await {
-        Ok(found) => {
-            let groups = found
-                .items
-                .into_iter()
-                .take(MOST_OPTIONS)
-                .map(row)
-                .collect();
-            render(&GroupOptionsView { groups }, &frame)
-        }
-        Err(error) => frame.store_unavailable(&error).into_response(),
     }
 }
 
@@ -170,7 +127,7 @@ async fn page(
     let view = GroupView {
         layout: layout(frame, &staff.signed_in),
         desk: desk(app, staff, Section::Groups).await?,
-        short: links::short_group(&name).to_owned(),
+        short: wording::short_name(&name).to_owned(),
         key: key.to_string(),
         description: description.unwrap_or_default(),
         members: record.members.as_ref().map(|members| {
@@ -234,7 +191,7 @@ fn member_row(
             .through
             .iter()
             .map(|group| {
-                let short = links::short_group(group.value()).to_owned();
+                let short = wording::group_name(group.as_str()).to_owned();
                 (short, links::group(group))
             })
             .collect(),

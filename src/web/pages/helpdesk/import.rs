@@ -13,9 +13,9 @@ use super::{
             staff::Staff,
             views::helpdesk::{Section, import::ImportView, mappings::MappingQuery},
         },
-        Arrival, layout, render,
+        Arrival, download, layout, render,
     },
-    desk, download,
+    desk,
     draft::{Errors, Sheet, import},
     fields::Fields,
 };

@@ -1,12 +1,10 @@
-//! `/helpdesk/mappings`: the list, its CSV, the forms beside it, and what is offered while typing.
-
-use std::fmt::Write as _;
+//! `/helpdesk/mappings`: the list, its CSV, and the forms beside it.
 
 use askama::Template as _;
 use axum::{
     extract::{Path, Query, State},
     http::StatusCode,
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 
@@ -23,9 +21,9 @@ use super::{
                 wording,
             },
         },
-        Arrival, layout, render, see_other,
+        Arrival, download, layout, render, see_other,
     },
-    desk, download,
+    desk,
     draft::{Bench, Errors, Sheet, mapping},
     fragment, is_fragment, saved,
 };
@@ -228,66 +226,4 @@ pub(in crate::web) async fn edit(
     answer
         .await
         .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::web) struct Typed {
-    group: String,
-    role: String,
-}
-
-/// `GET /helpdesk/suggest/groups`: groups for what was typed so far, as options of a list.
-pub(in crate::web) async fn groups(
-    State(app): State<App>,
-    _: Staff,
-    Query(typed): Query<Typed>,
-    frame: Frame,
-) -> Response {
-    let text = typed.group.trim();
-    // Behind the connector a name is searched for; a whole key is found by its first value.
-    let text = super::super::super::views::helpdesk::wording::group_name(text);
-    if text.is_empty() {
-        return Html(String::new()).into_response();
-    }
-    match app.broker.find_groups(text).await {
-        Ok(found) => {
-            let mut keys = found.items.iter().map(|group| group.key.as_str());
-            Html(options(&mut keys)).into_response()
-        }
-        Err(error) => frame.store_unavailable(&error).into_response(),
-    }
-}
-
-/// `GET /helpdesk/suggest/roles`: the same for roles.
-pub(in crate::web) async fn roles(
-    State(app): State<App>,
-    staff: Staff,
-    Query(typed): Query<Typed>,
-    frame: Frame,
-) -> Response {
-    match Bench::of(&app, &staff).await {
-        Ok(bench) => {
-            let offers = mapping::role_offers(&bench, typed.role.trim());
-            Html(options(&mut offers.iter().map(String::as_str))).into_response()
-        }
-        Err(error) => frame.store_unavailable(&error).into_response(),
-    }
-}
-
-/// How many suggestions are sent.
-const SUGGESTIONS: usize = 20;
-
-fn options(values: &mut dyn Iterator<Item = &str>) -> String {
-    let mut html = String::new();
-    for value in values.take(SUGGESTIONS) {
-        // Writing to a String cannot fail.
-        let _ = write!(
-            html,
-            "<option value=\"{}\"></option>",
-            askama::filters::escape(value, askama::filters::Html)
-                .map_or_else(|_| String::new(), |escaped| escaped.to_string())
-        );
-    }
-    html
 }

@@ -1,25 +1,26 @@
 //! `/helpdesk/…`: the pages of those who keep the table. Whether an edit may be made is asked of the
 //! broker; these handlers only show.
 
-pub(in crate::web) mod confirm;
 mod draft;
 mod fields;
 pub(in crate::web) mod groups;
 pub(in crate::web) mod history;
 pub(in crate::web) mod import;
 pub(in crate::web) mod mappings;
+mod outcome;
 pub(in crate::web) mod pending;
 pub(in crate::web) mod people;
 pub(in crate::web) mod preview;
 pub(in crate::web) mod reviews;
 pub(in crate::web) mod roles;
 pub(in crate::web) mod rules;
-mod settings;
+pub(in crate::web) mod suggest;
 
 use axum::{
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{Html, IntoResponse, Response},
 };
+use serde::Deserialize;
 
 use super::{
     super::{
@@ -85,21 +86,11 @@ fn go_to(location: &str, is_fragment: bool) -> Response {
     ([(HeaderName::from_static("hx-redirect"), location)], "").into_response()
 }
 
-/// A file to keep.
-fn download(text: String, name: &'static str, content_type: &'static str) -> Response {
-    let disposition = match name {
-        "mappings.csv" => "attachment; filename=\"mappings.csv\"",
-        "table.jsonl" => "attachment; filename=\"table.jsonl\"",
-        _ => "attachment; filename=\"table.toml\"",
-    };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
-        (
-            header::CONTENT_DISPOSITION,
-            HeaderValue::from_static(disposition),
-        ),
-    ];
-    (headers, text).into_response()
+/// The query of a page that follows a save.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct SavedQuery {
+    saved: String,
 }
 
 /// What was just saved, for the page that follows: a sentence, and where it is undone.

@@ -22,24 +22,27 @@ use super::{
             staff::Staff,
             views::helpdesk::{
                 Section,
-                conflict::{ConflictInput, ConflictView},
                 edit::{EditForm, EditView},
                 import::ImportView,
                 mappings::MappingQuery,
                 preview::{Effects, PreviewState, Running},
+                wording,
             },
-            views::query_string,
         },
         Arrival, layout, render, see_other,
     },
     desk,
     draft::{self, Bench, Reading, in_words},
     fields::Fields,
-    fragment, go_to, is_fragment, mappings, pending, rules,
+    fragment, go_to, is_fragment, mappings,
+    outcome::{after, conflict},
+    pending,
+    roles::{self, Desktop},
+    rules,
 };
 use crate::{
-    access::Change,
-    broker::{EditDraft, EditRefused, Saved, StoreError},
+    access::{Change, Row},
+    broker::{EditDraft, EditRefused, StoreError},
 };
 
 /// How long a page waits before it says that it takes longer.
@@ -393,6 +396,13 @@ async fn page(
             mappings::page(bench, query.clone(), Some((form, &open)), frame).await?
         }
         "rule" => rules::page(bench, query, Some(form), frame).await?,
+        "account" | "role" if !bench.staff.authority.is_admin => {
+            return Ok(frame.clone().not_admin().into_response());
+        }
+        "account" | "role" => {
+            let open = hidden("row").unwrap_or_default();
+            row_page(visit, (&kind, &open), form).await?
+        }
         "import" => {
             let view = ImportView {
                 layout: frame.0.clone(),
@@ -401,12 +411,10 @@ async fn page(
             };
             render(&view, frame)
         }
-        other => {
-            let section = match other {
-                "undo" => Section::History,
-                _ if form.cancel.starts_with("/helpdesk/rules") => Section::Rules,
-                _ => Section::Mappings,
-            };
+        _ => {
+            let mut sections = Section::ALL.into_iter();
+            let section = sections.find(|section| form.cancel.starts_with(section.path()));
+            let section = section.unwrap_or(Section::Mappings);
             let view = EditView {
                 layout: frame.0.clone(),
                 desk: desk(bench.app, bench.staff, section).await?,
@@ -421,72 +429,24 @@ async fn page(
     Ok(response)
 }
 
-/// Where a person goes once it is saved.
-fn after(wish: &Wish, saved: &Saved) -> String {
-    let edit = match saved {
-        Saved::Waits { pending } => return format!("/helpdesk/pending/{pending}"),
-        Saved::InForce { edit, .. } => edit.as_str(),
-        Saved::Unchanged => "unchanged",
-    };
-    let fields = Fields(wish.fields.clone());
-    let kind = fields.one("edit");
-    let is_about_rules = kind == "rule" || fields.all("row").any(|row| row.starts_with("rule:"));
-    match kind {
-        "undo" | "import" if edit != "unchanged" => {
-            query_string("/helpdesk/history", &[("edit", edit)])
-        }
-        _ if is_about_rules => query_string("/helpdesk/rules", &[("saved", edit)]),
-        _ => wish.query.link("/helpdesk/mappings", &[("saved", edit)]),
-    }
-}
-
-async fn conflict(
+/// The page of an account or role, with the form on it.
+async fn row_page(
     visit: &Visit<'_>,
-    wish: &Wish,
-    conflicts: &[crate::broker::Conflict],
-    changes: &[Change],
+    (kind, id): (&str, &str),
+    form: EditForm,
 ) -> Result<Response, StoreError> {
-    let bench = &visit.bench;
-    let fields = Fields(wish.fields.clone());
-    let now = |name| {
-        let found = conflicts.iter().find(|conflict| conflict.name == name);
-        found.map(|found| found.now.as_ref().map(crate::access::Row::revision))
+    let desktop = Desktop {
+        bench: &visit.bench,
+        frame: &visit.frame,
+        saved: "",
     };
-    let seen: Vec<_> = fields
-        .seen()
-        .into_iter()
-        .map(|(name, revision)| {
-            let revision = now(name.clone()).unwrap_or(revision);
-            (name, revision)
-        })
-        .collect();
-    let is_about_rules = conflicts
-        .iter()
-        .any(|conflict| matches!(conflict.name, crate::access::RowName::Rule(_)));
-    let (section, back) = if is_about_rules {
-        (Section::Rules, "/helpdesk/rules".to_owned())
-    } else {
-        (
-            Section::Mappings,
-            wish.query.link("/helpdesk/mappings", &[]),
-        )
-    };
-    let view = ConflictView::new(ConflictInput {
-        layout: visit.frame.0.clone(),
-        desk: desk(bench.app, bench.staff, section).await?,
-        conflicts,
-        changes,
-        policy: &bench.policy,
-        mine: (
-            wish.query.link("/helpdesk/preview", &[]),
-            fields.seeing(&seen),
-        ),
-        back,
-        now: bench.now,
-    });
-    let mut response = render(&view, &visit.frame);
-    if response.status() == StatusCode::OK {
-        *response.status_mut() = StatusCode::CONFLICT;
+    let row = wording::name_of_text(&format!("{kind}:{id}"));
+    let row = row.and_then(|name| visit.bench.tables.row(&name));
+    let part = roles::edited(form);
+    match row {
+        Some(Row::Account(account)) => roles::account_page(&desktop, Some(&account), part).await,
+        Some(Row::Role(role)) => roles::role_page(&desktop, Some(&role), part).await,
+        _ if kind == "account" => roles::account_page(&desktop, None, part).await,
+        _ => roles::role_page(&desktop, None, part).await,
     }
-    Ok(response)
 }

@@ -1,7 +1,6 @@
 //! `/helpdesk/reviews`: access reviews with their sign-off, and who can open what as a file.
 
 use axum::{
-    body::Body,
     extract::{Path, Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -14,28 +13,33 @@ use super::{
         super::{
             App,
             csrf::CheckedForm,
-            csv,
             error::Frame,
             staff::Staff,
             views::{
                 Moment,
-                audit::actor_in_words,
                 helpdesk::{
                     Section, links,
+                    mappings::MappingQuery,
                     people::NobodyView,
                     reviews::{ItemRow, NewReview, ReviewRow, ReviewView, ReviewsView},
+                    wording,
                 },
+                words,
             },
         },
-        Arrival, Nothing, audit, layout, render, see_other,
+        Arrival, Nothing, audit, download, layout, render, see_other,
     },
-    confirm, desk,
+    SavedQuery, desk,
+    draft::in_words,
+    fields::Fields,
+    preview::{self, Visit},
+    saved,
 };
 use crate::{
     access::{AccountId, Authority, GroupKey, MappingId, Policy, TargetArn},
     broker::{
         AccessReview, AccessRow, EditRefused, ReviewEnds, ReviewItem, ReviewScope, ReviewWish,
-        ReviewWord, StoreError,
+        ReviewWord, StoreError, csv,
     },
 };
 
@@ -67,10 +71,10 @@ async fn list_page(
 
 fn row(review: &AccessReview, now: OffsetDateTime) -> ReviewRow {
     ReviewRow {
-        href: format!("/helpdesk/reviews/{}", links::segment(&review.id)),
+        href: links::review(&review.id),
         name: review.name.clone(),
         scope: review.scope.clone(),
-        by: actor_in_words(&review.created_by),
+        by: words::actor(&review.created_by),
         began: Moment::relative(review.created_at, now),
         due: review.due_at.map(|at| Moment::relative(at, now)),
         closed: review.closed_at.map(|at| Moment::relative(at, now)),
@@ -102,7 +106,7 @@ pub(in crate::web) async fn start(
         let client = arrival.client(&app);
         let starter = &mut staff.signed_in.session;
         match app.broker.start_review(starter, &wish, &client).await {
-            Ok(id) => Ok(see_other(&format!("/helpdesk/reviews/{id}"))),
+            Ok(id) => Ok(see_other(&links::review(&id))),
             Err(EditRefused::StoreUnavailable(error)) => Err(error),
             Err(refused) => again(&app, &staff, (&form, problem(&refused)), &arrival).await,
         }
@@ -130,7 +134,7 @@ async fn again(
 
 /// A refusal in one paragraph.
 fn problem(refused: &EditRefused) -> String {
-    confirm::in_words(refused).1.join(" ")
+    in_words(refused).1.join(" ")
 }
 
 async fn wish(app: &App, form: &NewReviewForm) -> Result<Result<ReviewWish, String>, StoreError> {
@@ -197,13 +201,14 @@ pub(in crate::web) async fn show(
     State(app): State<App>,
     staff: Staff,
     Path(id): Path<String>,
+    Query(query): Query<SavedQuery>,
     arrival: Arrival,
 ) -> Response {
     let frame = arrival.frame.clone();
     let page = async {
         match id.strip_suffix(".csv") {
             Some(id) => file(&app, &staff, id, &arrival).await,
-            None => page(&app, &staff, (&id, None), &frame).await,
+            None => page(&app, &staff, (&id, None, &query.saved), &frame).await,
         }
     };
     page.await
@@ -213,7 +218,7 @@ pub(in crate::web) async fn show(
 async fn page(
     app: &App,
     staff: &Staff,
-    (id, problem): (&str, Option<String>),
+    (id, problem, edit): (&str, Option<String>, &str),
     frame: &Frame,
 ) -> Result<Response, StoreError> {
     let Some((review, items)) = app.broker.review(id).await? else {
@@ -247,6 +252,7 @@ async fn page(
         is_open,
         to_end: ends.draft.changes.len(),
         in_file: ends.in_file.iter().map(ToString::to_string).collect(),
+        saved: saved(app, staff, edit).await?,
     };
     Ok(render(&view, frame))
 }
@@ -274,7 +280,7 @@ fn may_decide(authority: &Authority, item: &ReviewItem, policy: &Policy) -> bool
 fn item_row(item: &ReviewItem, policy: &Policy, now: OffsetDateTime) -> ItemRow {
     let arn = item.role.parse::<TargetArn>().ok();
     let is_rule = item.group.starts_with('^');
-    let who = item.decided_by.as_ref().map(actor_in_words);
+    let who = item.decided_by.as_ref().map(words::actor);
     let note = item.note.as_deref().unwrap_or_default();
     ItemRow {
         id: item.row.to_string(),
@@ -288,7 +294,7 @@ fn item_row(item: &ReviewItem, policy: &Policy, now: OffsetDateTime) -> ItemRow 
             item.group.clone()
         } else {
             let key = GroupKey::from_stored(item.group.clone());
-            links::short_group(key.value()).to_owned()
+            wording::group_name(key.as_str()).to_owned()
         },
         role: arn
             .as_ref()
@@ -361,7 +367,7 @@ pub(in crate::web) async fn decide(
         }
         if rows.is_empty() {
             let problem = Some("Choose at least one row that is yours to decide.".to_owned());
-            return page(&app, &staff, (&id, problem), &frame)
+            return page(&app, &staff, (&id, problem, ""), &frame)
                 .await
                 .map(rejected);
         }
@@ -377,10 +383,7 @@ pub(in crate::web) async fn decide(
             .decide_review(reviewer, &id, &word, &client)
             .await
         {
-            Ok(()) => Ok(see_other(&format!(
-                "/helpdesk/reviews/{}",
-                links::segment(&id)
-            ))),
+            Ok(()) => Ok(see_other(&links::review(&id))),
             Err(refused) => refused_page(&app, &staff, (&id, refused), &frame).await,
         }
     };
@@ -401,8 +404,9 @@ async fn refused_page(
     if let EditRefused::StoreUnavailable(error) = refused {
         return Err(error);
     }
-    let (status, sentences) = confirm::in_words(&refused);
-    let page = page(app, staff, (id, Some(sentences.join(" "))), frame).await?;
+    let (status, sentences) = in_words(&refused);
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+    let page = page(app, staff, (id, Some(sentences.join(" ")), ""), frame).await?;
     Ok((status, page).into_response())
 }
 
@@ -418,10 +422,7 @@ pub(in crate::web) async fn close(
     let client = arrival.client(&app);
     let closer = &mut staff.signed_in.session;
     let page = match app.broker.close_review(closer, &id, &client).await {
-        Ok(_) => Ok(see_other(&format!(
-            "/helpdesk/reviews/{}",
-            links::segment(&id)
-        ))),
+        Ok(_) => Ok(see_other(&links::review(&id))),
         Err(refused) => refused_page(&app, &staff, (&id, refused), &frame).await,
     };
     page.unwrap_or_else(|error| frame.store_unavailable(&error).into_response())
@@ -436,15 +437,14 @@ pub(in crate::web) async fn end(
     CheckedForm(Nothing {}): CheckedForm<Nothing>,
 ) -> Response {
     let frame = arrival.frame.clone();
-    match app.broker.review_ends(&id).await {
-        Ok(ends) => {
-            let back = format!("/helpdesk/reviews/{}", links::segment(&id));
-            confirm::show(&app, staff, &arrival, &ends.draft, &back).await
-        }
-        Err(refused) => refused_page(&app, &staff, (&id, refused), &frame)
-            .await
-            .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response()),
-    }
+    let fields = Fields::of(&[("edit", "review"), ("review", &id)]);
+    let answer = async {
+        let visit = Visit::of(&app, &staff, &arrival).await?;
+        preview::look_at(&visit, fields, &MappingQuery::default(), &arrival).await
+    };
+    answer
+        .await
+        .unwrap_or_else(|error: StoreError| frame.store_unavailable(&error).into_response())
 }
 
 /// A review's rows as a file.
@@ -469,7 +469,7 @@ async fn file(
         "decided_at",
     ]);
     for item in &items {
-        let by = item.decided_by.as_ref().map(actor_in_words);
+        let by = item.decided_by.as_ref().map(words::actor);
         text += &csv::line([
             item.row.0.as_str(),
             &item.group,
@@ -481,7 +481,7 @@ async fn file(
             &item.decided_at.map(written).unwrap_or_default(),
         ]);
     }
-    Ok(audit::download(Body::from(text), "review.csv", CSV))
+    Ok(download(text, "review.csv", CSV))
 }
 
 fn written(at: OffsetDateTime) -> String {
@@ -530,7 +530,7 @@ pub(in crate::web) async fn who(
         for row in &rows {
             text += &who_line(row);
         }
-        Ok(audit::download(Body::from(text), "who.csv", CSV))
+        Ok(download(text, "who.csv", CSV))
     };
     page.await
         .unwrap_or_else(|error: StoreError| frame.clone().store_unavailable(&error).into_response())

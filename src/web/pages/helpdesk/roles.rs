@@ -13,7 +13,6 @@ use super::{
     super::{
         super::{
             App,
-            csrf::CheckedForm,
             error::Frame,
             staff::Staff,
             turned_away::TurnedAway,
@@ -21,29 +20,30 @@ use super::{
                 Moment,
                 environment::Environment,
                 helpdesk::{
-                    Section, links,
+                    Desk, Section,
+                    edit::EditForm,
+                    links,
+                    mappings::MappingQuery,
                     people::NobodyView,
                     roles::{
                         AccountBlock, AccountView, GiverRow, Openers, RolePageView, RoleRow,
                         RolesView, SettingsPart,
                     },
+                    wording,
                 },
                 query_string, words,
             },
         },
-        Arrival, layout, render,
+        layout, render,
     },
-    confirm, desk,
-    settings::{
-        Typed, account_of, account_settings, role_of, role_settings, typed_account, typed_new_role,
-        typed_role,
-    },
+    SavedQuery, desk,
+    draft::{Bench, Sheet, settings},
+    fields::Fields,
+    saved,
 };
 use crate::{
-    access::{
-        Account, AccountId, Change, ConsoleWay, Policy, PolicyTables, Role, Row, RowName, TargetArn,
-    },
-    broker::{AccessRow, EditDraft, ReviewScope, StoreError},
+    access::{Account, AccountId, ConsoleWay, Policy, PolicyTables, Role, Row, RowName, TargetArn},
+    broker::{AccessRow, ReviewScope, StoreError},
 };
 
 /// Accounts on a page.
@@ -57,6 +57,7 @@ pub(in crate::web) struct RolesQuery {
     q: String,
     state: String,
     from: String,
+    saved: String,
 }
 
 /// `GET /helpdesk/roles`
@@ -89,6 +90,7 @@ pub(in crate::web) async fn list(
                 .take(ACCOUNTS)
                 .map(|(id, roles)| table.block(&id, &roles))
                 .collect(),
+            saved: saved(&app, &staff, &query.saved).await?,
             query: query.q.trim().to_owned(),
             state: query.state,
         };
@@ -255,36 +257,6 @@ fn role_text(role: &Role) -> String {
     format!("{} {}", role.arn, optional.join(" "))
 }
 
-/// The form of a row: its action, and the row as it was when the form was made.
-fn part(
-    staff: &Staff,
-    action: String,
-    row: Option<&Row>,
-    settings: Vec<super::super::super::views::helpdesk::roles::Setting>,
-) -> SettingsPart {
-    let (revision, remove) = match row {
-        Some(row @ Row::Account(_)) => (row.revision(), Some("Remove this account…")),
-        Some(row) => (row.revision(), Some("Remove this role…")),
-        None => (String::new(), None),
-    };
-    SettingsPart {
-        action: staff.authority.is_admin.then_some(action),
-        hidden: vec![("revision", revision)],
-        settings,
-        remove: remove.map(str::to_owned),
-    }
-}
-
-/// The edit that a form asks for; an empty revision stands for no row.
-fn draft(change: Change, name: RowName, typed: &Typed) -> EditDraft {
-    let revision = typed.text("revision");
-    EditDraft {
-        changes: vec![change],
-        seen: vec![(name, (!revision.is_empty()).then(|| revision.to_owned()))],
-        ..EditDraft::default()
-    }
-}
-
 /// Keeps those who are no admins from edits, with words; the broker asks again.
 fn refuse_unless_admin(staff: &Staff, frame: &Frame) -> Result<(), Response> {
     if staff.authority.is_admin {
@@ -295,21 +267,81 @@ fn refuse_unless_admin(staff: &Staff, frame: &Frame) -> Result<(), Response> {
     Err(refused)
 }
 
+/// What a page of one row is made with.
+pub(super) struct Desktop<'a> {
+    /// The tables and who reads them.
+    pub(super) bench: &'a Bench<'a>,
+    /// The frame, with the person.
+    pub(super) frame: &'a Frame,
+    /// What was just saved.
+    pub(super) saved: &'a str,
+}
+
+impl Desktop<'_> {
+    /// The settings of a row as it is in the table: a form, or facts for who may not edit.
+    fn part(
+        &self,
+        fields: &Fields,
+        form: fn(&Sheet<'_>) -> EditForm,
+        facts: fn(&Fields) -> Vec<(&'static str, String)>,
+    ) -> SettingsPart {
+        if !self.bench.staff.authority.is_admin {
+            return SettingsPart {
+                facts: facts(fields),
+                ..SettingsPart::default()
+            };
+        }
+        let query = MappingQuery::default();
+        SettingsPart {
+            form: Some(form(&Sheet {
+                fields,
+                query: &query,
+                csrf_token: &self.frame.0.csrf_token,
+            })),
+            ..SettingsPart::default()
+        }
+    }
+
+    async fn saved(&self) -> Result<Option<(String, Option<String>)>, StoreError> {
+        saved(self.bench.app, self.bench.staff, self.saved).await
+    }
+
+    async fn desk(&self) -> Result<Desk, StoreError> {
+        desk(self.bench.app, self.bench.staff, Section::Roles).await
+    }
+}
+
+/// A form with its preview, as a part of the page.
+pub(super) fn edited(form: EditForm) -> SettingsPart {
+    SettingsPart {
+        form: Some(form),
+        ..SettingsPart::default()
+    }
+}
+
 /// `GET /helpdesk/accounts/{id}`
 pub(in crate::web) async fn account(
     State(app): State<App>,
     staff: Staff,
     Path(id): Path<String>,
+    Query(query): Query<SavedQuery>,
     frame: Frame,
 ) -> Response {
+    let frame = Frame(layout(&frame, &staff.signed_in));
     let page = async {
-        let tables = app.broker.tables().await?;
+        let bench = Bench::of(&app, &staff).await?;
         let id = id.parse::<AccountId>().ok();
-        let row = id.map(RowName::Account).and_then(|name| tables.row(&name));
-        match row {
+        let row = id.map(RowName::Account);
+        match row.and_then(|name| bench.tables.row(&name)) {
             Some(Row::Account(account)) => {
-                let typed = typed_account(&account);
-                account_page(&app, &staff, (Some(&account), &typed), &frame).await
+                let desktop = Desktop {
+                    bench: &bench,
+                    frame: &frame,
+                    saved: &query.saved,
+                };
+                let fields = settings::of_account(&account);
+                let part = desktop.part(&fields, settings::account_form, settings::account_facts);
+                account_page(&desktop, Some(&account), part).await
             }
             _ => unknown(&app, &staff, &frame, "There is no such account").await,
         }
@@ -334,46 +366,34 @@ async fn unknown(
     Ok((StatusCode::NOT_FOUND, render(&view, frame)).into_response())
 }
 
-async fn account_page(
-    app: &App,
-    staff: &Staff,
-    (account, typed): (Option<&Account>, &Typed),
-    frame: &Frame,
+/// The page of an account, or of a new one.
+pub(super) async fn account_page(
+    desktop: &Desktop<'_>,
+    account: Option<&Account>,
+    part: SettingsPart,
 ) -> Result<Response, StoreError> {
-    let tables = app.broker.tables().await?;
-    let policy = app.broker.policy().await?;
-    let table = Table::new(&tables, &policy, frame);
+    let (bench, frame) = (desktop.bench, desktop.frame);
+    let table = Table::new(&bench.tables, &bench.policy, frame);
     let id = account.map(|account| &account.id);
-    let row = account.map(|account| Row::Account(account.clone()));
-    let action = id.map_or_else(|| "/helpdesk/accounts/new".to_owned(), links::account);
-    let roles = tables.roles.iter();
+    let roles = bench.tables.roles.iter();
     let view = AccountView {
-        layout: layout(frame, &staff.signed_in),
-        desk: desk(app, staff, Section::Roles).await?,
+        layout: frame.0.clone(),
+        desk: desktop.desk().await?,
         title: account.map_or_else(|| "Add an account".to_owned(), |found| found.name.clone()),
         id: id.map(ToString::to_string).unwrap_or_default(),
         environment: Environment::of(account, &frame.0.environments),
-        part: part(
-            staff,
-            action,
-            row.as_ref(),
-            account_settings(typed, account.is_none()),
-        ),
+        part,
         roles: roles
             .filter(|role| Some(&role.arn.account()) == id)
             .map(|role| table.row(role))
             .collect(),
         add_role: id
-            .filter(|_| staff.authority.is_admin)
+            .filter(|_| bench.staff.authority.is_admin)
             .map(|id| query_string("/helpdesk/roles/new", &[("account", id.as_str())])),
-        history: id.map(|id| history("account", id.as_str())),
+        history: id.map(|id| wording::history_link(&RowName::Account(id.clone()))),
+        saved: desktop.saved().await?,
     };
     Ok(render(&view, frame))
-}
-
-/// Where a row's history is.
-fn history(kind: &str, id: &str) -> String {
-    query_string("/helpdesk/history", &[("row", &format!("{kind}:{id}"))])
 }
 
 /// `GET /helpdesk/accounts/new`
@@ -385,74 +405,20 @@ pub(in crate::web) async fn new_account(
     if let Err(refused) = refuse_unless_admin(&staff, &frame) {
         return refused;
     }
-    account_page(&app, &staff, (None, &Typed::default()), &frame)
-        .await
-        .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
-}
-
-/// `POST /helpdesk/accounts/new`: shows what adding it does.
-pub(in crate::web) async fn add_account(
-    State(app): State<App>,
-    staff: Staff,
-    arrival: Arrival,
-    CheckedForm(form): CheckedForm<Vec<(String, String)>>,
-) -> Response {
-    edit_account(&app, staff, &arrival, (None, Typed::of_form(form))).await
-}
-
-/// `POST /helpdesk/accounts/{id}`: shows what changing or removing it does.
-pub(in crate::web) async fn change_account(
-    State(app): State<App>,
-    staff: Staff,
-    Path(id): Path<String>,
-    arrival: Arrival,
-    CheckedForm(form): CheckedForm<Vec<(String, String)>>,
-) -> Response {
-    let Ok(id) = id.parse::<AccountId>() else {
-        return arrival.frame.status(StatusCode::NOT_FOUND).into_response();
-    };
-    edit_account(&app, staff, &arrival, (Some(id), Typed::of_form(form))).await
-}
-
-async fn edit_account(
-    app: &App,
-    staff: Staff,
-    arrival: &Arrival,
-    (id, mut typed): (Option<AccountId>, Typed),
-) -> Response {
-    let frame = &arrival.frame;
-    if let Err(refused) = refuse_unless_admin(&staff, frame) {
-        return refused;
-    }
-    if let Some(id) = id.as_ref().filter(|_| !typed.text("remove").is_empty()) {
-        let name = RowName::Account(id.clone());
-        let draft = draft(Change::RemoveAccount(id.clone()), name, &typed);
-        return confirm::show(app, staff, arrival, &draft, "/helpdesk/roles").await;
-    }
-    if let Some(account) = account_of(&mut typed, id.as_ref()) {
-        let name = RowName::Account(account.id.clone());
-        let back = id.map_or_else(|| "/helpdesk/roles".to_owned(), |id| links::account(&id));
-        let draft = draft(Change::PutAccount(account), name, &typed);
-        return confirm::show(app, staff, arrival, &draft, &back).await;
-    }
+    let frame = Frame(layout(&frame, &staff.signed_in));
     let page = async {
-        let tables = app.broker.tables().await?;
-        let row = id.map(RowName::Account).and_then(|name| tables.row(&name));
-        let account = match &row {
-            Some(Row::Account(account)) => Some(account),
-            _ => None,
+        let bench = Bench::of(&app, &staff).await?;
+        let desktop = Desktop {
+            bench: &bench,
+            frame: &frame,
+            saved: "",
         };
-        account_page(app, &staff, (account, &typed), frame).await
+        let fields = settings::fresh_account();
+        let part = desktop.part(&fields, settings::account_form, settings::account_facts);
+        account_page(&desktop, None, part).await
     };
-    rejected(page.await, frame)
-}
-
-/// A form that cannot be used, as a page with its status.
-fn rejected(page: Result<Response, StoreError>, frame: &Frame) -> Response {
-    match page {
-        Ok(page) => (StatusCode::UNPROCESSABLE_ENTITY, page).into_response(),
-        Err(error) => frame.clone().store_unavailable(&error).into_response(),
-    }
+    page.await
+        .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
 }
 
 /// `GET /helpdesk/roles/{arn}`
@@ -460,16 +426,24 @@ pub(in crate::web) async fn role(
     State(app): State<App>,
     staff: Staff,
     Path(arn): Path<String>,
+    Query(query): Query<SavedQuery>,
     frame: Frame,
 ) -> Response {
+    let frame = Frame(layout(&frame, &staff.signed_in));
     let page = async {
-        let tables = app.broker.tables().await?;
+        let bench = Bench::of(&app, &staff).await?;
         let arn = arn.parse::<TargetArn>().ok();
-        let row = arn.map(RowName::Role).and_then(|name| tables.row(&name));
-        match row {
+        let row = arn.map(RowName::Role);
+        match row.and_then(|name| bench.tables.row(&name)) {
             Some(Row::Role(role)) => {
-                let typed = typed_role(&role);
-                role_page(&app, &staff, (Some(&role), &typed), &frame).await
+                let desktop = Desktop {
+                    bench: &bench,
+                    frame: &frame,
+                    saved: &query.saved,
+                };
+                let fields = settings::of_role(&role);
+                let part = desktop.part(&fields, settings::role_form, settings::role_facts);
+                role_page(&desktop, Some(&role), part).await
             }
             _ => unknown(&app, &staff, &frame, "There is no such role").await,
         }
@@ -478,14 +452,14 @@ pub(in crate::web) async fn role(
         .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
 }
 
-async fn role_page(
-    app: &App,
-    staff: &Staff,
-    (role, typed): (Option<&Role>, &Typed),
-    frame: &Frame,
+/// The page of a role, or of a new one.
+pub(super) async fn role_page(
+    desktop: &Desktop<'_>,
+    role: Option<&Role>,
+    part: SettingsPart,
 ) -> Result<Response, StoreError> {
-    let tables = app.broker.tables().await?;
-    let policy = app.broker.policy().await?;
+    let (bench, frame) = (desktop.bench, desktop.frame);
+    let (app, policy) = (bench.app, &bench.policy);
     let rows = match role {
         Some(role) => {
             let scope = ReviewScope::Role(role.arn.clone());
@@ -496,13 +470,11 @@ async fn role_page(
     let arn = role.map(|role| &role.arn);
     let account_id = arn.map(TargetArn::account);
     let account = account_id.as_ref().and_then(|id| policy.account(id));
-    let row = role.map(|role| Row::Role(Box::new(role.clone())));
-    let action = arn.map_or_else(|| "/helpdesk/roles/new".to_owned(), links::role);
-    let may_map = arn.filter(|arn| staff.authority.may_edit_mappings_of(arn, account));
+    let may_map = arn.filter(|arn| bench.staff.authority.may_edit_mappings_of(arn, account));
     let problems = policy.problems().iter();
     let view = RolePageView {
-        layout: layout(frame, &staff.signed_in),
-        desk: desk(app, staff, Section::Roles).await?,
+        layout: frame.0.clone(),
+        desk: desktop.desk().await?,
         title: arn.map_or_else(|| "Add a role".to_owned(), |arn| arn.name().to_owned()),
         arn: arn.map(ToString::to_string).unwrap_or_default(),
         account: match (account, &account_id) {
@@ -516,19 +488,15 @@ async fn role_page(
             .filter(|problem| arn.is_some_and(|arn| problem.about == arn.as_str()))
             .map(|problem| format!("This role {}.", problem.message))
             .collect(),
-        part: part(
-            staff,
-            action,
-            row.as_ref(),
-            role_settings(typed, role.is_none()),
-        ),
-        givers: givers(app, arn, &tables, rows.as_deref().unwrap_or_default()),
+        part,
+        givers: givers(app, arn, &bench.tables, rows.as_deref().unwrap_or_default()),
         openers: rows.as_deref().map(openers),
         who_csv: arn
             .map(|arn| query_string("/helpdesk/who.csv", &[("role", arn.as_str())]))
             .unwrap_or_default(),
         add: may_map.map(|arn| query_string("/helpdesk/mappings/new", &[("role", arn.as_str())])),
-        history: arn.map(|arn| history("role", arn.as_str())),
+        history: arn.map(|arn| wording::history_link(&RowName::Role(arn.clone()))),
+        saved: desktop.saved().await?,
     };
     Ok(render(&view, frame))
 }
@@ -555,7 +523,7 @@ fn givers(
     let of_mapping = mappings.map(|mapping| GiverRow {
         kind: "Mapping",
         href: links::mapping(&mapping.id),
-        group: links::short_group(mapping.group.value()).to_owned(),
+        group: wording::group_name(mapping.group.as_str()).to_owned(),
         group_href: Some(links::group(&mapping.group)),
         ends: mapping
             .conditions
@@ -607,65 +575,18 @@ pub(in crate::web) async fn new_role(
     if let Err(refused) = refuse_unless_admin(&staff, &frame) {
         return refused;
     }
-    let typed = typed_new_role(query.account.trim());
-    role_page(&app, &staff, (None, &typed), &frame)
-        .await
-        .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
-}
-
-/// `POST /helpdesk/roles/new`: shows what adding it does.
-pub(in crate::web) async fn add_role(
-    State(app): State<App>,
-    staff: Staff,
-    arrival: Arrival,
-    CheckedForm(form): CheckedForm<Vec<(String, String)>>,
-) -> Response {
-    edit_role(&app, staff, &arrival, (None, Typed::of_form(form))).await
-}
-
-/// `POST /helpdesk/roles/{arn}`: shows what changing or removing it does.
-pub(in crate::web) async fn change_role(
-    State(app): State<App>,
-    staff: Staff,
-    Path(arn): Path<String>,
-    arrival: Arrival,
-    CheckedForm(form): CheckedForm<Vec<(String, String)>>,
-) -> Response {
-    let Ok(arn) = arn.parse::<TargetArn>() else {
-        return arrival.frame.status(StatusCode::NOT_FOUND).into_response();
-    };
-    edit_role(&app, staff, &arrival, (Some(arn), Typed::of_form(form))).await
-}
-
-async fn edit_role(
-    app: &App,
-    staff: Staff,
-    arrival: &Arrival,
-    (arn, mut typed): (Option<TargetArn>, Typed),
-) -> Response {
-    let frame = &arrival.frame;
-    if let Err(refused) = refuse_unless_admin(&staff, frame) {
-        return refused;
-    }
-    if let Some(arn) = arn.as_ref().filter(|_| !typed.text("remove").is_empty()) {
-        let name = RowName::Role(arn.clone());
-        let draft = draft(Change::RemoveRole(arn.clone()), name, &typed);
-        return confirm::show(app, staff, arrival, &draft, "/helpdesk/roles").await;
-    }
-    if let Some(role) = role_of(&mut typed, arn.as_ref()) {
-        let name = RowName::Role(role.arn.clone());
-        let back = arn.map_or_else(|| "/helpdesk/roles".to_owned(), |arn| links::role(&arn));
-        let draft = draft(Change::PutRole(Box::new(role)), name, &typed);
-        return confirm::show(app, staff, arrival, &draft, &back).await;
-    }
+    let frame = Frame(layout(&frame, &staff.signed_in));
     let page = async {
-        let tables = app.broker.tables().await?;
-        let row = arn.map(RowName::Role).and_then(|name| tables.row(&name));
-        let role = match &row {
-            Some(Row::Role(role)) => Some(role.as_ref()),
-            _ => None,
+        let bench = Bench::of(&app, &staff).await?;
+        let desktop = Desktop {
+            bench: &bench,
+            frame: &frame,
+            saved: "",
         };
-        role_page(app, &staff, (role, &typed), frame).await
+        let fields = settings::fresh_role(query.account.trim());
+        let part = desktop.part(&fields, settings::role_form, settings::role_facts);
+        role_page(&desktop, None, part).await
     };
-    rejected(page.await, frame)
+    page.await
+        .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
 }

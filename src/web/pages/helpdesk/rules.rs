@@ -84,7 +84,7 @@ pub(in crate::web) async fn edit(
 
 async fn one(app: &App, staff: &Staff, id: Option<&str>, frame: &Frame) -> Response {
     let frame = Frame(layout(frame, &staff.signed_in));
-    if !staff.authority.is_admin {
+    if id.is_none() && !staff.authority.is_admin {
         return see_other("/helpdesk/rules");
     }
     let query = MappingQuery::default();
@@ -92,10 +92,14 @@ async fn one(app: &App, staff: &Staff, id: Option<&str>, frame: &Frame) -> Respo
         let bench = Bench::of(app, staff).await?;
         let mut rules = bench.tables.rules.iter();
         let row = id.and_then(|id| rules.find(|rule| rule.id.0 == id));
-        let is_editable = row.is_none_or(|row| row.origin == Origin::Store);
-        if (id.is_some() && row.is_none()) || !is_editable {
+        if id.is_some() && row.is_none() {
             let missing = frame.clone().status(StatusCode::NOT_FOUND);
             return Ok::<_, StoreError>(missing.into_response());
+        }
+        // Rows of the file are read here and edited there.
+        let is_of_file = row.is_some_and(|row| row.origin != Origin::Store);
+        if is_of_file || !staff.authority.is_admin {
+            return page(&bench, &query, None, &frame).await;
         }
         let fields = row.map_or_else(rule::fresh, rule::of_row);
         let sheet = Sheet {

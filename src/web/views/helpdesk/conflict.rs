@@ -4,13 +4,13 @@ use askama::Template;
 use time::OffsetDateTime;
 
 use super::{
-    super::{Layout, Moment},
-    Desk,
+    super::{Layout, Moment, words},
+    Desk, links,
     preview::row_of,
     wording::{self, Difference},
 };
 use crate::{
-    access::{Change, Policy, Row},
+    access::{Change, Policy},
     broker::Conflict,
 };
 
@@ -88,21 +88,13 @@ fn conflict_row(conflict: &Conflict, input: &ConflictInput<'_>) -> ConflictRow {
         ),
         by: conflict.by.as_ref().map(|entry| {
             (
-                wording::actor(&entry.by),
+                words::actor(&entry.by),
                 Moment::relative(entry.at, input.now),
                 entry.reason.clone(),
             )
         }),
         is_gone: conflict.now.is_none(),
         differences: wording::differences(conflict.now.as_ref(), wanted.as_ref()),
-        again: conflict.now.as_ref().and_then(again),
-    }
-}
-
-fn again(row: &Row) -> Option<String> {
-    match row {
-        Row::Mapping(mapping) => Some(super::mappings::edit_path(&mapping.id)),
-        Row::Rule(rule) => Some(super::rules::edit_path(&rule.id.0)),
-        _ => None,
+        again: conflict.now.as_ref().map(|_| links::row(&conflict.name)),
     }
 }

@@ -21,7 +21,10 @@ pub(crate) enum Kind {
         offers: Vec<String>,
     },
     /// Several lines.
-    Area,
+    Area {
+        /// How many are seen at once.
+        rows: u8,
+    },
     /// Yes or no.
     Check,
     /// One of several: value and words.
@@ -81,6 +84,15 @@ impl Field {
     pub(crate) fn error(mut self, error: Option<String>) -> Self {
         self.error = error;
         self
+    }
+
+    /// What stands in it, in words, for those who may only read.
+    pub(crate) fn fact(&self) -> String {
+        let words = match &self.kind {
+            Kind::Choice(choices) => choices.iter().find(|(value, _)| *value == self.value),
+            _ => None,
+        };
+        words.map_or_else(|| self.value.clone(), |(_, words)| words.clone())
     }
 
     fn is_checked(&self) -> bool {
@@ -158,6 +170,14 @@ impl EditForm {
             _ => None,
         }
     }
+}
+
+/// `GET /helpdesk/suggest/…`: what a field offers while somebody types.
+#[derive(Template)]
+#[template(path = "helpdesk/options.html", whitespace = "minimize")]
+pub(crate) struct OptionsView {
+    /// What goes into the field, and what people call it where that is something else.
+    pub(crate) options: Vec<(String, String)>,
 }
 
 /// A page with one edit on it.

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use super::{
     links,
     tree::{Step, walk},
+    wording,
 };
 use crate::{
     access::{
@@ -186,7 +187,7 @@ fn press(remedy: &Remedy, rights: PressRights) -> Option<Press> {
                 "/helpdesk/mappings/new",
                 &[("group", group.as_str()), ("role", role.as_str())],
             ),
-            format!("Map {} to it…", links::short_group(group.value())),
+            format!("Map {} to it…", wording::group_name(group.as_str())),
         ),
         Remedy::Rebind { mapping, group } => (
             rights.may_map && !is_in_file(&mapping.0),
@@ -318,7 +319,7 @@ fn owner(policy: &Policy, role: &TargetArn) -> Option<String> {
 }
 
 fn own_sentence(finding: &Finding, identity: &Identity) -> Option<String> {
-    let short = |group: &crate::access::GroupKey| links::short_group(group.value()).to_owned();
+    let short = |group: &crate::access::GroupKey| wording::group_name(group.as_str()).to_owned();
     Some(match (finding.situation, finding.remedy.as_ref()) {
         (Situation::MappingExpired, _) => {
             "Your access has ended. Ask for it to be extended.".to_owned()

@@ -40,14 +40,6 @@ impl GroupsView {
     }
 }
 
-/// `GET /helpdesk/groups/suggest`: what a form offers while somebody types.
-#[derive(Template)]
-#[template(path = "helpdesk/group_options.html", whitespace = "minimize")]
-pub(crate) struct GroupOptionsView {
-    /// The groups.
-    pub(crate) groups: Vec<GroupRow>,
-}
-
 /// Somebody in a group.
 pub(crate) struct MemberRow {
     /// Who.

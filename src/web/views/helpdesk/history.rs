@@ -5,7 +5,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::{
-    super::{Layout, Moment, query_string},
+    super::{Layout, Moment, query_string, words},
     Desk,
     wording::{self, Difference},
 };
@@ -129,8 +129,8 @@ fn history_row(entry: &HistoryEntry, input: &HistoryInput<'_>, may_edit: bool) -
             _ => "changed",
         },
         title,
-        by: wording::actor(&entry.by),
-        approved_by: entry.approved_by.as_ref().map(wording::actor),
+        by: words::actor(&entry.by),
+        approved_by: entry.approved_by.as_ref().map(words::actor),
         reason: entry.reason.clone().unwrap_or_default(),
         differences: wording::differences(entry.before.as_ref(), entry.after.as_ref()),
         undoes: entry.undoes.is_some(),

@@ -49,6 +49,11 @@ pub(crate) fn rule(id: &MappingId) -> String {
     format!("/helpdesk/rules/{}", segment(&id.0))
 }
 
+/// An access review's page.
+pub(crate) fn review(id: &str) -> String {
+    format!("/helpdesk/reviews/{}", segment(id))
+}
+
 /// The page of a row of the tables.
 pub(crate) fn row(name: &RowName) -> String {
     match name {
@@ -56,15 +61,6 @@ pub(crate) fn row(name: &RowName) -> String {
         RowName::Role(arn) => role(arn),
         RowName::Mapping(id) => mapping(id),
         RowName::Rule(id) => rule(id),
-    }
-}
-
-/// What people call a group for short: the first value of a distinguished name, else the name.
-pub(crate) fn short_group(name: &str) -> &str {
-    let first = name.split(',').next().unwrap_or(name);
-    match (name.contains(','), first.split_once('=')) {
-        (true, Some((_, value))) if !first.ends_with('\\') && !value.is_empty() => value,
-        _ => name,
     }
 }
 
@@ -80,16 +76,5 @@ mod tests {
         );
         let key = GroupKey::from_stored("corp:cn=a b,dc=x".to_owned());
         assert_eq!(group(&key), "/helpdesk/groups/corp%3Acn%3Da%20b%2Cdc%3Dx");
-    }
-
-    #[test]
-    fn groups_have_short_names() {
-        assert_eq!(
-            short_group("cn=payments-dev,ou=groups,dc=x"),
-            "payments-dev"
-        );
-        assert_eq!(short_group("AWS-Admins"), "AWS-Admins");
-        assert_eq!(short_group("a=b"), "a=b");
-        assert_eq!(short_group("cn=a\\,b,dc=x"), "cn=a\\,b,dc=x");
     }
 }

@@ -6,7 +6,6 @@
 use std::{
     cmp::Ordering,
     collections::{HashMap, HashSet},
-    fmt::Write as _,
 };
 
 use askama::Template;
@@ -21,10 +20,12 @@ use super::{
     },
     Desk,
     edit::EditForm,
+    links,
     wording::{self, RoleChip},
 };
 use crate::{
-    access::{Account, Authority, Mapping, MappingId, Origin, Policy, PolicyTables, RowName},
+    access::{Account, Authority, Mapping, Origin, Policy, PolicyTables, RowName},
+    broker::csv,
     web::EnvironmentRule,
 };
 
@@ -524,17 +525,11 @@ impl<'a> Scan<'a> {
             problem: self.problem(mapping),
             may_edit: is_of_store && authority.may_edit_mappings_of(&mapping.role, account),
             is_open: open == Some(mapping.id.0.as_str()),
-            edit: query.link(&edit_path(&mapping.id), &[]),
+            edit: query.link(&links::mapping(&mapping.id), &[]),
             history: wording::history_link(&RowName::Mapping(mapping.id.clone())),
             id: mapping.id.to_string(),
         }
     }
-}
-
-/// Where a mapping is edited.
-pub(crate) fn edit_path(id: &MappingId) -> String {
-    let id: String = url::form_urlencoded::byte_serialize(id.0.as_bytes()).collect();
-    format!("{PATH}/{id}")
 }
 
 /// Whether `text` contains `part`, which is in lower case.
@@ -557,9 +552,20 @@ pub(crate) fn csv(input: ListInput<'_>, query: &MappingQuery) -> (String, usize)
     let order = Order::of(&query.sort);
     let mut rows: Vec<&Mapping> = scan.rows().collect();
     rows.sort_unstable_by(|a, b| order.apply(scan.key(a, order).cmp(&scan.key(b, order))));
-    let mut text = String::from(
-        "id,group,group_key,account,account_id,role,role_arn,conditions,ends,ticket,origin,problem\r\n",
-    );
+    let mut text = csv::line([
+        "id",
+        "group",
+        "group_key",
+        "account",
+        "account_id",
+        "role",
+        "role_arn",
+        "conditions",
+        "ends",
+        "ticket",
+        "origin",
+        "problem",
+    ]);
     for mapping in &rows {
         let chip = RoleChip::of(&mapping.role, input.policy, &[]);
         let ends = mapping.conditions.expires;
@@ -580,39 +586,14 @@ pub(crate) fn csv(input: ListInput<'_>, query: &MappingQuery) -> (String, usize)
             },
             scan.problem(mapping).unwrap_or_default(),
         ];
-        let cells = cells.map(|cell| csv_cell(&cell));
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{}\r\n", cells.join(","));
+        text += &csv::line(cells.iter().map(String::as_str));
     }
     (text, rows.len())
-}
-
-/// A cell that no spreadsheet runs.
-pub(crate) fn csv_cell(text: &str) -> String {
-    let is_formula = text
-        .trim_start()
-        .starts_with(['=', '+', '-', '@', '\t', '\r'])
-        || text.starts_with(['\t', '\r', '\n']);
-    let mark = if is_formula { "'" } else { "" };
-    if is_formula || text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{mark}{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cell_is_never_a_formula_and_reads_back() {
-        assert_eq!(csv_cell("plain"), "plain");
-        assert_eq!(csv_cell("a,b \"c\""), "\"a,b \"\"c\"\"\"");
-        for formula in ["=1+1", "+1", "-1", "@x", " =1", "\t=1", "\r=1"] {
-            assert!(csv_cell(formula).starts_with("\"'"), "{formula:?}");
-        }
-    }
 
     #[test]
     fn text_is_found_whatever_its_case() {

@@ -1,6 +1,5 @@
 //! The helpdesk's pages; what they share is [`Desk`].
 
-pub(crate) mod confirm;
 pub(crate) mod conflict;
 pub(crate) mod edit;
 pub(crate) mod explanation;

@@ -4,7 +4,10 @@ use askama::Template;
 use time::OffsetDateTime;
 
 use super::{
-    super::{Layout, Moment, words::counted},
+    super::{
+        Layout, Moment,
+        words::{self, counted},
+    },
     Desk,
     preview::{Effects, PreviewState, reason_of_code},
     wording,
@@ -142,7 +145,7 @@ impl PendingOneView {
             row: pending_row(edit, input.now),
             decision: decided.map(|(by, at)| {
                 (
-                    wording::actor(by),
+                    words::actor(by),
                     Moment::relative(at, input.now),
                     edit.note.clone().unwrap_or_default(),
                 )

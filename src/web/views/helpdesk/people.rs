@@ -10,6 +10,7 @@ use super::{
     explanation::{BasisWords, ExplanationPart},
     links,
     tree::{Step, walk},
+    wording,
 };
 use crate::{
     access::{Entitlement, Group, GroupKey, Identity},
@@ -337,7 +338,7 @@ fn group_tree(groups: &[Group], given: &HashMap<GroupKey, usize>) -> Vec<Step<Gr
         DEEPEST_GROUP,
         &|group: &Group| above.get(&group.key).cloned().unwrap_or_default(),
         &|group| GroupItem {
-            short: links::short_group(&group.name).to_owned(),
+            short: wording::short_name(&group.name).to_owned(),
             name: group.name.clone(),
             href: links::group(&group.key),
             gives: given
@@ -358,7 +359,7 @@ fn held_row(
     let name = |key: &GroupKey| {
         let group = identity.groups.iter().find(|group| group.key == *key);
         let name = group.map_or(key.value(), |group| group.name.as_str());
-        links::short_group(name).to_owned()
+        wording::short_name(name).to_owned()
     };
     let reasons = held.givers.iter().map(|giver| Reason {
         kind: match (giver.group.is_some(), giver.is_rule) {

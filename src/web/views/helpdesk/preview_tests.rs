@@ -469,7 +469,7 @@ impl Samples {
             PreviewState::Invalid(vec!["line 3: role: not an ARN".to_owned()]),
             true,
         );
-        form.fields[0].kind = Kind::Area;
+        form.fields[0].kind = Kind::Area { rows: 16 };
         form.other = None;
         ImportView {
             layout: self.layout.clone(),

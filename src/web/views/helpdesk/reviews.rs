@@ -104,6 +104,8 @@ pub(crate) struct ReviewView {
     pub(crate) to_end: usize,
     /// Rows to be ended in the mapping file.
     pub(crate) in_file: Vec<String>,
+    /// What was just saved, and where it is undone.
+    pub(crate) saved: Option<(String, Option<String>)>,
 }
 
 impl ReviewView {

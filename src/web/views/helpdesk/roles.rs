@@ -2,81 +2,22 @@
 
 use askama::Template;
 
-use super::Desk;
+use super::{Desk, edit::EditForm};
 use crate::web::views::{Layout, environment::Environment};
 
-/// How a setting is entered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SettingKind {
-    /// A line.
-    Text,
-    /// Several lines.
-    Area,
-    /// Yes or no; `yes` where it is set.
-    Check,
-    /// One of several: value and words.
-    Choice(Vec<(String, String)>),
-}
-
-/// A setting of an account or role: a field for those who may edit it, a fact for all others.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Setting {
-    /// Its name in the form, which is its key in the mapping file too.
-    pub(crate) name: &'static str,
-    /// What people call it.
-    pub(crate) label: &'static str,
-    /// What may stand in it.
-    pub(crate) hint: &'static str,
-    /// What stands in it, as entered.
-    pub(crate) value: String,
-    /// What is wrong with that.
-    pub(crate) error: Option<String>,
-    /// How it is entered.
-    pub(crate) kind: SettingKind,
-}
-
-impl Setting {
-    fn describes(&self) -> String {
-        let hint = (!self.hint.is_empty()).then(|| format!("hint-{}", self.name));
-        let error = self.error.as_ref().map(|_| format!("error-{}", self.name));
-        let parts: Vec<String> = hint.into_iter().chain(error).collect();
-        parts.join(" ")
-    }
-
-    /// What a reader sees of it; empty where nothing is set.
-    fn fact(&self) -> &str {
-        match &self.kind {
-            SettingKind::Choice(choices) if !self.value.is_empty() => choices
-                .iter()
-                .find(|(value, _)| *value == self.value)
-                .map_or(self.value.as_str(), |(_, words)| words),
-            _ => &self.value,
-        }
-    }
-}
-
-/// The form, or the facts, of an account or role.
-#[derive(Debug, Clone)]
+/// The settings of an account or role: a form for those who may edit it, facts for all others.
+#[derive(Default)]
 pub(crate) struct SettingsPart {
-    /// Where the form posts to; none where the reader may not edit.
-    pub(crate) action: Option<String>,
-    /// Fields that nobody sees.
-    pub(crate) hidden: Vec<(&'static str, String)>,
-    /// The settings, in order.
-    pub(crate) settings: Vec<Setting>,
-    /// What the button of removal says; none where there is nothing to remove.
-    pub(crate) remove: Option<String>,
+    /// The form; none where the reader may not edit.
+    pub(crate) form: Option<EditForm>,
+    /// What is set: what people call it, and its value.
+    pub(crate) facts: Vec<(&'static str, String)>,
 }
 
 impl SettingsPart {
-    fn facts(&self) -> impl Iterator<Item = &Setting> {
-        self.settings
-            .iter()
-            .filter(|setting| !setting.value.is_empty())
-    }
-
-    fn has_errors(&self) -> bool {
-        self.settings.iter().any(|setting| setting.error.is_some())
+    /// Whether the page should look again by itself: where a preview is not there yet.
+    fn running(&self) -> Option<&str> {
+        self.form.as_ref().and_then(EditForm::running)
     }
 }
 
@@ -136,6 +77,8 @@ pub(crate) struct RolesView {
     pub(crate) accounts: Vec<AccountBlock>,
     /// Earlier and later pages: address and words.
     pub(crate) pages: Vec<(String, &'static str)>,
+    /// What was just saved, and where it is undone.
+    pub(crate) saved: Option<(String, Option<String>)>,
 }
 
 impl RolesView {
@@ -176,6 +119,8 @@ pub(crate) struct AccountView {
     pub(crate) add_role: Option<String>,
     /// Where its history is.
     pub(crate) history: Option<String>,
+    /// What was just saved, and where it is undone.
+    pub(crate) saved: Option<(String, Option<String>)>,
 }
 
 /// A mapping or rule of a role.
@@ -235,4 +180,6 @@ pub(crate) struct RolePageView {
     pub(crate) add: Option<String>,
     /// Where its history is.
     pub(crate) history: Option<String>,
+    /// What was just saved, and where it is undone.
+    pub(crate) saved: Option<(String, Option<String>)>,
 }

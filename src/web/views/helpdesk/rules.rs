@@ -7,6 +7,7 @@ use super::{
     super::{Layout, Moment, words::counted},
     Desk,
     edit::EditForm,
+    links,
     wording::{self, RoleChip},
 };
 use crate::{
@@ -199,13 +200,7 @@ fn rule_row(rule: &MappingRule, input: &RulesInput<'_>) -> RuleRow {
                 |_| String::new(),
                 |found| counted(found.len(), "group", "groups"),
             ),
-        edit: (is_of_store && input.desk.is_admin).then(|| edit_path(&rule.id.0)),
+        edit: (is_of_store && input.desk.is_admin).then(|| links::rule(&rule.id)),
         history: wording::history_link(&RowName::Rule(rule.id.clone())),
     }
-}
-
-/// Where a rule is edited.
-pub(crate) fn edit_path(id: &str) -> String {
-    let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
-    format!("/helpdesk/rules/{id}")
 }

@@ -7,20 +7,23 @@ use time::{Duration, OffsetDateTime, Time, UtcOffset};
 use super::super::{Moment, environment::Environment, query_string};
 use crate::{
     access::{AccountId, Conditions, Policy, PolicyTables, Row, RowName, Scope, TargetArn},
-    broker::Actor,
     web::EnvironmentRule,
 };
 
-/// The part of a group's key that people call it by: the first value of a distinguished name, or
-/// all that stands behind the connector.
+/// What people call a group by its key, for short: [`short_name`] of all behind the connector.
 pub(crate) fn group_name(key: &str) -> &str {
-    let value = key.split_once(':').map_or(key, |(_, value)| value);
-    let Some((attribute, rest)) = value.split_once('=') else {
-        return value;
+    short_name(key.split_once(':').map_or(key, |(_, value)| value))
+}
+
+/// What people call a group by its name, for short: the first value of a distinguished name of
+/// several parts, else the name.
+pub(crate) fn short_name(name: &str) -> &str {
+    let Some((attribute, rest)) = name.split_once('=') else {
+        return name;
     };
     let is_attribute = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
     if attribute.is_empty() || !attribute.bytes().all(is_attribute) {
-        return value;
+        return name;
     }
     let mut is_escaped = false;
     let end = rest.find(|character| {
@@ -28,7 +31,10 @@ pub(crate) fn group_name(key: &str) -> &str {
         is_escaped = character == '\\' && !is_escaped;
         ends
     });
-    &rest[..end.unwrap_or(rest.len())]
+    match end {
+        Some(end) if end > 0 => &rest[..end],
+        _ => name,
+    }
 }
 
 /// To what somebody's edits of mappings are limited; none without a limit, or where nothing may be
@@ -144,21 +150,6 @@ pub(crate) fn end_as_written(expires: OffsetDateTime) -> String {
         )
     } else {
         Moment::clock(at, at).rfc3339()
-    }
-}
-
-/// Who did something.
-pub(crate) fn actor(actor: &Actor) -> String {
-    match actor {
-        Actor::Person {
-            username, subject, ..
-        } => username
-            .clone()
-            .or_else(|| subject.clone())
-            .unwrap_or_else(|| "somebody".to_owned()),
-        Actor::Host { uid } => format!("the command line on the host (user id {uid})"),
-        Actor::File { .. } => "the mapping file".to_owned(),
-        Actor::System => "Rolegate itself".to_owned(),
     }
 }
 
@@ -356,6 +347,8 @@ mod tests {
         assert_eq!(group_name(r"corp:cn=a\, b,ou=groups"), r"a\, b");
         assert_eq!(group_name("okta:aws-prod"), "aws-prod");
         assert_eq!(group_name("okta:a/b=c"), "a/b=c");
+        assert_eq!(group_name("okta:a=b"), "a=b");
+        assert_eq!(short_name("cn=a:b,dc=x"), "a:b");
         assert_eq!(group_name(""), "");
     }
 

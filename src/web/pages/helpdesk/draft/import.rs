@@ -31,7 +31,7 @@ pub(in super::super) fn form(sheet: &Sheet<'_>, errors: &Errors) -> EditForm {
     let mut text = Field::text("text", "Rows, as TOML", fields.one("text"))
         .hint("The same form as the export and the mapping file: [[account]], [[role]], [[mapping]] and [[mapping_rule]].")
         .error(errors.get("text").cloned());
-    text.kind = Kind::Area;
+    text.kind = Kind::Area { rows: 16 };
     let replace = Field::check(
         "replace",
         "Also end the mappings and rules that the text does not have",

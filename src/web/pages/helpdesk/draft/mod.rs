@@ -5,6 +5,7 @@ pub(super) mod import;
 pub(super) mod mapping;
 pub(super) mod rows;
 pub(super) mod rule;
+pub(super) mod settings;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -95,9 +96,12 @@ pub(super) async fn read(
     Some(match fields.one("edit") {
         "mapping" => mapping::read(bench, &sheet).await,
         "rule" => rule::read(bench, &sheet).await,
+        "account" => settings::read_account(&sheet),
+        "role" => settings::read_role(&sheet),
         "end" => rows::read_end(bench, &sheet),
         "expiry" => rows::read_expiry(bench, &sheet),
         "undo" => rows::read_undo(bench, &sheet).await,
+        "review" => rows::read_review(bench, &sheet).await,
         "import" => import::read(bench, &sheet),
         _ => return None,
     })

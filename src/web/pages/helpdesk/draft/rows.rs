@@ -1,9 +1,10 @@
-//! Edits of rows as they stand: end them, give them an end, take a change back.
+//! Edits of rows as they stand: end them, give them an end, take a change back, do what a review
+//! decided.
 
 use super::{
     super::{
         super::super::views::{
-            helpdesk::{edit::Field, wording},
+            helpdesk::{edit::Field, links, wording},
             words::counted,
         },
         fields::{Fields, end, seen_field},
@@ -36,13 +37,9 @@ fn chosen(bench: &Bench<'_>, fields: &Fields) -> Chosen {
     };
     for text in fields.all("row") {
         // The list's checkboxes are about mappings and say the id alone.
-        let name = match text.strip_prefix("rule:") {
-            Some(id) => RowName::Rule(MappingId(id.to_owned())),
-            None => RowName::Mapping(MappingId(
-                text.strip_prefix("mapping:").unwrap_or(text).to_owned(),
-            )),
-        };
-        let row = find(bench, &name);
+        let name = wording::name_of_text(text)
+            .unwrap_or_else(|| RowName::Mapping(MappingId(text.to_owned())));
+        let row = bench.tables.row(&name);
         let seen = carried.iter().find(|(other, _)| *other == name).cloned();
         match (row, seen) {
             (Some(row), seen) => {
@@ -65,33 +62,24 @@ fn chosen(bench: &Bench<'_>, fields: &Fields) -> Chosen {
     chosen
 }
 
-fn find(bench: &Bench<'_>, name: &RowName) -> Option<Row> {
+/// The list that rows of that kind stand in.
+pub(in super::super) fn list_of(name: Option<&RowName>) -> &'static str {
     match name {
-        RowName::Mapping(id) => {
-            let mut rows = bench.tables.mappings.iter();
-            rows.find(|row| row.id == *id).cloned().map(Row::Mapping)
-        }
-        RowName::Rule(id) => {
-            let mut rows = bench.tables.rules.iter();
-            rows.find(|row| row.id == *id).cloned().map(Row::Rule)
-        }
-        _ => None,
+        Some(RowName::Account(_) | RowName::Role(_)) => "/helpdesk/roles",
+        Some(RowName::Rule(_)) => "/helpdesk/rules",
+        Some(RowName::Mapping(_)) | None => "/helpdesk/mappings",
     }
 }
 
-fn is_about_rules(chosen: &Chosen) -> bool {
-    let mut seen = chosen.seen.iter();
-    seen.any(|(name, _)| matches!(name, RowName::Rule(_)))
-}
-
-/// `End 3 mappings`
+/// `End 3 mappings`, `Remove 1 role`
 fn title(verb: &str, chosen: &Chosen) -> String {
-    let count = chosen.seen.len();
-    if is_about_rules(chosen) {
-        format!("{verb} {}", counted(count, "rule", "rules"))
-    } else {
-        format!("{verb} {}", counted(count, "mapping", "mappings"))
-    }
+    let (one, many, verb) = match chosen.seen.first().map(|(name, _)| name) {
+        Some(RowName::Account(_)) => ("account", "accounts", "Remove"),
+        Some(RowName::Role(_)) => ("role", "roles", "Remove"),
+        Some(RowName::Rule(_)) => ("rule", "rules", verb),
+        Some(RowName::Mapping(_)) | None => ("mapping", "mappings", verb),
+    };
+    format!("{verb} {}", counted(chosen.seen.len(), one, many))
 }
 
 fn about(bench: &Bench<'_>, chosen: &Chosen) -> Vec<String> {
@@ -117,11 +105,7 @@ fn reading(
         Ok((draft, errors)) => (Some(draft), errors),
         Err(errors) => (None, errors),
     };
-    let list = if is_about_rules(&chosen) {
-        "/helpdesk/rules"
-    } else {
-        "/helpdesk/mappings"
-    };
+    let list = list_of(chosen.seen.first().map(|(name, _)| name));
     let mut form = sheet.form(title(verb, &chosen), sheet.query.link(list, &[]));
     form.about = about(bench, &chosen);
     form.hidden = vec![("edit".to_owned(), edit.to_owned())];
@@ -146,10 +130,11 @@ pub(super) fn read_end(bench: &Bench<'_>, sheet: &Sheet<'_>) -> Reading {
     let chosen = chosen(bench, sheet.fields);
     let mut errors = Errors::new();
     let reason = reason(sheet.fields, &mut errors);
-    let ended = chosen.seen.iter().filter_map(|(name, _)| match name {
-        RowName::Mapping(id) => Some(Change::EndMapping(id.clone())),
-        RowName::Rule(id) => Some(Change::EndRule(id.clone())),
-        _ => None,
+    let ended = chosen.seen.iter().map(|(name, _)| match name {
+        RowName::Mapping(id) => Change::EndMapping(id.clone()),
+        RowName::Rule(id) => Change::EndRule(id.clone()),
+        RowName::Account(id) => Change::RemoveAccount(id.clone()),
+        RowName::Role(arn) => Change::RemoveRole(arn.clone()),
     });
     let draft = EditDraft {
         changes: ended.collect(),
@@ -225,6 +210,41 @@ pub(super) async fn read_undo(bench: &Bench<'_>, sheet: &Sheet<'_>) -> Reading {
         }
         Err(refused) => (None, in_words(&refused).1),
     };
+    Reading {
+        form,
+        draft,
+        trouble,
+    }
+}
+
+/// Ends what a review that is signed off decided to end, as far as it is still there.
+pub(super) async fn read_review(bench: &Bench<'_>, sheet: &Sheet<'_>) -> Reading {
+    let fields = sheet.fields;
+    let id = fields.one("review");
+    let mut errors = Errors::new();
+    let why = reason(fields, &mut errors);
+    let (draft, trouble) = match bench.app.broker.review_ends(id).await {
+        Ok(ends) => (Some(ends.draft), Vec::new()),
+        Err(refused) => (None, in_words(&refused).1),
+    };
+    let mut form = sheet.form(
+        "End what the review decided to end".to_owned(),
+        links::review(id),
+    );
+    form.hidden = Fields::of(&[("edit", "review"), ("review", id)]).0;
+    let mut said = sheet.reason_field(&errors);
+    if let Some(usual) = draft.as_ref().and_then(|draft| draft.reason.as_deref())
+        && said.value.is_empty()
+    {
+        said.value = usual.to_owned();
+    }
+    form.fields.push(said);
+    // The review's own words are offered, and not put in where somebody took them away.
+    let is_fresh = !fields.0.iter().any(|(name, _)| name == "reason");
+    let draft = draft.map(|draft| EditDraft {
+        reason: why.or(draft.reason.filter(|_| is_fresh)),
+        ..draft
+    });
     Reading {
         form,
         draft,

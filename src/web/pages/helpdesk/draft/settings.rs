@@ -1,12 +1,24 @@
-//! The settings of accounts and roles as a form: what is there becomes fields, and what was typed
-//! becomes a row again, or sentences about what cannot be used.
+//! Accounts and roles as forms: what is there becomes fields, and what was typed becomes a row again,
+//! or sentences about what cannot be used.
 
 use std::collections::BTreeMap;
 
-use super::super::super::views::helpdesk::roles::{Setting, SettingKind};
-use crate::access::{
-    Account, AccountId, ConsoleWay, GrantMethod, NameTemplate, Role, RoleDefaults, SamlProviderArn,
-    SessionDuration, TargetArn,
+use super::{
+    super::{
+        super::super::views::helpdesk::{
+            edit::{EditForm, Field, Kind},
+            links, wording,
+        },
+        fields::{Fields, longest_as_written, seen_field, sentence},
+    },
+    Errors, Reading, Sheet, mapping, reason,
+};
+use crate::{
+    access::{
+        Account, AccountId, Change, ConsoleWay, GrantMethod, NameTemplate, Role, RoleDefaults, Row,
+        RowName, SamlProviderArn, TargetArn,
+    },
+    broker::EditDraft,
 };
 
 /// The longest line of text, in characters.
@@ -17,37 +29,26 @@ const LONGEST_POLICY: usize = 2_048;
 const MOST_POLICY_ARNS: usize = 10;
 
 /// What was typed, by field, and what is wrong with it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Typed {
-    values: BTreeMap<String, String>,
-    errors: BTreeMap<&'static str, String>,
+struct Typed<'a> {
+    fields: &'a Fields,
+    errors: Errors,
 }
 
-impl Typed {
-    /// The fields of a form; the first of a name counts.
-    pub(super) fn of_form(fields: Vec<(String, String)>) -> Self {
-        let mut typed = Self::default();
-        for (name, value) in fields {
-            typed.values.entry(name).or_insert(value);
+impl<'a> Typed<'a> {
+    fn of(fields: &'a Fields) -> Self {
+        Self {
+            fields,
+            errors: Errors::new(),
         }
-        typed
     }
 
     /// What was typed, without blanks around it.
-    pub(super) fn text(&self, name: &str) -> &str {
-        self.values.get(name).map_or("", |value| value.trim())
-    }
-
-    fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.values.insert(name.to_owned(), value.into());
-    }
-
-    fn is_checked(&self, name: &str) -> bool {
-        !self.text(name).is_empty()
+    fn text(&self, name: &str) -> &'a str {
+        self.fields.one(name)
     }
 
     /// Whether all of it can be used.
-    pub(super) fn is_fine(&self) -> bool {
+    fn is_fine(&self) -> bool {
         self.errors.is_empty()
     }
 
@@ -56,11 +57,11 @@ impl Typed {
     }
 
     fn line(&mut self, name: &'static str) -> Option<String> {
-        let text = self.text(name).to_owned();
+        let text = self.text(name);
         if text.chars().count() > LONGEST_LINE {
             self.wrong(name, format!("At most {LONGEST_LINE} characters fit here."));
         }
-        (!text.is_empty()).then_some(text)
+        (!text.is_empty()).then(|| text.to_owned())
     }
 
     /// Reads a field by what its type says is right; nothing where nothing was typed.
@@ -76,71 +77,117 @@ impl Typed {
         match text.parse() {
             Ok(value) => Some(value),
             Err(error) => {
-                let error = sentence(&error.to_string());
-                self.wrong(name, error);
+                self.wrong(name, sentence(&error.to_string()));
                 None
             }
         }
     }
 
-    fn setting(
+    fn field(
         &self,
         name: &'static str,
         (label, hint): (&'static str, &'static str),
-        kind: SettingKind,
-    ) -> Setting {
-        let value = self.values.get(name).cloned().unwrap_or_default();
-        Setting {
-            name,
-            label,
-            hint,
-            value,
-            error: self.errors.get(name).cloned(),
+        kind: Kind,
+    ) -> Field {
+        Field {
             kind,
+            ..Field::text(name, label, self.text(name))
+                .hint(hint)
+                .error(self.errors.get(name).cloned())
         }
     }
 }
 
-/// An error's text as a sentence for people, who are not shown backticks.
-fn sentence(text: &str) -> String {
-    let text = text.replace('`', "");
-    let mut characters = text.chars();
-    let first = characters.next();
-    let mut sentence: String = first.into_iter().flat_map(char::to_uppercase).collect();
-    sentence.extend(characters);
-    if !sentence.ends_with('.') {
-        sentence.push('.');
-    }
-    sentence
-}
+const LINE: Kind = Kind::Text {
+    suggest: None,
+    offers: Vec::new(),
+};
+const LINES: Kind = Kind::Area { rows: 4 };
 
-/// A duration as people type it.
-fn as_typed(duration: SessionDuration) -> String {
-    let seconds = duration.seconds();
-    if seconds.is_multiple_of(3_600) {
-        format!("{}h", seconds / 3_600)
-    } else if seconds.is_multiple_of(60) {
-        format!("{}m", seconds / 60)
-    } else {
-        seconds.to_string()
-    }
-}
-
-fn choices(of: &[(&str, &str)]) -> SettingKind {
-    SettingKind::Choice(
+fn choices(of: &[(&str, &str)]) -> Kind {
+    Kind::Choice(
         of.iter()
             .map(|(value, words)| ((*value).to_owned(), (*words).to_owned()))
             .collect(),
     )
 }
 
+/// What a form of a row says about itself.
+struct Words {
+    kind: &'static str,
+    fresh: &'static str,
+    change: &'static str,
+    remove: &'static str,
+}
+
+/// A form around `fields`, for the row of that name and page; for a new one without.
+fn form(
+    sheet: &Sheet<'_>,
+    words: &Words,
+    (name, page): (Option<RowName>, Option<String>),
+    fields: Vec<Field>,
+    errors: &Errors,
+) -> EditForm {
+    let title = if name.is_some() {
+        words.change
+    } else {
+        words.fresh
+    };
+    let cancel = page.unwrap_or_else(|| "/helpdesk/roles".to_owned());
+    let mut form = sheet.form(title.to_owned(), cancel);
+    form.hidden = mapping::hidden(sheet.fields, words.kind);
+    form.fields = fields;
+    form.fields.push(sheet.reason_field(errors));
+    if let Some(name) = name {
+        let seen = sheet.fields.0.iter().filter(|(name, _)| name == "seen");
+        let mut removal = Fields::of(&[("edit", "end"), ("row", &wording::name_text(&name))]).0;
+        removal.extend(seen.cloned());
+        form.other = Some((words.remove.to_owned(), removal));
+        let history = wording::history_link(&name);
+        form.links = vec![(history, "History".to_owned())];
+    }
+    form
+}
+
+/// What fields say, without those that say nothing.
+fn facts(fields: Vec<Field>) -> Vec<(&'static str, String)> {
+    let told = fields.into_iter().filter(|field| !field.value.is_empty());
+    told.map(|field| (field.label, field.fact())).collect()
+}
+
+fn as_seen(row: &Row) -> (String, String) {
+    seen_field(&(row.name(), Some(row.revision())))
+}
+
+/// The edit that a form asks for. A row that the form has not seen is taken for a new one, so that
+/// nothing is overwritten.
+fn draft(change: Change, name: RowName, typed: &mut Typed<'_>) -> EditDraft {
+    let carried = typed.fields.seen().into_iter();
+    let seen = carried.filter(|(other, _)| *other == name).last();
+    EditDraft {
+        changes: vec![change],
+        seen: vec![seen.unwrap_or((name, None))],
+        reason: reason(typed.fields, &mut typed.errors),
+        undoes: None,
+    }
+}
+
 /// The colours that an account may have, beside its environment's own.
 const COLOURS: [&str; 5] = ["red", "amber", "green", "blue", "grey"];
 
-/// An account's row as it was typed.
-pub(super) fn typed_account(account: &Account) -> Typed {
-    let mut typed = Typed::default();
-    typed.set("name", account.name.clone());
+/// The fields of a new account.
+pub(in super::super) fn fresh_account() -> Fields {
+    Fields::of(&[("edit", "account")])
+}
+
+/// The fields of an account as it stands in the table.
+pub(in super::super) fn of_account(account: &Account) -> Fields {
+    let mut typed = Fields::of(&[
+        ("edit", "account"),
+        ("row", account.id.as_str()),
+        ("name", &account.name),
+    ]);
+    typed.0.push(as_seen(&Row::Account(account.clone())));
     let lines = [
         ("alias", &account.alias),
         ("environment", &account.environment),
@@ -156,45 +203,91 @@ pub(super) fn typed_account(account: &Account) -> Typed {
     typed
 }
 
-/// The fields of an account.
-pub(super) fn account_settings(typed: &Typed, is_new: bool) -> Vec<Setting> {
-    use SettingKind::{Check, Text};
+/// The form of an account with what was entered.
+pub(in super::super) fn account_form(sheet: &Sheet<'_>) -> EditForm {
+    account_form_of(sheet, &Typed::of(sheet.fields))
+}
+
+fn account_form_of(sheet: &Sheet<'_>, typed: &Typed<'_>) -> EditForm {
+    let id: Option<AccountId> = typed.text("row").parse().ok();
+    let words = Words {
+        kind: "account",
+        fresh: "Add an account",
+        change: "Settings of the account",
+        remove: "Remove this account…",
+    };
+    let fields = account_fields(typed, id.is_none());
+    let page = id.as_ref().map(links::account);
+    form(
+        sheet,
+        &words,
+        (id.map(RowName::Account), page),
+        fields,
+        &typed.errors,
+    )
+}
+
+/// What is set of an account, for those who may only read it.
+pub(in super::super) fn account_facts(fields: &Fields) -> Vec<(&'static str, String)> {
+    facts(account_fields(&Typed::of(fields), false))
+}
+
+/// Reads the form of an account.
+pub(super) fn read_account(sheet: &Sheet<'_>) -> Reading {
+    let mut typed = Typed::of(sheet.fields);
+    let id: Option<AccountId> = typed.text("row").parse().ok();
+    let account = account_of(&mut typed, id.as_ref());
+    let draft = account.map(|account| {
+        let name = RowName::Account(account.id.clone());
+        draft(Change::PutAccount(account), name, &mut typed)
+    });
+    if draft.is_none() {
+        reason(sheet.fields, &mut typed.errors);
+    }
+    Reading {
+        form: account_form_of(sheet, &typed),
+        draft,
+        trouble: Vec::new(),
+    }
+}
+
+fn account_fields(typed: &Typed<'_>, is_new: bool) -> Vec<Field> {
     let mut colours = vec![("", "The environment's own")];
     colours.extend(COLOURS.map(|colour| (colour, colour)));
     let mut settings = Vec::new();
     if is_new {
-        settings.push(typed.setting("id", ("Account id", "Twelve digits."), Text));
+        settings.push(typed.field("id", ("Account id", "Twelve digits."), LINE));
     }
     settings.extend([
-        typed.setting("name", ("Name", "What people call it."), Text),
-        typed.setting("alias", ("Alias", "The IAM account alias."), Text),
-        typed.setting(
+        typed.field("name", ("Name", "What people call it."), LINE),
+        typed.field("alias", ("Alias", "The IAM account alias."), LINE),
+        typed.field(
             "environment",
             (
                 "Environment",
                 "production, test, development, or your own word.",
             ),
-            Text,
+            LINE,
         ),
-        typed.setting("colour", ("Colour", ""), choices(&colours)),
-        typed.setting("description", ("Description", "A line for people."), Text),
-        typed.setting(
+        typed.field("colour", ("Colour", ""), choices(&colours)),
+        typed.field("description", ("Description", "A line for people."), LINE),
+        typed.field(
             "owner",
             ("Owner", "Whom to ask: a team, a person, an address."),
-            Text,
+            LINE,
         ),
-        typed.setting(
+        typed.field(
             "protected",
             ("Protected: edits that touch it need a second person", ""),
-            Check,
+            Kind::Check,
         ),
     ]);
-    settings.extend(default_settings(typed));
+    settings.extend(default_fields(typed));
     settings
 }
 
 /// The account that was typed; none where something cannot be used, which `typed` then tells.
-pub(super) fn account_of(typed: &mut Typed, id: Option<&AccountId>) -> Option<Account> {
+fn account_of(typed: &mut Typed<'_>, id: Option<&AccountId>) -> Option<Account> {
     let id = match id {
         Some(id) => Some(id.clone()),
         None => {
@@ -229,13 +322,13 @@ pub(super) fn account_of(typed: &mut Typed, id: Option<&AccountId>) -> Option<Ac
         colour,
         description,
         owner,
-        protected: typed.is_checked("protected"),
+        protected: typed.fields.is_set("protected"),
         role_defaults,
     };
     typed.is_fine().then_some(account)
 }
 
-fn type_defaults(typed: &mut Typed, defaults: &RoleDefaults) {
+fn type_defaults(typed: &mut Fields, defaults: &RoleDefaults) {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     typed.set(
         "grant_method",
@@ -245,7 +338,10 @@ fn type_defaults(typed: &mut Typed, defaults: &RoleDefaults) {
     typed.set("external_id", text(&defaults.external_id));
     typed.set(
         "max_duration",
-        defaults.max_duration.map(as_typed).unwrap_or_default(),
+        defaults
+            .max_duration
+            .map(longest_as_written)
+            .unwrap_or_default(),
     );
     typed.set("region", text(&defaults.region));
     typed.set(
@@ -265,8 +361,7 @@ fn type_defaults(typed: &mut Typed, defaults: &RoleDefaults) {
     typed.set("console", defaults.console.map_or("", ConsoleWay::as_str));
 }
 
-fn default_settings(typed: &Typed) -> [Setting; 9] {
-    use SettingKind::Text;
+fn default_fields(typed: &Typed<'_>) -> [Field; 9] {
     let mut methods = vec![("", "As set for all")];
     methods.extend(GrantMethod::ALL.map(|method| (method.as_str(), method.as_str())));
     let ways = [
@@ -275,41 +370,41 @@ fn default_settings(typed: &Typed) -> [Setting; 9] {
         ("idp-initiated", "By the identity provider itself"),
     ];
     [
-        typed.setting("grant_method", ("Grant method", ""), choices(&methods)),
-        typed.setting(
+        typed.field("grant_method", ("Grant method", ""), choices(&methods)),
+        typed.field(
             "max_duration",
             ("Longest session", "Between 15m and 12h, such as 4h."),
-            Text,
+            LINE,
         ),
-        typed.setting("region", ("Region", "Such as eu-west-1."), Text),
-        typed.setting(
+        typed.field("region", ("Region", "Such as eu-west-1."), LINE),
+        typed.field(
             "external_id",
             ("External id", "What the trust policy asks for."),
-            Text,
+            LINE,
         ),
-        typed.setting(
+        typed.field(
             "credential_source",
             ("Credential source", "Its id in the configuration."),
-            Text,
+            LINE,
         ),
-        typed.setting(
+        typed.field(
             "source_identity",
             (
                 "SourceIdentity",
                 "Such as {username}; the trust policy needs sts:SetSourceIdentity.",
             ),
-            Text,
+            LINE,
         ),
-        typed.setting(
+        typed.field(
             "saml_provider_arn",
             (
                 "SAML provider",
                 "An IAM provider's ARN; {account} stands for the role's account.",
             ),
-            Text,
+            LINE,
         ),
-        typed.setting("console", ("Console", ""), choices(&ways)),
-        typed.setting(
+        typed.field("console", ("Console", ""), choices(&ways)),
+        typed.field(
             "audit_tag",
             (
                 "Audit log's head as a session tag",
@@ -324,7 +419,7 @@ fn default_settings(typed: &Typed) -> [Setting; 9] {
     ]
 }
 
-fn defaults_of(typed: &mut Typed) -> RoleDefaults {
+fn defaults_of(typed: &mut Typed<'_>) -> RoleDefaults {
     RoleDefaults {
         grant_method: typed.parsed("grant_method"),
         credential_source: typed.line("credential_source"),
@@ -338,9 +433,10 @@ fn defaults_of(typed: &mut Typed) -> RoleDefaults {
     }
 }
 
-/// A role's row as it was typed.
-pub(super) fn typed_role(role: &Role) -> Typed {
-    let mut typed = Typed::default();
+/// The fields of a role as it stands in the table.
+pub(in super::super) fn of_role(role: &Role) -> Fields {
+    let mut typed = Fields::of(&[("edit", "role"), ("row", role.arn.as_str())]);
+    typed.0.push(as_seen(&Row::Role(Box::new(role.clone()))));
     let yes = |is_set: bool| if is_set { "yes" } else { "" };
     typed.set("description", role.description.clone().unwrap_or_default());
     typed.set("owner", role.owner.clone().unwrap_or_default());
@@ -358,83 +454,129 @@ pub(super) fn typed_role(role: &Role) -> Typed {
     typed
 }
 
-/// A new role's form; its account where one was named.
-pub(super) fn typed_new_role(account: &str) -> Typed {
-    let mut typed = Typed::default();
+/// The fields of a new role; its account where one was named.
+pub(in super::super) fn fresh_role(account: &str) -> Fields {
+    let mut typed = Fields::of(&[("edit", "role")]);
     if account.parse::<AccountId>().is_ok() {
         typed.set("arn", format!("arn:aws:iam::{account}:role/"));
     }
     typed
 }
 
-/// The fields of a role.
-pub(super) fn role_settings(typed: &Typed, is_new: bool) -> Vec<Setting> {
-    use SettingKind::{Area, Check, Text};
+/// The form of a role with what was entered.
+pub(in super::super) fn role_form(sheet: &Sheet<'_>) -> EditForm {
+    role_form_of(sheet, &Typed::of(sheet.fields))
+}
+
+fn role_form_of(sheet: &Sheet<'_>, typed: &Typed<'_>) -> EditForm {
+    let arn: Option<TargetArn> = typed.text("row").parse().ok();
+    let words = Words {
+        kind: "role",
+        fresh: "Add a role",
+        change: "Settings of the role",
+        remove: "Remove this role…",
+    };
+    let fields = role_fields(typed, arn.is_none());
+    let page = arn.as_ref().map(links::role);
+    form(
+        sheet,
+        &words,
+        (arn.map(RowName::Role), page),
+        fields,
+        &typed.errors,
+    )
+}
+
+/// What is set of a role, for those who may only read it.
+pub(in super::super) fn role_facts(fields: &Fields) -> Vec<(&'static str, String)> {
+    facts(role_fields(&Typed::of(fields), false))
+}
+
+/// Reads the form of a role.
+pub(super) fn read_role(sheet: &Sheet<'_>) -> Reading {
+    let mut typed = Typed::of(sheet.fields);
+    let arn: Option<TargetArn> = typed.text("row").parse().ok();
+    let role = role_of(&mut typed, arn.as_ref());
+    let draft = role.map(|role| {
+        let name = RowName::Role(role.arn.clone());
+        draft(Change::PutRole(Box::new(role)), name, &mut typed)
+    });
+    if draft.is_none() {
+        reason(sheet.fields, &mut typed.errors);
+    }
+    Reading {
+        form: role_form_of(sheet, &typed),
+        draft,
+        trouble: Vec::new(),
+    }
+}
+
+fn role_fields(typed: &Typed<'_>, is_new: bool) -> Vec<Field> {
     let mut settings = Vec::new();
     if is_new {
-        settings.push(typed.setting(
+        settings.push(typed.field(
             "arn",
             ("ARN", "Such as arn:aws:iam::111122223333:role/ReadOnly."),
-            Text,
+            LINE,
         ));
     }
     settings.extend([
-        typed.setting("description", ("Description", "A line for people."), Text),
-        typed.setting(
+        typed.field("description", ("Description", "A line for people."), LINE),
+        typed.field(
             "owner",
             (
                 "Owner",
                 "Whom to ask, where that is not the account's owner.",
             ),
-            Text,
+            LINE,
         ),
-        typed.setting(
+        typed.field(
             "protected",
             (
                 "Protected: edits that touch it need a second person, and rules must say so to \
                  give it",
                 "",
             ),
-            Check,
+            Kind::Check,
         ),
-        typed.setting(
+        typed.field(
             "disabled",
             ("Disabled: shown to nobody, opened by nobody", ""),
-            Check,
+            Kind::Check,
         ),
     ]);
-    settings.extend(default_settings(typed));
+    settings.extend(default_fields(typed));
     settings.extend([
-        typed.setting(
+        typed.field(
             "session_policy",
             (
                 "Session policy",
                 "JSON that narrows every session; at most 2,048 characters.",
             ),
-            Area,
+            LINES,
         ),
-        typed.setting(
+        typed.field(
             "policy_arns",
             (
                 "Managed session policies",
                 "ARNs of policies that narrow every session, one a line; at most 10.",
             ),
-            Area,
+            LINES,
         ),
-        typed.setting(
+        typed.field(
             "session_tags",
             (
                 "Session tags",
                 "key=value, one a line; the trust policy needs sts:TagSession.",
             ),
-            Area,
+            LINES,
         ),
     ]);
     settings
 }
 
 /// The role that was typed; none where something cannot be used, which `typed` then tells.
-pub(super) fn role_of(typed: &mut Typed, arn: Option<&TargetArn>) -> Option<Role> {
+fn role_of(typed: &mut Typed<'_>, arn: Option<&TargetArn>) -> Option<Role> {
     let arn = match arn {
         Some(arn) => Some(arn.clone()),
         None => {
@@ -464,14 +606,14 @@ pub(super) fn role_of(typed: &mut Typed, arn: Option<&TargetArn>) -> Option<Role
         session_policy,
         policy_arns,
         session_tags,
-        protected: typed.is_checked("protected"),
-        disabled: typed.is_checked("disabled"),
+        protected: typed.fields.is_set("protected"),
+        disabled: typed.fields.is_set("disabled"),
     };
     typed.is_fine().then_some(role)
 }
 
 /// The policy as it goes to AWS: without the blanks between its words.
-fn session_policy(typed: &mut Typed) -> Option<String> {
+fn session_policy(typed: &mut Typed<'_>) -> Option<String> {
     let text = typed.text("session_policy");
     if text.is_empty() {
         return None;
@@ -496,7 +638,7 @@ fn session_policy(typed: &mut Typed) -> Option<String> {
     Some(policy)
 }
 
-fn policy_arns(typed: &mut Typed) -> Vec<String> {
+fn policy_arns(typed: &mut Typed<'_>) -> Vec<String> {
     let arns: Vec<String> = lines(typed.text("policy_arns"));
     if let Some(wrong) = arns.iter().find(|arn| !is_policy_arn(arn)) {
         let message = format!(
@@ -515,7 +657,7 @@ fn is_policy_arn(text: &str) -> bool {
     matches!(parts.as_slice(), ["arn", _, "iam", "", _, name] if name.starts_with("policy/"))
 }
 
-fn session_tags(typed: &mut Typed) -> BTreeMap<String, String> {
+fn session_tags(typed: &mut Typed<'_>) -> BTreeMap<String, String> {
     let mut tags = BTreeMap::new();
     for line in lines(typed.text("session_tags")) {
         match line.split_once('=') {
@@ -548,15 +690,6 @@ fn lines(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn form(fields: &[(&str, &str)]) -> Typed {
-        Typed::of_form(
-            fields
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
-        )
-    }
-
     fn role() -> Role {
         Role {
             arn: "arn:aws:iam::111122223333:role/team/Operator"
@@ -568,7 +701,7 @@ mod tests {
                 grant_method: Some(GrantMethod::AssumeRole),
                 credential_source: Some("default".to_owned()),
                 external_id: Some("x1".to_owned()),
-                max_duration: SessionDuration::from_seconds(5_400).ok(),
+                max_duration: crate::access::SessionDuration::from_seconds(5_400).ok(),
                 region: Some("eu-west-1".to_owned()),
                 source_identity: "{username}".parse().ok(),
                 saml_provider_arn: Some("arn:aws:iam::{account}:saml-provider/p".to_owned()),
@@ -586,7 +719,8 @@ mod tests {
     #[test]
     fn a_role_comes_back_from_its_form_as_it_was() {
         let role = role();
-        let mut typed = typed_role(&role);
+        let fields = of_role(&role);
+        let mut typed = Typed::of(&fields);
         assert_eq!(role_of(&mut typed, Some(&role.arn)), Some(role));
     }
 
@@ -603,13 +737,14 @@ mod tests {
             protected: true,
             role_defaults: role().own,
         };
-        let mut typed = typed_account(&account);
+        let fields = of_account(&account);
+        let mut typed = Typed::of(&fields);
         assert_eq!(account_of(&mut typed, Some(&account.id)), Some(account));
     }
 
     #[test]
     fn every_mistake_is_told_beside_its_field_and_nothing_typed_is_lost() {
-        let mut typed = form(&[
+        let fields = Fields::of(&[
             ("arn", "arn:aws:iam::1:role/x"),
             ("max_duration", "99h"),
             ("grant_method", "magic"),
@@ -618,8 +753,9 @@ mod tests {
             ("session_tags", "team"),
             ("description", "kept"),
         ]);
+        let mut typed = Typed::of(&fields);
         assert_eq!(role_of(&mut typed, None), None);
-        let settings = role_settings(&typed, true);
+        let settings = role_fields(&typed, true);
         let wrong: Vec<&str> = settings
             .iter()
             .filter(|setting| setting.error.is_some())
@@ -649,9 +785,10 @@ mod tests {
 
     #[test]
     fn an_account_without_a_name_or_with_a_short_id_is_refused_in_words() {
-        let mut typed = form(&[("id", "12")]);
+        let fields = Fields::of(&[("id", "12")]);
+        let mut typed = Typed::of(&fields);
         assert_eq!(account_of(&mut typed, None), None);
-        let settings = account_settings(&typed, true);
+        let settings = account_fields(&typed, true);
         let errors: Vec<&str> = settings
             .iter()
             .filter_map(|setting| setting.error.as_deref())
