@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     access::{
-        AccountId, Change, Conditions, ConnectorId, GroupKey, Identity, Mapping, MappingId,
+        AccountId, Change, Conditions, ConnectorId, Group, GroupKey, Identity, Mapping, MappingId,
         MappingRule, Origin, Policy, PolicyTables, Row, RowName, TargetArn,
     },
     audit::{Action, Actor, Outcome},
@@ -391,9 +391,9 @@ impl Broker {
         let (policy, people) = self.everybody().await?;
         let (scope, now) = (scope.clone(), self.now());
         tokio::task::spawn_blocking(move || {
-            let rows = people
-                .iter()
-                .flat_map(|person| rows_of(person, &policy, &scope, now));
+            let mut is_within = within(&policy, &scope);
+            let people = people.iter().filter(|person| is_within(person));
+            let rows = people.flat_map(|person| rows_of(person, &policy, &scope, now));
             rows.collect()
         })
         .await
@@ -565,6 +565,18 @@ fn is_in_file(row: &Row) -> bool {
         Row::Account(_) | Row::Role(_) => return false,
     };
     *origin != Origin::Store
+}
+
+/// Says of people whether they may have anything within a limit. What a group gives is asked once
+/// for each group, which for tens of thousands of people is a small part of all there is to ask.
+fn within<'a>(policy: &'a Policy, scope: &'a ReviewScope) -> impl FnMut(&&'a Identity) -> bool {
+    let mut known: HashMap<&'a Group, bool> = HashMap::new();
+    let mut gives = move |group: &'a Group| {
+        *known.entry(group).or_insert_with(|| {
+            scope.holds_group(&group.key) && policy.gives(group, |role| scope.holds_role(role))
+        })
+    };
+    move |person| !person.asserted_roles.is_empty() || person.groups.iter().any(&mut gives)
 }
 
 fn rows_of(

@@ -101,6 +101,13 @@ impl Policy {
         self.each_ruled(&group.key, &group.name, found);
     }
 
+    /// Whether a row gives whoever is in `group` a role that is wanted, usable or not.
+    pub fn gives(&self, group: &Group, is_wanted: impl Fn(&TargetArn) -> bool) -> bool {
+        let mut is_given = false;
+        self.each_gift(group, |gift| is_given |= is_wanted(gift.role));
+        is_given
+    }
+
     /// Calls `found` with every rule that gives something to whoever is in a group of that name.
     pub(in crate::access) fn each_ruled<'a>(
         &'a self,
