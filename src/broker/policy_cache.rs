@@ -24,9 +24,15 @@ struct Held {
 
 /// The rows, and the decision that is made of them.
 #[derive(Clone)]
-struct Snapshot {
-    policy: Arc<Policy>,
-    tables: Arc<PolicyTables>,
+pub(super) struct Snapshot {
+    /// The decision that is made of `tables`.
+    pub(super) policy: Arc<Policy>,
+    /// The rows of the store and those of the mapping file.
+    pub(super) tables: Arc<PolicyTables>,
+    /// The rows of the store alone.
+    pub(super) stored: Arc<PolicyTables>,
+    /// The rows of the mapping file alone.
+    pub(super) file: Arc<PolicyTables>,
 }
 
 impl PolicyCache {
@@ -51,9 +57,14 @@ impl PolicyCache {
         store: &dyn PolicyStore,
     ) -> Result<Arc<PolicyTables>, StoreError> {
         let version = store.policy_version().await?;
-        self.snapshot(version, store)
-            .await
-            .map(|snapshot| snapshot.tables)
+        let snapshot = self.snapshot(version, store).await?;
+        Ok(snapshot.tables)
+    }
+
+    /// Everything of this moment.
+    pub(super) async fn now(&self, store: &dyn PolicyStore) -> Result<Snapshot, StoreError> {
+        let version = store.policy_version().await?;
+        self.snapshot(version, store).await
     }
 
     /// The same for whoever has read the version just now.
@@ -113,9 +124,11 @@ impl PolicyCache {
         if let Some(snapshot) = held.at(version) {
             return Ok(snapshot);
         }
-        let mut tables = store.tables().await?;
-        extend(&mut tables, &held.file_tables);
-        let policy = Arc::new(Policy::new(tables.clone(), self.settings.clone()));
+        let stored = Arc::new(store.tables().await?);
+        let file = Arc::clone(&held.file_tables);
+        let tables = joined(&stored, &file);
+        let policy = Policy::new(PolicyTables::clone(&tables), self.settings.clone());
+        let policy = Arc::new(policy);
         for problem in policy.problems() {
             tracing::warn!(
                 row = problem.about,
@@ -127,7 +140,9 @@ impl PolicyCache {
         metrics::gauge!("rolegate_policy_roles").set(count(policy.counts().1));
         let snapshot = Snapshot {
             policy,
-            tables: Arc::new(tables),
+            tables,
+            stored,
+            file,
         };
         held.latest = Some(snapshot.clone());
         Ok(snapshot)
@@ -141,6 +156,20 @@ impl Held {
             .filter(|snapshot| snapshot.policy.version() == version)
             .cloned()
     }
+}
+
+/// The rows of the store and of the mapping file; where the file has none, those of the store.
+fn joined(stored: &Arc<PolicyTables>, file: &PolicyTables) -> Arc<PolicyTables> {
+    let is_empty = file.accounts.is_empty()
+        && file.roles.is_empty()
+        && file.mappings.is_empty()
+        && file.rules.is_empty();
+    if is_empty {
+        return Arc::clone(stored);
+    }
+    let mut tables = PolicyTables::clone(stored);
+    extend(&mut tables, file);
+    Arc::new(tables)
 }
 
 /// Adds the rows of the mapping file to those of the store.

@@ -23,9 +23,9 @@ pub(super) const TRIES: usize = 3;
 /// The tables at one version.
 pub(super) struct Moment {
     /// The rows that can be edited.
-    pub(super) store: PolicyTables,
+    pub(super) store: Arc<PolicyTables>,
     /// The rows of the mapping file, which stand beside them.
-    file: PolicyTables,
+    file: Arc<PolicyTables>,
     /// All of them, as decisions are made on.
     pub(super) tables: Arc<PolicyTables>,
     /// The decision that is made of them.
@@ -35,26 +35,13 @@ pub(super) struct Moment {
 impl Broker {
     /// The tables now.
     pub(super) async fn moment(&self) -> Result<Moment, StoreError> {
-        for _ in 0..TRIES {
-            let tables = self.tables().await?;
-            let store = self.adapters.policy.tables().await?;
-            if store.version != tables.version {
-                continue;
-            }
-            let policy = self.policy().await?;
-            let policy = if policy.version() == tables.version {
-                policy
-            } else {
-                Arc::new(self.policy_of(&tables))
-            };
-            return Ok(Moment {
-                file: beside(&tables, &store),
-                store,
-                tables,
-                policy,
-            });
-        }
-        Err(StoreError::PolicyChanged)
+        let snapshot = self.policy.now(self.adapters.policy.as_ref()).await?;
+        Ok(Moment {
+            store: snapshot.stored,
+            file: snapshot.file,
+            tables: snapshot.tables,
+            policy: snapshot.policy,
+        })
     }
 
     /// What would be decided on these rows.
@@ -186,43 +173,6 @@ impl<'a> Kept<'a> {
                 .collect(),
         }
     }
-}
-
-/// The rows of `all` that `store` has not.
-fn beside(all: &PolicyTables, store: &PolicyTables) -> PolicyTables {
-    PolicyTables {
-        version: all.version,
-        accounts: rest(&all.accounts, &store.accounts, |row| &row.id),
-        roles: rest(&all.roles, &store.roles, |row| &row.arn),
-        mappings: rest(&all.mappings, &store.mappings, |row| &row.id),
-        rules: rest(&all.rules, &store.rules, |row| &row.id),
-        group_ids: HashMap::new(),
-    }
-}
-
-fn rest<T, K>(all: &[T], store: &[T], key: impl Fn(&T) -> &K) -> Vec<T>
-where
-    T: Clone + PartialEq,
-    K: Eq + Hash,
-{
-    let mut left: HashMap<&K, Vec<&T>> = HashMap::new();
-    for row in store {
-        left.entry(key(row)).or_default().push(row);
-    }
-    let is_beside = |row: &&T| {
-        let Some(rows) = left.get_mut(key(row)) else {
-            return true;
-        };
-        match rows.iter().position(|found| *found == *row) {
-            // Each row of the store takes one away, so that its twin in the file stays.
-            Some(place) => {
-                rows.swap_remove(place);
-                false
-            }
-            None => true,
-        }
-    };
-    all.iter().filter(is_beside).cloned().collect()
 }
 
 /// The rows that differ, by name.
