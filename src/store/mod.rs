@@ -254,6 +254,9 @@ pub trait PendingEdits: Send + Sync {
         limit: u32,
     ) -> Result<Vec<PendingEdit>, StoreError>;
 
+    /// How many edits wait and have not lapsed by `now`.
+    async fn count_waiting(&self, now: OffsetDateTime) -> Result<usize, StoreError>;
+
     /// Decides on an edit that waits, with its audit row. An edit that does not wait any more is
     /// [`StoreError::Conflict`]. Approving goes through [`PolicyStore::apply`] instead.
     async fn settle(

@@ -37,6 +37,11 @@ impl Broker {
         Ok(edits)
     }
 
+    /// How many edits wait: a number on every page, for which their changes are not read.
+    pub async fn count_pending_edits(&self) -> Result<usize, StoreError> {
+        self.adapters.pending_edits.count_waiting(self.now()).await
+    }
+
     /// One pending edit with what it would do now.
     pub async fn pending_edit(
         &self,

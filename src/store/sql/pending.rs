@@ -80,6 +80,16 @@ impl PendingEdits for SqlStore {
         rows.into_iter().map(PendingRow::edit).collect()
     }
 
+    async fn count_waiting(&self, now: OffsetDateTime) -> Result<usize, StoreError> {
+        let sql = "SELECT COUNT(*) FROM pending_edit WHERE state = $1 AND expires_ms > $2";
+        let count: i64 = sqlx::query_scalar(sql)
+            .bind(PendingState::Waiting.as_str())
+            .bind(milliseconds(now))
+            .fetch_one(&mut *self.reader().await?)
+            .await?;
+        usize::try_from(count).map_err(StoreError::unavailable)
+    }
+
     async fn settle(
         &self,
         id: &str,

@@ -40,7 +40,7 @@ pub(in crate::web) async fn show(_: Staff) -> Response {
 
 /// The frame of a helpdesk page.
 async fn desk(app: &App, staff: &Staff, section: Section) -> Result<Desk, StoreError> {
-    let pending = app.broker.pending_edits(false).await?.len();
+    let pending = app.broker.count_pending_edits().await?;
     let file = app.broker.mapping_file();
     Ok(Desk {
         section,
