@@ -97,6 +97,13 @@ async function look(hands, page) {
   await page.waitForSelector('[data-save]:not([disabled])');
 }
 
+/** Waits until it is saved; says what the page says where it is not. */
+async function isSaved(page) {
+  await page.waitForURL(/saved=/).catch(async () => {
+    throw new Error(`nothing was saved at ${page.url()}: ${await page.textContent('main')}`);
+  });
+}
+
 const hasRole = async (page, arn) => (await page.locator(`[data-role-arn="${arn}"]`).count()) > 0;
 
 /** Adds a mapping, and takes it back; the gainer is signed in all along. */
@@ -145,7 +152,7 @@ async function conflict(hands, [mine, theirs], { address }) {
   await mouse.fill(theirs, 'Ticket', 'HD-7');
   await look(mouse, theirs);
   await mouse.press(theirs, 'Add mapping for 2 people');
-  await theirs.waitForURL('**saved=**');
+  await isSaved(theirs);
   const list = `${address}helpdesk/mappings?q=book-club`;
   for (const [page, by] of [[mine, hands], [theirs, mouse]]) {
     await page.goto(list);
@@ -156,7 +163,7 @@ async function conflict(hands, [mine, theirs], { address }) {
   await mouse.fill(theirs, 'Reason for this change', 'The ticket was another');
   await look(mouse, theirs);
   await mouse.press(theirs, SAVES);
-  await theirs.waitForURL('**saved=**');
+  await isSaved(theirs);
 
   await hands.check(mine, 'Read-only');
   await hands.fill(mine, 'Reason for this change', 'Looking is enough');
@@ -178,7 +185,7 @@ async function conflict(hands, [mine, theirs], { address }) {
   await mine.waitForSelector('[data-save]');
   await judgeOnce(hands, mine, 'mine-on-theirs');
   await hands.press(mine, SAVES);
-  await mine.waitForURL('**saved=**');
+  await isSaved(mine);
   await mine.goto(list);
   await hands.follow(mine, 'Edit book-club, ReadOnly');
   await hands.press(mine, 'End this mapping now');
@@ -186,7 +193,7 @@ async function conflict(hands, [mine, theirs], { address }) {
   await look(hands, mine);
   await judgeOnce(hands, mine, 'ending');
   await hands.press(mine, SAVES);
-  await mine.waitForURL('**saved=**');
+  await isSaved(mine);
 }
 
 /** A role for oneself: its author asks, somebody else decides. */
@@ -229,7 +236,7 @@ async function withinScope(newPage, { address }) {
   await mouse.fill(page, 'Role', 'Payments development/Sandbox');
   await look(mouse, page);
   await mouse.press(page, SAVES);
-  await page.waitForURL('**saved=**');
+  await isSaved(page);
   noProblems(page);
 }
 

@@ -378,7 +378,13 @@ async fn the_rows_of_an_archived_portal_are_looked_at_taken_over_and_taken_back(
     }
     // The mappings are the helpdesk's from here on; roles that came with them are an admin's.
     let rows = desk.app.audit_rows().await;
-    let edit = rows[0].event.details["edit"].as_str().unwrap().to_owned();
+    let mut imported = rows.iter().map(|row| &row.event.details);
+    let imported = imported.find(|details| {
+        details
+            .get("reason")
+            .is_some_and(|reason| reason == "ConsoleMe was archived")
+    });
+    let edit = imported.unwrap()["edit"].as_str().unwrap().to_owned();
     let undone = desk.command(&["mapping", "undo", &edit, "--reason", "Too early"]);
     let (out, err) = told(&undone);
     assert!(undone.status.success(), "{out}{err}");

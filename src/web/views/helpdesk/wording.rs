@@ -2,7 +2,7 @@
 //! their account, conditions and differences as sentences.
 
 use serde_json::Value;
-use time::{Duration, OffsetDateTime, Time, UtcOffset};
+use time::{Duration, OffsetDateTime, Time, UtcOffset, format_description::well_known::Rfc3339};
 
 use super::super::{Moment, environment::Environment, query_string};
 use crate::{
@@ -208,6 +208,10 @@ fn gather(row: serde_json::Map<String, Value>, facts: &mut Vec<(String, String)>
             ("conditions" | "own" | "role_defaults", Value::Object(inner)) => gather(inner, facts),
             (_, Value::Bool(true)) => facts.push((key, "yes".to_owned())),
             (_, Value::String(text)) if text.is_empty() => {}
+            ("expires", Value::String(text)) => {
+                let end = OffsetDateTime::parse(&text, &Rfc3339);
+                facts.push((key, end.map_or(text, end_as_written)));
+            }
             (_, Value::String(text)) => facts.push((key, text)),
             (_, Value::Array(items)) if items.is_empty() => {}
             (_, Value::Object(items)) if items.is_empty() => {}
@@ -370,6 +374,7 @@ mod tests {
         let after = mapping(Conditions {
             read_only: true,
             max_duration: crate::access::SessionDuration::from_seconds(5_400).ok(),
+            expires: Some(datetime!(2027-01-01 00:00 UTC)),
             ..Conditions::default()
         });
         let told: Vec<String> = differences(Some(&before), Some(&after))
@@ -379,6 +384,7 @@ mod tests {
         assert_eq!(
             told,
             [
+                "Ends: \"\" -> \"2026-12-31\"",
                 "Longest session: \"\" -> \"1 h 30 min\"",
                 "Read-only: \"\" -> \"yes\""
             ]
