@@ -12,12 +12,21 @@ use sqlx::{Connection as _, SqliteConnection};
 use time::Duration;
 
 use super::audit_verify::{Ended, alone};
-use crate::support::{
-    app::TestApp,
-    cloudtrail::{CLI_USER_AGENT, Call, other_event},
+use crate::{
+    process::{Installation, run},
+    support::{
+        app::TestApp,
+        cloudtrail::{CLI_USER_AGENT, Call, other_event},
+    },
 };
 
 const READER: &str = "arn:aws:iam::222233334444:role/ReadOnly";
+
+/// Cuts everything from the last intent on, so that the chain holds.
+const CUT: &str = "DELETE FROM audit_event WHERE seq >=
+         (SELECT MAX(seq) FROM audit_event WHERE outcome = 'intent');
+     UPDATE audit_head SET seq = (SELECT MAX(seq) FROM audit_event),
+         hash = (SELECT hash FROM audit_event ORDER BY seq DESC LIMIT 1);";
 
 /// A program that opened a role three times, and the trail of it.
 struct Scene {
@@ -44,14 +53,7 @@ impl Scene {
 
     /// The trail of some calls, which covers an hour before and after.
     fn trail(&self, calls: &[Call]) -> Vec<Value> {
-        let now = SystemClock.now();
-        let home = &self.calls[0];
-        let accounts = [home.caller.split(':').nth(4).unwrap(), "222233334444"];
-        let hours = [now - Duration::hours(1), now + Duration::hours(1)];
-        let around = accounts
-            .iter()
-            .flat_map(|account| hours.map(|at| other_event(at, account, &home.region)));
-        around.chain(calls.iter().flat_map(Call::events)).collect()
+        trail(&self.calls[0], calls)
     }
 
     fn verified(&self, calls: &[Call], more: &[&str]) -> (i32, Value) {
@@ -60,6 +62,17 @@ impl Scene {
         std::fs::write(&file, records.to_string()).unwrap();
         verify(&self.app.database(), &file, more)
     }
+}
+
+/// The trail of some calls in the accounts of `home`, an hour before and after.
+fn trail(home: &Call, calls: &[Call]) -> Vec<Value> {
+    let now = SystemClock.now();
+    let accounts = [home.caller.split(':').nth(4).unwrap(), "222233334444"];
+    let hours = [now - Duration::hours(1), now + Duration::hours(1)];
+    let around = accounts
+        .iter()
+        .flat_map(|account| hours.map(|at| other_event(at, account, &home.region)));
+    around.chain(calls.iter().flat_map(Call::events)).collect()
 }
 
 fn verify(database: &Path, trail: &Path, more: &[&str]) -> (i32, Value) {
@@ -144,12 +157,7 @@ async fn a_cut_tail_shows_though_the_chain_holds() {
     scene.app.store.close().await;
     let url = format!("sqlite://{}", scene.app.database().display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    // Everything from the last intent on.
-    let cut = "DELETE FROM audit_event WHERE seq >=
-             (SELECT MAX(seq) FROM audit_event WHERE outcome = 'intent');
-         UPDATE audit_head SET seq = (SELECT MAX(seq) FROM audit_event),
-             hash = (SELECT hash FROM audit_event ORDER BY seq DESC LIMIT 1);";
-    sqlx::raw_sql(cut).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql(CUT).execute(&mut connection).await.unwrap();
     let (code, told) = scene.verified(&calls, &[]);
     assert_eq!((code, kinds(&told)), (1, vec!["cut_tail"]), "{told}");
 }
@@ -284,4 +292,60 @@ async fn every_form_of_an_export_is_read() {
             ended.err
         );
     }
+}
+
+/// The built program between the directory and the stand-in for AWS, and a trail of what the
+/// stand-in itself says that it was asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_itself_agrees_with_the_trail_until_either_is_changed() {
+    let mut installation = Installation::start();
+    run(
+        &installation.process,
+        &["role", "add", READER, "--audit-tag"],
+    );
+    let mut browser = installation.process.browser();
+    assert_eq!(browser.sign_in("linus", "linus-demo").await.status, 303);
+    for number in 0..4 {
+        if number == 2 {
+            installation.process.kill();
+            installation.process.start_again();
+        }
+        let answer = browser.open_console(&[("role", READER)]).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+    }
+    let calls: Vec<Call> = installation.aws.issued().iter().map(Call::of).collect();
+    assert_eq!(calls.len(), 4);
+    assert!(calls.iter().all(|call| call.tags[0].0 == "rolegate:audit"));
+    let database = installation.dir.path().join("rolegate.db");
+    let file = installation.dir.path().join("trail.json");
+    let verified = |calls_of_trail: &[Call]| {
+        let records = json!({ "Records": trail(&calls[0], calls_of_trail) });
+        std::fs::write(&file, records.to_string()).unwrap();
+        verify(&database, &file, &[])
+    };
+    // The two events of a call across accounts count once.
+    let (code, told) = verified(&calls);
+    assert_eq!((code, kinds(&told)), (0, vec![]), "{told}");
+    for (count, expected) in [("matched", 4), ("witnessed", 4), ("duplicates", 4)] {
+        assert_eq!(told[count], expected, "{count} in {told}");
+    }
+    let (code, told) = verified(&calls[1..]);
+    assert_eq!((code, kinds(&told)), (1, vec!["not_in_trail"]), "{told}");
+    let stolen = Call {
+        at: calls[0].at + Duration::minutes(20),
+        request_id: "stolen".to_owned(),
+        user_agent: CLI_USER_AGENT.to_owned(),
+        tags: Vec::new(),
+        ..calls[0].clone()
+    };
+    let (code, told) = verified(&[calls.clone(), vec![stolen]].concat());
+    assert_eq!((code, kinds(&told)), (1, vec!["not_in_log"]), "{told}");
+    installation.process.stop();
+    let url = format!("sqlite://{}", database.display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(CUT).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    run(&installation.process, &["audit", "verify"]);
+    let (code, told) = verified(&calls);
+    assert_eq!((code, kinds(&told)), (1, vec!["cut_tail"]), "{told}");
 }

@@ -29,20 +29,20 @@ use crate::support::{
     temporary_dir,
 };
 
-const SHOP_READER: &str = "arn:aws:iam::222233334444:role/ReadOnly";
+pub(crate) const SHOP_READER: &str = "arn:aws:iam::222233334444:role/ReadOnly";
 const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// The sample directory, the stand-in for AWS and the program between them.
 pub(crate) struct Installation {
     pub(crate) process: Process,
-    aws: StandIn,
-    directory: RunningDirectory,
-    dir: tempfile::TempDir,
+    pub(crate) aws: StandIn,
+    pub(crate) directory: RunningDirectory,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Installation {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with("")
     }
 
@@ -80,7 +80,7 @@ impl Installation {
         }
     }
 
-    async fn store(&self) -> SqlStore {
+    pub(crate) async fn store(&self) -> SqlStore {
         let path = self.dir.path().join("rolegate.db");
         SqlStore::open(&format!("sqlite://{}", path.display()))
             .await
@@ -143,7 +143,7 @@ fn configuration(
 }
 
 /// Runs a command of the program and gives what it printed.
-fn run(process: &Process, arguments: &[&str]) -> String {
+pub(crate) fn run(process: &Process, arguments: &[&str]) -> String {
     let mut command = process.command();
     command.args(arguments);
     children::run_or_panic("rolegate", &command, None)
