@@ -12,6 +12,7 @@
 mod support;
 
 mod architecture;
+mod audit_document;
 mod audit_pages;
 mod audit_stream;
 mod audit_verify;
@@ -21,6 +22,7 @@ mod cloudtrail;
 mod command_line;
 mod configuration;
 mod demo_directory;
+mod edit_storm;
 mod edits;
 mod explain;
 mod faults;
