@@ -10,7 +10,7 @@ use rolegate::{
     audit::{Action, Actor, AuditEvent, Outcome},
     broker::MappingFileState,
     demo::sample::group_dn,
-    store::PolicyStore as _,
+    store::{AuditFilter, AuditLog as _, PolicyStore as _},
 };
 
 use crate::{
@@ -261,4 +261,83 @@ async fn a_hang_up_loads_the_file_and_metrics_tell_whether_it_is_current() {
     let log = process.log();
     assert!(log.contains("the mapping file cannot be loaded; the last good one stays in force"));
     assert!(log.contains("the mapping file was loaded"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_file_is_told_on_every_surface_and_changes_nothing() {
+    let dir = temporary_dir("mapping-file-surfaces");
+    let path = dir.path().join("mappings.toml");
+    std::fs::write(&path, mapping("everyone", NETWORK_OPERATOR)).unwrap();
+    let more = format!(
+        "[mappings]\nfile = \"{}\"\n[access]\nhelpdesk = [\"corp:{}\"]\n",
+        path.display(),
+        group_dn("helpdesk")
+    );
+    let installation = Installation::start_with(&more);
+    let process = &installation.process;
+    let mut grace = process.browser();
+    assert_eq!(grace.sign_in("grace", "grace-demo").await.status, 303);
+    let mut linus = process.browser();
+    assert_eq!(linus.sign_in("linus", "linus-demo").await.status, 303);
+    let banner = "The mapping file cannot be loaded; the last good one stays in force.";
+    assert!(!grace.get("/helpdesk/mappings").await.body.contains(banner));
+    let version = installation.store().await.policy_version().await.unwrap();
+
+    // One row would do; the other does not; neither is in force.
+    let broken = mapping("everyone", BILLING) + "[[mapping]]\ngroup = \"corp:cn=x,dc=x\"\n";
+    replace(&path, &broken);
+    process.signal("HUP");
+    let finding = "mappings.toml:4: ";
+    let started = Instant::now();
+    let page = loop {
+        let page = grace.get("/helpdesk/mappings").await.body;
+        if page.contains(banner) {
+            break page;
+        }
+        assert!(started.elapsed() < PATIENCE, "{}", process.log());
+    };
+    assert!(page.contains(finding), "{page}");
+    for path in ["/helpdesk/rules", "/helpdesk/people", "/helpdesk/pending"] {
+        assert!(grace.get(path).await.body.contains(banner), "{path}");
+    }
+    assert!(is_offered(&mut linus, NETWORK_OPERATOR).await);
+    assert!(!is_offered(&mut linus, BILLING).await);
+
+    let log = process.log();
+    let line = log.lines().find(|line| line.contains("cannot be loaded"));
+    assert!(line.unwrap().contains(finding), "{line:?}");
+    let metrics = loop {
+        let metrics = process.metrics().await;
+        if metrics.contains("rolegate_mapping_file_loads_total{outcome=\"refused\"} 1\n") {
+            break metrics;
+        }
+        assert!(started.elapsed() < PATIENCE, "{metrics}");
+    };
+    assert!(metrics.contains("rolegate_mapping_file_is_current 0\n"));
+
+    let store = installation.store().await;
+    assert_eq!(store.policy_version().await.unwrap(), version);
+    let filter = AuditFilter {
+        actions: vec![Action::MappingFileLoad],
+        limit: 10,
+        ..AuditFilter::default()
+    };
+    let rows = store.audit_rows(&filter).await.unwrap();
+    let event = &rows[0].event;
+    assert_eq!(
+        (rows.len(), event.outcome, event.reason.as_deref()),
+        (2, Outcome::Refused, Some("invalid"))
+    );
+    assert!(
+        event.details["findings"][0]
+            .as_str()
+            .unwrap()
+            .contains(finding)
+    );
+
+    let checked = process.command().arg("check").output().unwrap();
+    let told = [checked.stdout, checked.stderr].concat();
+    let told = String::from_utf8(told).unwrap();
+    assert_eq!(checked.status.code(), Some(1), "{told}");
+    assert!(told.contains(finding), "{told}");
 }
