@@ -26,7 +26,7 @@ const READER_AS_PEOPLE_SAY: &str = "web shop production/ReadOnly";
 /// A page's form for an edit, filled in as the page has it.
 #[derive(Clone, Debug)]
 pub(crate) struct Form {
-    preview: String,
+    pub(crate) preview: String,
     pub(crate) save: Option<String>,
     pub(crate) fields: Vec<(String, String)>,
 }

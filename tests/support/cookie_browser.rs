@@ -136,6 +136,16 @@ impl CookieBrowser {
 
     /// Any request.
     pub async fn send(&mut self, method: Method, path: &str, body: Option<String>) -> Answer {
+        self.try_send(method, path, body).await.unwrap()
+    }
+
+    /// Any request; an error where nobody answered it to its end.
+    pub async fn try_send(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> reqwest::Result<Answer> {
         let url = self.base.join(path).unwrap();
         let mut request = self.client.request(method, url);
         for (name, value) in &self.headers {
@@ -149,18 +159,18 @@ impl CookieBrowser {
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(body);
         }
-        let response = request.send().await.unwrap();
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response.text().await.unwrap();
+        let body = response.text().await?;
         self.keep_cookies(&headers);
         if let Some(token) = hidden_value(&body, "csrf_token") {
             self.csrf_token = token;
         }
-        Answer {
+        Ok(Answer {
             status,
             headers,
             body,
-        }
+        })
     }
 
     fn keep_cookies(&mut self, headers: &header::HeaderMap) {
