@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::{Account, AccountId, GroupKey, Identity, TargetArn};
+use super::{Account, AccountId, GroupKey, Identity, Policy, Row, TargetArn};
 
 /// What the configuration says about who may do what here.
 #[derive(Debug, Clone, Default)]
@@ -139,6 +139,18 @@ impl Authority {
     /// Whether mappings onto a role may be edited.
     pub fn may_edit_mappings_of(&self, role: &TargetArn, account: Option<&Account>) -> bool {
         self.helpdesk.iter().any(|scope| scope.holds(role, account))
+    }
+
+    /// Whether a row may be edited, as far as the row and its account tell; an edit is judged by
+    /// both sides of it.
+    pub fn may_edit(&self, row: &Row, policy: &Policy) -> bool {
+        match row {
+            Row::Mapping(mapping) => {
+                let account = policy.account(&mapping.role.account());
+                self.may_edit_mappings_of(&mapping.role, account)
+            }
+            Row::Account(_) | Row::Role(_) | Row::Rule(_) => self.is_admin,
+        }
     }
 }
 

@@ -100,9 +100,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let file = arguments.config.as_deref();
     runtime.block_on(async {
         match arguments.command {
-            Command::Serve(arguments) => serve::run(file, &arguments).await,
+            Command::Serve(arguments) => Box::pin(serve::run(file, &arguments)).await,
             #[cfg(feature = "demo")]
-            Command::Demo(arguments) => demo::run(&arguments).await,
+            Command::Demo(arguments) => Box::pin(demo::run(&arguments)).await,
             Command::Check(arguments) => check::run(file, &arguments).await,
             Command::Account(command) => account::run(file, command).await,
             Command::Role(command) => role::run(file, command).await,

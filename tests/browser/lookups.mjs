@@ -46,9 +46,12 @@ async function helpdesk(newPage, address) {
   const page = await signedIn(newPage, address, 'grace');
   step('people');
   await page.goto(`${address}helpdesk/people`);
+  await page.locator('#q').pressSequentially('ada');
+  await page.waitForSelector('#found a:text-is("Ada Lovelace")');
+  await page.waitForURL(/q=ada/);
   await page.fill('#q', 'a');
   await page.press('#q', 'Enter');
-  await page.waitForURL(/q=a/);
+  await page.waitForURL(/q=a$/);
   await judge(page, 'lookup-people');
   await page.goto(`${address}helpdesk/people?q=ada`);
   await page.click('text=Ada Lovelace');
@@ -80,7 +83,9 @@ async function helpdesk(newPage, address) {
   await page.click('text=Lock Keeper');
   must((await page.locator('[data-reason]').count()) > 0, 'the helpdesk is told why');
   step('groups');
-  await page.goto(`${address}helpdesk/groups?q=payments`);
+  await page.goto(`${address}helpdesk/groups`);
+  await page.locator('#q').pressSequentially('payments');
+  await page.waitForSelector('#found a:text-is("payments-dev")');
   await judge(page, 'lookup-groups');
   await page.click('a:text-is("payments-dev")');
   await judge(page, 'lookup-group');
@@ -104,8 +109,8 @@ async function helpdesk(newPage, address) {
   await judge(page, 'lookup-review-closed');
   await page.click('[action$="/end"] button');
   await judge(page, 'lookup-confirm');
-  await page.click('text=Save');
-  await page.waitForURL(/reviews/);
+  await page.click('[data-save]');
+  await page.waitForURL(/reviews\/.*saved=/);
   await page.goto(`${address}helpdesk/reviews`);
   await judge(page, 'lookup-reviews');
   noProblems(page);
@@ -121,11 +126,11 @@ async function admin(newPage, address) {
   await judge(page, 'lookup-role');
   await page.fill('#field-max_duration', '99h');
   await page.click('text=Show what this does');
-  await page.waitForSelector('#error-max_duration');
+  await page.waitForSelector('#error-max_duration:not(:empty)');
   await judge(page, 'lookup-role-wrong');
   await page.fill('#field-max_duration', '2h');
   await page.click('text=Show what this does');
-  await page.waitForSelector('.changed');
+  await page.waitForSelector('[data-save]');
   await judge(page, 'lookup-role-confirm');
   noProblems(page);
 }

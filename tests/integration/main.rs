@@ -30,6 +30,7 @@ mod four_eyes;
 mod four_eyes_pages;
 mod helpdesk;
 mod helpdesk_journeys;
+mod helpdesk_links;
 mod helpdesk_lookups;
 mod identity_providers;
 mod ldap;

@@ -22,7 +22,7 @@ const BILLING: &str = "arn:aws:iam::444455556666:role/Billing";
 const SHOP_READER: &str = "arn:aws:iam::222233334444:role/ReadOnly";
 const NETWORK_OPERATOR: &str = "arn:aws:iam::444455556666:role/NetworkOperator";
 /// Longer than the file takes to be noticed on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server whose table is completed by a file.
 struct Installed {

@@ -644,7 +644,7 @@ async fn an_assertion_is_taken_once_whatever_it_answers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_used_once_on_two_servers_with_one_database() {
-    let stage = Stage::configured("allow_idp_initiated = true").await;
+    let stage = Box::pin(Stage::configured("allow_idp_initiated = true")).await;
     let replica = stage.app.start_replica().await;
     let mut browser = stage.browser().await;
     let attempt = stage.begin(&mut browser).await;
@@ -753,7 +753,7 @@ async fn what_nobody_asked_for_is_refused_with_a_way_to_start() {
 
 #[tokio::test]
 async fn what_nobody_asked_for_signs_in_after_a_click_where_it_is_allowed() {
-    let stage = Stage::configured("allow_idp_initiated = true").await;
+    let stage = Box::pin(Stage::configured("allow_idp_initiated = true")).await;
     let mut browser = stage.app.browser();
     let message = stage.unsolicited("one").xml();
     let rows = stage.app.audit_rows().await.len();
@@ -816,7 +816,7 @@ async fn what_nobody_asked_for_signs_in_after_a_click_where_it_is_allowed() {
 
 #[tokio::test]
 async fn where_unsolicited_answers_are_allowed_others_have_to_belong_to_an_attempt() {
-    let stage = Stage::configured("allow_idp_initiated = true").await;
+    let stage = Box::pin(Stage::configured("allow_idp_initiated = true")).await;
     let mut browser = stage.browser().await;
     let attempt = stage.begin(&mut browser).await;
     let scene = stage.answering(&attempt);
@@ -1173,7 +1173,7 @@ const READER: &str = "arn:aws:iam::222233334444:role/ReadOnly";
 
 #[tokio::test]
 async fn groups_that_entra_left_out_are_told_and_nobody_is_signed_in() {
-    let stage = Stage::configured("preset = \"entra\"\nattributes = {}").await;
+    let stage = Box::pin(Stage::configured("preset = \"entra\"\nattributes = {}")).await;
     let mut browser = stage.browser().await;
     let attempt = stage.begin(&mut browser).await;
     let scene = stage.answering(&attempt);
@@ -1195,7 +1195,7 @@ async fn groups_that_entra_left_out_are_told_and_nobody_is_signed_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn groups_that_entra_left_out_come_from_the_directory() {
     let slapd = Slapd::start();
-    let stage = with_groups_from(&slapd).await;
+    let stage = Box::pin(with_groups_from(&slapd)).await;
 
     // The directory's groups count, and the provider's never do.
     let (mut browser, answer) = sign_in_as(&stage, "bob", OVERAGE).await;

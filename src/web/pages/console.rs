@@ -210,13 +210,12 @@ pub(super) async fn refuse(
 /// they have nothing to do with, or cannot be found out.
 pub(super) async fn own_reason(app: &App, identity: &Identity, role: &str) -> Option<OwnMiss> {
     let policy = app.broker.policy().await.ok()?;
-    let target = match role.parse::<TargetArn>() {
-        Ok(target) => target,
-        Err(_) => {
-            let (account, name) = role.split_once('/')?;
-            let account = account.parse::<AccountId>().ok()?;
-            policy.role_named(&account, name)?.clone()
-        }
+    let target = if let Ok(target) = role.parse::<TargetArn>() {
+        target
+    } else {
+        let (account, name) = role.split_once('/')?;
+        let account = account.parse::<AccountId>().ok()?;
+        policy.role_named(&account, name)?.clone()
     };
     let explanation = app.broker.explain_refusal(identity, &target).await.ok()?;
     own_words(&explanation, identity, &policy)

@@ -66,6 +66,7 @@ pub(in crate::web) async fn show(
             has_more,
             tables: &bench.tables,
             policy: &bench.policy,
+            authority: &staff.authority,
             now: bench.now,
         });
         Ok::<_, StoreError>(render(&view, &frame))

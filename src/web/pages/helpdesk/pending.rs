@@ -23,7 +23,8 @@ use super::{
                     Section,
                     mappings::MappingQuery,
                     pending::{PendingOneInput, PendingOneView, PendingView},
-                    preview::{Effects, PreviewState},
+                    preview::{Effects, PreviewState, row_of},
+                    wording,
                 },
                 query_string,
             },
@@ -31,7 +32,7 @@ use super::{
         Arrival, layout, render, see_other,
     },
     desk,
-    draft::in_words,
+    draft::{Bench, in_words},
     go_to,
     preview::{Visit, finish, not_done, running},
 };
@@ -222,7 +223,7 @@ async fn one(
         desk: desk(app, staff, Section::Pending).await?,
         edit,
         preview,
-        may_not: may_not(staff, edit, is_author),
+        may_not: may_not(&visit.bench, edit, is_author),
         is_author,
         message,
         now: visit.bench.now,
@@ -231,7 +232,8 @@ async fn one(
 }
 
 /// Why somebody cannot be the second person, as far as a page can tell; the broker decides.
-fn may_not(staff: &Staff, edit: &PendingEdit, is_author: bool) -> Option<String> {
+fn may_not(bench: &Bench<'_>, edit: &PendingEdit, is_author: bool) -> Option<String> {
+    let authority = &bench.staff.authority;
     if edit.state != PendingState::Waiting {
         return None;
     }
@@ -239,12 +241,21 @@ fn may_not(staff: &Staff, edit: &PendingEdit, is_author: bool) -> Option<String>
         let sentence = "You proposed this, so somebody else has to approve it.";
         return Some(sentence.to_owned());
     }
-    if staff.authority.helpdesk.is_empty() && !staff.authority.is_admin {
+    if authority.helpdesk.is_empty() && !authority.is_admin {
         let sentence = "You may read this and not approve it: that takes somebody of the helpdesk or \
                         an admin.";
         return Some(sentence.to_owned());
     }
-    None
+    let rows = edit.changes.iter().filter_map(|change| {
+        let now = change.row().and_then(|name| bench.tables.row(&name));
+        row_of(change).or(now)
+    });
+    let mut out_of_reach = rows.filter(|row| !authority.may_edit(row, &bench.policy));
+    let row = out_of_reach.next()?;
+    Some(format!(
+        "You may read this and not approve it: {} is not yours to edit.",
+        wording::row_title(&row, &bench.policy)
+    ))
 }
 
 fn is_by(actor: &Actor, identity: &Identity) -> bool {

@@ -15,7 +15,6 @@ use super::{
             App,
             error::Frame,
             staff::Staff,
-            turned_away::TurnedAway,
             views::{
                 Moment,
                 environment::Environment,
@@ -257,16 +256,6 @@ fn role_text(role: &Role) -> String {
     format!("{} {}", role.arn, optional.join(" "))
 }
 
-/// Keeps those who are no admins from edits, with words; the broker asks again.
-fn refuse_unless_admin(staff: &Staff, frame: &Frame) -> Result<(), Response> {
-    if staff.authority.is_admin {
-        return Ok(());
-    }
-    let mut refused = frame.clone().not_admin().into_response();
-    refused.extensions_mut().insert(TurnedAway("not_admin"));
-    Err(refused)
-}
-
 /// What a page of one row is made with.
 pub(super) struct Desktop<'a> {
     /// The tables and who reads them.
@@ -402,8 +391,8 @@ pub(in crate::web) async fn new_account(
     staff: Staff,
     frame: Frame,
 ) -> Response {
-    if let Err(refused) = refuse_unless_admin(&staff, &frame) {
-        return refused;
+    if !staff.authority.is_admin {
+        return frame.not_admin().into_response();
     }
     let frame = Frame(layout(&frame, &staff.signed_in));
     let page = async {
@@ -572,8 +561,8 @@ pub(in crate::web) async fn new_role(
     Query(query): Query<NewRoleQuery>,
     frame: Frame,
 ) -> Response {
-    if let Err(refused) = refuse_unless_admin(&staff, &frame) {
-        return refused;
+    if !staff.authority.is_admin {
+        return frame.not_admin().into_response();
     }
     let frame = Frame(layout(&frame, &staff.signed_in));
     let page = async {

@@ -10,7 +10,7 @@ use super::{
     wording::{self, Difference},
 };
 use crate::{
-    access::{Policy, PolicyTables},
+    access::{Authority, Policy, PolicyTables},
     broker::{Action, HistoryEntry},
 };
 
@@ -58,6 +58,8 @@ pub(crate) struct HistoryInput<'a> {
     pub(crate) tables: &'a PolicyTables,
     /// What is decided on them.
     pub(crate) policy: &'a Policy,
+    /// What the reader may do.
+    pub(crate) authority: &'a Authority,
     /// The present.
     pub(crate) now: OffsetDateTime,
 }
@@ -80,11 +82,10 @@ pub(crate) struct HistoryView {
 impl HistoryView {
     /// The changes in words.
     pub(crate) fn new(input: HistoryInput<'_>) -> Self {
-        let may_edit = input.desk.may_edit_mappings || input.desk.is_admin;
         let rows: Vec<HistoryRow> = input
             .entries
             .iter()
-            .map(|entry| history_row(entry, &input, may_edit))
+            .map(|entry| history_row(entry, &input))
             .collect();
         let row = wording::name_of_text(&input.query.row);
         let about = row.map(|name| wording::title_of(&name, input.tables, input.policy));
@@ -99,7 +100,8 @@ impl HistoryView {
                 ],
             )
         });
-        let is_edit = !input.query.edit.is_empty() && !rows.is_empty() && may_edit;
+        let may_undo = rows.iter().all(|row| row.undo.is_some());
+        let is_edit = !input.query.edit.is_empty() && !rows.is_empty() && may_undo;
         Self {
             rows,
             about,
@@ -113,7 +115,9 @@ impl HistoryView {
     }
 }
 
-fn history_row(entry: &HistoryEntry, input: &HistoryInput<'_>, may_edit: bool) -> HistoryRow {
+fn history_row(entry: &HistoryEntry, input: &HistoryInput<'_>) -> HistoryRow {
+    let mut sides = [&entry.before, &entry.after].into_iter().flatten();
+    let may_undo = sides.all(|row| input.authority.may_edit(row, input.policy));
     let row = entry.after.as_ref().or(entry.before.as_ref());
     let title = match (row, &entry.row) {
         (Some(row), _) => wording::row_title(row, input.policy),
@@ -134,7 +138,7 @@ fn history_row(entry: &HistoryEntry, input: &HistoryInput<'_>, may_edit: bool) -
         reason: entry.reason.clone().unwrap_or_default(),
         differences: wording::differences(entry.before.as_ref(), entry.after.as_ref()),
         undoes: entry.undoes.is_some(),
-        undo: (may_edit && row.is_some()).then(|| format!("/helpdesk/undo?change={}", entry.seq)),
+        undo: (may_undo && row.is_some()).then(|| format!("/helpdesk/undo?change={}", entry.seq)),
         edit: entry
             .edit
             .as_ref()

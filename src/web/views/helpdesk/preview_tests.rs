@@ -92,7 +92,7 @@ fn mapping(place: usize, role: TargetArn) -> Mapping {
             require_reason: place % 5 == 4,
             ..Conditions::default()
         },
-        ticket: (place % 3 == 0).then(|| format!("OPS-{place}")),
+        ticket: place.is_multiple_of(3).then(|| format!("OPS-{place}")),
         origin: if place % 11 == 5 {
             Origin::File { line: 12 + place }
         } else {
@@ -220,7 +220,7 @@ impl Samples {
         .unwrap()
     }
 
-    fn preview(&self) -> EditPreview {
+    fn preview() -> EditPreview {
         let people = vec![
             person("Grace Hopper", "grace"),
             person("Ada Lovelace", "ada"),
@@ -275,7 +275,7 @@ impl Samples {
     }
 
     fn effects(&self) -> Effects {
-        Effects::new(&self.preview(), &self.policy, &self.layout.environments)
+        Effects::new(&Samples::preview(), &self.policy, &self.layout.environments)
     }
 
     fn form(&self, state: PreviewState, with_errors: bool) -> EditForm {
@@ -337,7 +337,7 @@ impl Samples {
             desk: desk(Section::Mappings),
             conflicts: &[Conflict {
                 name,
-                by: Some(self.entry(&theirs, Some(&mine))),
+                by: Some(Samples::entry(&theirs, Some(&mine))),
                 now: Some(Row::Mapping(theirs)),
             }],
             changes: &[Change::PutMapping(mine)],
@@ -350,7 +350,7 @@ impl Samples {
         .unwrap()
     }
 
-    fn entry(&self, after: &Mapping, before: Option<&Mapping>) -> HistoryEntry {
+    fn entry(after: &Mapping, before: Option<&Mapping>) -> HistoryEntry {
         HistoryEntry {
             seq: 41,
             at: NOW - Duration::minutes(4),
@@ -371,7 +371,10 @@ impl Samples {
         let mut older = row.clone();
         older.ticket = None;
         older.conditions.read_only = false;
-        let entries = [self.entry(&row, Some(&older)), self.entry(&older, None)];
+        let entries = [
+            Samples::entry(&row, Some(&older)),
+            Samples::entry(&older, None),
+        ];
         HistoryView::new(HistoryInput {
             layout: self.layout.clone(),
             desk: desk(Section::History),
@@ -380,13 +383,14 @@ impl Samples {
             has_more: true,
             tables: &self.tables,
             policy: &self.policy,
+            authority: &self.authority,
             now: NOW,
         })
         .render()
         .unwrap()
     }
 
-    fn pending_edit(&self) -> PendingEdit {
+    fn pending_edit() -> PendingEdit {
         PendingEdit {
             id: "p1".to_owned(),
             author: actor("grace"),
@@ -409,9 +413,9 @@ impl Samples {
         let declined = PendingEdit {
             id: "p0".to_owned(),
             state: PendingState::Declined,
-            ..self.pending_edit()
+            ..Samples::pending_edit()
         };
-        let edits = [self.pending_edit(), declined];
+        let edits = [Samples::pending_edit(), declined];
         PendingView::new(
             self.layout.clone(),
             desk(Section::Pending),
@@ -428,7 +432,7 @@ impl Samples {
         PendingOneView::new(PendingOneInput {
             layout: self.layout.clone(),
             desk: desk(Section::Pending),
-            edit: &self.pending_edit(),
+            edit: &Samples::pending_edit(),
             preview: PreviewState::Ready(Box::new(self.effects().for_second_person())),
             may_not: is_author.then(|| sentence.to_owned()),
             is_author,
@@ -647,7 +651,7 @@ fn rows_of_the_mapping_file_cannot_be_chosen_and_broken_ones_say_why() {
 #[test]
 fn a_button_says_what_it_does_and_for_how_many() {
     let samples = Samples::new(layout(), tables(12, 130));
-    let mut preview = samples.preview();
+    let mut preview = Samples::preview();
     let button = |preview: &EditPreview| Effects::new(preview, &samples.policy, &[]).button;
     assert_eq!(button(&preview), "Ask a second person");
     preview.waits.clear();

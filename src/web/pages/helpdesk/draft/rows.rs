@@ -236,7 +236,7 @@ pub(super) async fn read_review(bench: &Bench<'_>, sheet: &Sheet<'_>) -> Reading
     if let Some(usual) = draft.as_ref().and_then(|draft| draft.reason.as_deref())
         && said.value.is_empty()
     {
-        said.value = usual.to_owned();
+        usual.clone_into(&mut said.value);
     }
     form.fields.push(said);
     // The review's own words are offered, and not put in where somebody took them away.

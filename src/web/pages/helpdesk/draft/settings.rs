@@ -162,8 +162,8 @@ fn as_seen(row: &Row) -> (String, String) {
 /// The edit that a form asks for. A row that the form has not seen is taken for a new one, so that
 /// nothing is overwritten.
 fn draft(change: Change, name: RowName, typed: &mut Typed<'_>) -> EditDraft {
-    let carried = typed.fields.seen().into_iter();
-    let seen = carried.filter(|(other, _)| *other == name).last();
+    let mut carried = typed.fields.seen().into_iter();
+    let seen = carried.find(|(other, _)| *other == name);
     EditDraft {
         changes: vec![change],
         seen: vec![seen.unwrap_or((name, None))],
@@ -288,15 +288,10 @@ fn account_fields(typed: &Typed<'_>, is_new: bool) -> Vec<Field> {
 
 /// The account that was typed; none where something cannot be used, which `typed` then tells.
 fn account_of(typed: &mut Typed<'_>, id: Option<&AccountId>) -> Option<Account> {
-    let id = match id {
-        Some(id) => Some(id.clone()),
-        None => {
-            if typed.text("id").is_empty() {
-                typed.wrong("id", "Give the account's twelve digits.");
-            }
-            typed.parsed("id")
-        }
-    };
+    if id.is_none() && typed.text("id").is_empty() {
+        typed.wrong("id", "Give the account's twelve digits.");
+    }
+    let id = id.cloned().or_else(|| typed.parsed("id"));
     let name = typed.line("name");
     if name.is_none() {
         typed.wrong(
@@ -577,15 +572,10 @@ fn role_fields(typed: &Typed<'_>, is_new: bool) -> Vec<Field> {
 
 /// The role that was typed; none where something cannot be used, which `typed` then tells.
 fn role_of(typed: &mut Typed<'_>, arn: Option<&TargetArn>) -> Option<Role> {
-    let arn = match arn {
-        Some(arn) => Some(arn.clone()),
-        None => {
-            if typed.text("arn").is_empty() {
-                typed.wrong("arn", "Give the role's ARN.");
-            }
-            typed.parsed("arn")
-        }
-    };
+    if arn.is_none() && typed.text("arn").is_empty() {
+        typed.wrong("arn", "Give the role's ARN.");
+    }
+    let arn = arn.cloned().or_else(|| typed.parsed("arn"));
     let own = defaults_of(typed);
     if let (Some(template), Some(arn)) = (own.saml_provider_arn.as_deref(), &arn)
         && let Err(error) = SamlProviderArn::from_template(template, arn.account_digits())
@@ -689,6 +679,7 @@ fn lines(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::SessionDuration;
 
     fn role() -> Role {
         Role {
@@ -701,7 +692,7 @@ mod tests {
                 grant_method: Some(GrantMethod::AssumeRole),
                 credential_source: Some("default".to_owned()),
                 external_id: Some("x1".to_owned()),
-                max_duration: crate::access::SessionDuration::from_seconds(5_400).ok(),
+                max_duration: SessionDuration::from_seconds(5_400).ok(),
                 region: Some("eu-west-1".to_owned()),
                 source_identity: "{username}".parse().ok(),
                 saml_provider_arn: Some("arn:aws:iam::{account}:saml-provider/p".to_owned()),
