@@ -192,7 +192,7 @@ impl Grant {
         &self.policy_arns
     }
 
-    /// Whether the session shall carry [`AUDIT_TAG`](super::AUDIT_TAG).
+    /// Whether the session shall carry [`AUDIT_TAG`].
     pub fn wants_audit_tag(&self) -> bool {
         self.audit_tag
     }

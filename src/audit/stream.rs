@@ -1,7 +1,7 @@
 //! The lines that leave for log collectors: one JSON object to a row of the audit log.
 //!
 //! `{"type":"audit","seq":…,"event":{…},"hash":"…"}`. The program's own log lines have no `type`.
-//! Never here: I/O. Entry points: [`line`], [`syslog`].
+//! Never here: I/O. Entry points: [`line()`], [`syslog`].
 
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};

@@ -1,5 +1,5 @@
 //! `rolegate mapping preview`: who gains and who loses by an import. Entry points: [`run`],
-//! [`write`].
+//! [`write()`].
 
 use std::io::Write;
 

@@ -87,7 +87,7 @@ impl Section {
     }
 }
 
-/// What the frame of every helpdesk page needs, beside the [`Layout`].
+/// What the frame of every helpdesk page needs, beside the `Layout`.
 #[derive(Debug, Clone)]
 pub(crate) struct Desk {
     /// Where the page is.
