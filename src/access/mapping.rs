@@ -12,6 +12,19 @@ use super::{GroupKey, SessionDuration, TargetArn};
 #[serde(transparent)]
 pub struct MappingId(pub String);
 
+impl MappingId {
+    /// Whether the store keeps it as it is: a UUID in its usual form, in lower case. Anything else
+    /// is an id that somebody made up, or a line of a file, and the store gives the row another.
+    pub fn is_stored_form(&self) -> bool {
+        let bytes = self.0.as_bytes();
+        let is_right = |(place, byte): (usize, &u8)| match place {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        };
+        bytes.len() == 36 && bytes.iter().enumerate().all(is_right)
+    }
+}
+
 impl fmt::Display for MappingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -24,6 +24,8 @@ pub(super) struct Edited<'a> {
     pairs: HashMap<(GroupKey, TargetArn), MappingId>,
     twins: HashMap<RuleKey, MappingId>,
     group_ids: HashMap<MappingId, String>,
+    /// Ids that rows of this edit came with and that the store will not keep.
+    made_up: HashSet<MappingId>,
     removed_accounts: Vec<AccountId>,
     problems: Vec<String>,
 }
@@ -127,6 +129,7 @@ impl<'a> Edited<'a> {
             pairs,
             twins,
             group_ids: before.group_ids.clone(),
+            made_up: HashSet::new(),
             removed_accounts: Vec::new(),
             problems: Vec::new(),
         }
@@ -159,10 +162,22 @@ impl<'a> Edited<'a> {
         ));
     }
 
+    /// The id of a new row. One that the store does not keep names no other row of this edit: the
+    /// store makes another for each.
+    fn new_id(&mut self, id: &MappingId) -> MappingId {
+        if id.is_stored_form() || self.made_up.insert(id.clone()) {
+            return id.clone();
+        }
+        let id = MappingId(format!("{id}+{}", self.made_up.len()));
+        self.made_up.insert(id.clone());
+        id
+    }
+
     fn put_mapping(&mut self, mapping: &Mapping) {
         let of_pair = self.pairs.get(&pair(mapping));
         let same_pair = of_pair.and_then(|id| self.mappings.find(id));
         let same_id = self.mappings.find(&mapping.id);
+        let same_id = same_id.filter(|row| !self.made_up.contains(&row.id));
         let in_file = [same_pair, same_id].into_iter().flatten();
         let in_file = in_file.filter_map(|row| kept_in_file(&row.title(), &row.origin));
         if let Some(problem) = { in_file }.next() {
@@ -179,8 +194,12 @@ impl<'a> Edited<'a> {
             }
             (twin, row) => twin.or(row).cloned(),
         };
+        let id = match &before {
+            Some(row) => row.id.clone(),
+            None => self.new_id(&mapping.id),
+        };
         let mapping = Mapping {
-            id: (before.as_ref()).map_or_else(|| mapping.id.clone(), |row| row.id.clone()),
+            id,
             conditions: mapping.conditions.as_kept(),
             origin: Origin::Store,
             ..mapping.clone()
@@ -234,6 +253,7 @@ impl<'a> Edited<'a> {
         let same_content = self.twins.get(&twin(rule));
         let same_content = same_content.and_then(|id| self.rules.find(id));
         let same_id = self.rules.find(&rule.id);
+        let same_id = same_id.filter(|row| !self.made_up.contains(&row.id));
         let in_file = [same_content, same_id].into_iter().flatten();
         let in_file = in_file.filter_map(|row| kept_in_file(&row.title(), &row.origin));
         if let Some(problem) = { in_file }.next() {
@@ -250,8 +270,12 @@ impl<'a> Edited<'a> {
             }
             (other, row) => other.or(row).cloned(),
         };
+        let id = match &before {
+            Some(row) => row.id.clone(),
+            None => self.new_id(&rule.id),
+        };
         let rule = MappingRule {
-            id: (before.as_ref()).map_or_else(|| rule.id.clone(), |row| row.id.clone()),
+            id,
             conditions: rule.conditions.as_kept(),
             origin: Origin::Store,
             ..rule.clone()

@@ -231,3 +231,27 @@ fn a_revision_changes_with_the_row_alone() {
     let put = [Change::PutMapping(put)];
     assert_ne!(revision(&before.after(&put).unwrap()), revision(&before));
 }
+
+#[test]
+fn rows_with_one_made_up_id_are_rows_of_their_own() {
+    let puts = ["x", "x", "x"].into_iter().zip(["a", "b", "c"]);
+    let puts: Vec<_> = puts
+        .map(|(id, group)| Change::PutMapping(mapping(id, group)))
+        .collect();
+    let after = tables().after(&puts).unwrap();
+    assert_eq!(after.mappings.len(), 2 + 3);
+    let ids: std::collections::HashSet<_> = after.mappings.iter().map(|row| &row.id).collect();
+    assert_eq!(ids.len(), after.mappings.len());
+    let puts = ["^a$", "^b$"].map(|pattern| {
+        let row = MappingRule {
+            role: ROLE.to_owned(),
+            ..rule("x", pattern)
+        };
+        Change::PutRule(row)
+    });
+    assert_eq!(tables().after(&puts).unwrap().rules.len(), 1 + 2);
+    // A UUID is the store's own id: the second row takes the place of the first.
+    let id = "0190aaaa-bbbb-7ccc-8ddd-eeeeffff0000";
+    let puts = ["a", "b"].map(|group| Change::PutMapping(mapping(id, group)));
+    assert_eq!(tables().after(&puts).unwrap().mappings.len(), 2 + 1);
+}

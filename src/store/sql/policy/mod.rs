@@ -257,9 +257,13 @@ impl Edit {
 }
 
 /// The id itself where it is a UUID, else a new one: what comes from a file has its line for id.
+///
+/// Another spelling of a UUID is no id of a row: `PolicyTables::after`, which previews go by, does
+/// not take it for one either.
 fn stored_id(id: &MappingId) -> MappingId {
-    match Uuid::parse_str(&id.0) {
-        Ok(uuid) => MappingId(uuid.to_string()),
-        Err(_) => MappingId(Uuid::now_v7().to_string()),
+    if id.is_stored_form() {
+        id.clone()
+    } else {
+        MappingId(Uuid::now_v7().to_string())
     }
 }
