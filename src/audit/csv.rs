@@ -2,7 +2,7 @@
 //!
 //! A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a line ending for a
 //! formula, blanks in front of it or not; such a cell gets an apostrophe in front. The columns are a
-//! contract. Entry points: [`HEADER`], [`record`]; [`line`] is for every other table too.
+//! contract. Entry points: [`HEADER`], [`record`]; [`line()`] is for every other table too.
 
 use time::format_description::well_known::Rfc3339;
 

@@ -281,7 +281,7 @@ impl Policy {
                 findings
             }
             (Some(evidence), None) => misses::of_role(&telling, evidence),
-            (None, _) => vec![misses::unknown_role(&telling)],
+            (None, _) => misses::of_unknown_role(&telling),
         };
         let is_held = entitlement.is_some();
         Explanation {

@@ -939,6 +939,27 @@ fn to_its_person_a_role_of_others_and_one_that_is_not_there_read_alike() {
 }
 
 #[test]
+fn groups_that_could_not_be_read_tell_nobody_which_roles_there_are() {
+    let identity = person(vec![group("corp:staff")]);
+    let around = Surroundings {
+        trouble: Some(GroupsTrouble {
+            at: datetime!(2026-11-24 08:00 UTC),
+            code: "groups_unavailable".to_owned(),
+        }),
+        ..around()
+    };
+    let stranger = explained(dev(), &identity, &around).for_its_person();
+    let mut disabled = dev();
+    disabled.roles[0].disabled = true;
+    let disabled = explained(disabled, &identity, &around).for_its_person();
+    let missing = explained(PolicyTables::default(), &identity, &around).for_its_person();
+    assert_eq!(stranger, missing);
+    assert_eq!(stranger, disabled);
+    assert_eq!(stranger.account, "111122223333");
+    assert_eq!(stranger.findings[0].situation, Situation::GroupsNotKnown);
+}
+
+#[test]
 fn a_ticket_holds_the_question_and_the_answer() {
     let mut row = mapping("m1", DEV);
     row.conditions.expires = Some(datetime!(2026-10-31 00:00 UTC));

@@ -415,6 +415,11 @@ impl Explanation {
                 request: format!("Please give me access to the role {}.", self.role),
             }];
         } else if let Some(first) = self.findings.first() {
+            // Said of every role, whether it is there or not.
+            let is_about_role = |finding: &Finding| finding.situation != Situation::GroupsNotKnown;
+            if !self.findings.iter().any(is_about_role) {
+                self.account = self.role.account().to_string();
+            }
             self.summary = format!(
                 "You cannot open {} in {}: {}.",
                 self.role.name(),

@@ -210,15 +210,24 @@ pub(super) async fn refuse(
 /// they have nothing to do with, or cannot be found out.
 pub(super) async fn own_reason(app: &App, identity: &Identity, role: &str) -> Option<OwnMiss> {
     let policy = app.broker.policy().await.ok()?;
+    let mut typed = None;
     let target = if let Ok(target) = role.parse::<TargetArn>() {
         target
     } else {
         let (account, name) = role.split_once('/')?;
         let account = account.parse::<AccountId>().ok()?;
-        policy.role_named(&account, name)?.clone()
+        typed = Some(name.to_owned());
+        // A name that no role has is explained like that of a stranger's role.
+        let known = policy.role_named(&account, name).cloned();
+        known.or_else(|| format!("arn:aws:iam::{account}:role/{name}").parse().ok())?
     };
     let explanation = app.broker.explain_refusal(identity, &target).await.ok()?;
-    own_words(&explanation, identity, &policy)
+    let miss = own_words(&explanation, identity, &policy)?;
+    Some(OwnMiss {
+        // Nor does the case of its letters tell whether it is there.
+        role: typed.unwrap_or(miss.role),
+        ..miss
+    })
 }
 
 /// What the person knows the role by. The account's name is told only to those who have, or had,

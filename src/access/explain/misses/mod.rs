@@ -94,8 +94,16 @@ fn disabled(telling: &Telling<'_>, evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
+/// Everything that is missing to a role that the table does not have.
+pub(super) fn of_unknown_role(telling: &Telling<'_>) -> Vec<Finding> {
+    let mut found = vec![unknown_role(telling)];
+    // As of a role that is there: to its person both read alike.
+    found.extend(unknown_groups(telling));
+    found
+}
+
 /// The table has no such role, and the person's assertion does not name it either.
-pub(super) fn unknown_role(telling: &Telling<'_>) -> Finding {
+fn unknown_role(telling: &Telling<'_>) -> Finding {
     let rows = telling.policy.mappings_of(telling.target).len();
     let named = (rows > 0).then(|| {
         Statement::says(format!(

@@ -300,7 +300,10 @@ pub(crate) fn own_words(
         role: role.name().to_owned(),
         account: explanation.account.clone(),
         words: own_sentence(finding, identity)?,
-        owner: owner(policy, role),
+        // Groups that are not known are said of every role, whether it is there or not.
+        owner: (finding.situation != Situation::GroupsNotKnown)
+            .then(|| owner(policy, role))
+            .flatten(),
     })
 }
 
