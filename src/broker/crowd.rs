@@ -1,7 +1,7 @@
 //! Everybody whom an edit may touch: who is known here, and the members of the groups in question as
 //! their directories have them now.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
     Broker, Crowd, Progress,
@@ -39,7 +39,10 @@ impl Broker {
             for (key, answer) in batch.iter().zip(answers) {
                 match answer {
                     Ok(members) => gathering.correct(key, &members),
-                    Err(Unread::Unknown(sentence)) => gathering.unresolved.push(sentence),
+                    Err(Unread::Unknown(sentence)) => {
+                        gathering.unread.insert(key.connector().to_owned());
+                        gathering.unresolved.push(sentence);
+                    }
                     Err(Unread::Absent(sentence)) => {
                         gathering.leave(key);
                         gathering.unresolved.push(sentence);
@@ -61,6 +64,8 @@ struct Gathering<'a> {
     newcomers: usize,
     is_full: bool,
     unresolved: Vec<String>,
+    /// The connectors of groups whose members are not all known.
+    unread: BTreeSet<String>,
 }
 
 impl<'a> Gathering<'a> {
@@ -72,12 +77,14 @@ impl<'a> Gathering<'a> {
             newcomers: 0,
             is_full: false,
             unresolved: Vec::new(),
+            unread: BTreeSet::new(),
         }
     }
 
     /// Lets everybody be in the group, or not, as the directory says.
     fn correct(&mut self, key: &GroupKey, members: &GroupMembers) {
         if members.is_cut {
+            self.unread.insert(key.connector().to_owned());
             self.unresolved.push(more_members(members));
         }
         let Some(directory) = self.broker.connector_of(key).map(Connector::id) else {
@@ -128,6 +135,7 @@ impl<'a> Gathering<'a> {
         }
         if self.newcomers == MEMBERS {
             self.is_full = true;
+            self.unread.insert(directory.to_string());
             return;
         }
         self.newcomers += 1;
@@ -159,6 +167,7 @@ impl<'a> Gathering<'a> {
         Crowd {
             people: self.people,
             unresolved: self.unresolved,
+            unread: self.unread,
         }
     }
 }

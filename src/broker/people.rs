@@ -4,7 +4,7 @@
 //! [`Broker::person`], [`Broker::find_groups`], [`Broker::group`].
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     future::poll_fn,
     sync::{
         Arc,
@@ -129,6 +129,8 @@ pub struct Crowd {
     pub people: Vec<Identity>,
     /// Sentences about what could not be resolved.
     pub unresolved: Vec<String>,
+    /// The connectors of groups whose members are not all known.
+    pub unread: BTreeSet<String>,
 }
 
 /// Why the members of a group were not read, in a sentence.

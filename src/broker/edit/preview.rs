@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use crate::{
     access::{Authority, GroupKey, Identity, Policy, PolicyProblem, PolicyTables, Preview, Row},
     broker::{Broker, Client, Progress, sign_in::person},
+    identity::Connector,
     store::{SignInSession, StoreError},
 };
 
@@ -20,6 +21,7 @@ use super::{
     moment::{Moment, differences},
     permission::Surroundings,
     refusal::{Attempt, action_of},
+    touched::is_cosmetic,
 };
 
 /// Of how many conflicts it is told who made them.
@@ -46,6 +48,8 @@ pub(super) struct Look {
     after_tables: Arc<PolicyTables>,
     after: Arc<Policy>,
     opened: Option<Policy>,
+    /// Whether somebody might gain, the author among them, whose groups there are not known.
+    is_author_unread: bool,
     now: OffsetDateTime,
 }
 
@@ -82,7 +86,7 @@ impl Look {
         if effects.any(|effect| effect.is_protected) || rows.any(|row| around.is_protected(row)) {
             waits.insert(Wait::Protected);
         }
-        if author.is_none_or(|author| author.doubt.is_some()) {
+        if self.is_author_unread || author.is_none_or(|author| author.doubt.is_some()) {
             waits.insert(Wait::Unresolved);
         }
         waits.into_iter().collect()
@@ -167,10 +171,23 @@ impl Broker {
         let mut unresolved = touched.unresolved;
         unresolved.extend(crowd.unresolved);
         unresolved.extend(doubts(wish));
+        let opened = gains::opened(&rows, &after, &self.settings.policy);
+        let may_give = opened.is_some() || rows.iter().any(may_give);
+        let unread = touched.unread.into_iter().chain(crowd.unread);
+        let unread = self.elsewhere(wish.author, unread.collect());
+        let is_author_unread = may_give && !unread.is_empty();
+        if is_author_unread {
+            unresolved.push(format!(
+                "Who is in these groups at {} is not known in full, and so not whether its author \
+                 is.",
+                unread.join(", ")
+            ));
+        }
         let mut look = Look {
             version: moment.version(),
             before: moment.tables,
-            opened: gains::opened(&rows, &after, &self.settings.policy),
+            opened,
+            is_author_unread,
             after_tables: after,
             after: after_policy,
             now,
@@ -191,6 +208,29 @@ impl Broker {
         look.preview.waits = look.waits(wish.author);
         look.preview.digest = digest::of(&look.preview);
         Ok(look)
+    }
+
+    /// The labels of those of the connectors whose groups the author does not come with: at these
+    /// they may be in groups under another name.
+    fn elsewhere(&self, author: Option<&Editor>, connectors: BTreeSet<String>) -> Vec<String> {
+        let own = author.map(|author| &author.identity.connector);
+        let from = own.and_then(|own| match self.connector(own) {
+            Some(Connector::Redirect(provider)) => provider.groups_from(),
+            _ => None,
+        });
+        let is_own = |id: &str| {
+            [own, from]
+                .into_iter()
+                .flatten()
+                .any(|own| own.as_str() == id)
+        };
+        let others = connectors.into_iter().filter(|id| !is_own(id));
+        let label = |id: String| {
+            let known = id.parse().ok();
+            let known = known.and_then(|id| self.connector(&id));
+            known.map_or(id, |connector| connector.label().to_owned())
+        };
+        others.map(label).collect()
     }
 
     /// Refuses an edit of rows that are not any more as its author saw them.
@@ -275,6 +315,17 @@ fn sound(before: &Policy, after: &Policy, rows: &[RowChange]) -> Result<(), Edit
         return Ok(());
     }
     Err(EditRefused::Problems(sentences))
+}
+
+/// Whether a changed account or role may give somebody more than before. What mappings and rules
+/// give is told by [`gains::opened`].
+fn may_give(row: &RowChange) -> bool {
+    !is_cosmetic(row)
+        && match &row.after {
+            Some(Row::Role(role)) => !role.disabled,
+            Some(Row::Account(_)) => true,
+            _ => false,
+        }
 }
 
 /// The people, with these as they were just read.

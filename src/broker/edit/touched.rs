@@ -24,6 +24,8 @@ const PATTERN_LIMIT: usize = 1 << 20;
 pub(super) struct Touched {
     pub(super) groups: BTreeSet<GroupKey>,
     pub(super) unresolved: Vec<String>,
+    /// The connectors of rules whose groups were not all found.
+    pub(super) unread: BTreeSet<String>,
 }
 
 impl Broker {
@@ -93,6 +95,7 @@ impl Broker {
             .build();
         let Ok(built) = built else { return Ok(()) };
         let Some(found) = self.groups_like(pattern).await? else {
+            touched.unread.insert(rule.connector.to_string());
             touched.unresolved.push(format!(
                 "The directory cannot be searched for groups that match {pattern}, because it does \
                  not begin with plain letters: only people who were seen here are counted."
@@ -103,6 +106,9 @@ impl Broker {
             group.key.connector() == rule.connector.as_str() && built.is_match(&group.name)
         });
         touched.groups.extend(matching.map(|group| group.key));
+        if !found.missing.is_empty() {
+            touched.unread.insert(rule.connector.to_string());
+        }
         touched.unresolved.extend(found.missing);
         Ok(())
     }
@@ -133,7 +139,7 @@ fn literal_prefix(pattern: &str) -> String {
 }
 
 /// Whether a changed account or role gives what it gave before.
-fn is_cosmetic(row: &RowChange) -> bool {
+pub(super) fn is_cosmetic(row: &RowChange) -> bool {
     match (&row.before, &row.after) {
         (Some(Row::Account(before)), Some(Row::Account(after))) => {
             let stripped = |account: &Account| (account.protected, account.role_defaults.clone());
