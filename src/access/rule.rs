@@ -9,6 +9,10 @@ use super::{Conditions, ConnectorId, MappingId, Origin};
 /// The largest compiled pattern, in bytes; matching is linear in the name whatever the pattern.
 const PATTERN_LIMIT: usize = 1 << 20;
 
+/// The longest pattern, and the longest role, in bytes: reading a pattern takes a hundred times its
+/// length.
+const LONGEST: usize = 2_000;
+
 /// A rule as it is written: groups whose name matches give the role that the captures name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MappingRule {
@@ -41,6 +45,9 @@ pub(super) struct CompiledRule {
 impl MappingRule {
     /// Checks the rule and makes it ready to match.
     pub(super) fn compile(&self) -> Result<CompiledRule, RuleError> {
+        if self.group_pattern.len().max(self.role.len()) > LONGEST {
+            return Err(RuleError::TooLong);
+        }
         if !self.group_pattern.starts_with('^') || !self.group_pattern.ends_with('$') {
             return Err(RuleError::Open(self.group_pattern.clone()));
         }
@@ -118,6 +125,9 @@ fn placeholders(template: &str) -> impl Iterator<Item = &str> {
 /// Why a rule cannot be used; it gives nothing until mended.
 #[derive(Debug, Error, Clone)]
 pub enum RuleError {
+    /// The pattern or the role is no convention any more.
+    #[error("the pattern and the role may have {LONGEST} bytes each")]
+    TooLong,
     /// The pattern could match in the middle of a name.
     #[error("the pattern `{0}` is open: it must start with ^ and end with $")]
     Open(String),

@@ -27,6 +27,8 @@ use crate::{
 
 /// How many people or groups a search shows.
 const SHOWN: usize = 50;
+/// The longest text that is looked for, in bytes; a longer one names nobody and nothing.
+const LONGEST_TEXT: usize = 1_000;
 /// How many members of a group are read.
 pub(super) const MEMBERS: usize = 20_000;
 
@@ -149,7 +151,7 @@ impl Broker {
             items: Vec::new(),
             missing: Vec::new(),
         };
-        if text.is_empty() {
+        if text.is_empty() || text.len() > LONGEST_TEXT {
             return Ok(found);
         }
         let asked = self
@@ -258,7 +260,7 @@ impl Broker {
             items: Vec::new(),
             missing: Vec::new(),
         };
-        if name.is_empty() {
+        if name.is_empty() || name.len() > LONGEST_TEXT {
             return Ok(found);
         }
         let is_wanted = |id: &ConnectorId| connector.is_none_or(|wanted| wanted == id);
@@ -341,7 +343,7 @@ impl Broker {
         let text = text.trim();
         let mut missing = Vec::new();
         let mut groups: BTreeMap<GroupKey, GroupSummary> = BTreeMap::new();
-        if text.is_empty() {
+        if text.is_empty() || text.len() > LONGEST_TEXT {
             return Ok(Found {
                 items: Vec::new(),
                 missing,

@@ -17,6 +17,10 @@ use crate::{
 
 use super::{CHANGES_AT_MOST, EditDraft, Refusal, RowChange, WORDS_AT_MOST};
 
+/// How many bytes one change may have as JSON: a role with the longest session policy and tags has
+/// half of it.
+const LARGEST_CHANGE: usize = 64 * 1024;
+
 /// How often a moment is looked for while somebody else edits.
 pub(super) const TRIES: usize = 3;
 
@@ -80,6 +84,13 @@ impl Moment {
         }
         let kept = Kept::of(&self.file);
         for change in &draft.changes {
+            let size = serde_json::to_string(change).map_or(usize::MAX, |text| text.len());
+            if size > LARGEST_CHANGE {
+                return Err(Refusal::problem(format!(
+                    "A row of this edit has {size} bytes; {LARGEST_CHANGE} are kept. Shorten its \
+                     texts."
+                )));
+            }
             let Some(row) = change.row() else {
                 // Which group a mapping means is noted when somebody of it signs in.
                 let message = "Groups are bound by Rolegate itself, never by an edit.";

@@ -9,9 +9,18 @@ const OFFERED: usize = 3;
 /// How alike two names must be, from 0 to 1, for one to be offered for the other.
 const ALIKE: f64 = 0.55;
 
+/// The longest text that is looked up, in bytes: an ARN has at most 2,048.
+const LONGEST: usize = 2_048;
+
 /// The roles that a text means, by account and name; or a sentence that says what is near it.
 pub(super) fn roles(text: &str, tables: &PolicyTables) -> Result<Vec<TargetArn>, String> {
     let text = text.trim();
+    if text.len() > LONGEST {
+        return Err(format!(
+            "that is {} bytes long, and no role is called so: write account/role or an ARN",
+            text.len()
+        ));
+    }
     if text.starts_with("arn:") {
         let arn = text.parse::<TargetArn>();
         return arn.map(|arn| vec![arn]).map_err(|error| {

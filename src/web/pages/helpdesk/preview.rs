@@ -90,6 +90,21 @@ impl<'a> Visit<'a> {
     }
 }
 
+/// The longest field beside the text of an import, in bytes.
+const LONGEST_FIELD: usize = 4_096;
+
+/// Refuses fields that nobody typed: looking up what they mean would take for ever.
+fn refuse_endless(fields: &Pairs, arrival: &Arrival) -> Result<(), Response> {
+    let is_endless = |(name, value): &(String, String)| {
+        name != "text" && name.len().max(value.len()) > LONGEST_FIELD
+    };
+    if !fields.iter().any(is_endless) {
+        return Ok(());
+    }
+    let message = format!("A field has more than {LONGEST_FIELD} bytes. Shorten it.");
+    Err(arrival.frame.clone().bad_input(&message).into_response())
+}
+
 /// `POST /helpdesk/preview`
 pub(in crate::web) async fn look(
     State(app): State<App>,
@@ -98,6 +113,9 @@ pub(in crate::web) async fn look(
     arrival: Arrival,
     CheckedForm(fields): CheckedForm<Pairs>,
 ) -> Response {
+    if let Err(refused) = refuse_endless(&fields, &arrival) {
+        return refused;
+    }
     let frame = arrival.frame.clone();
     let answer = async {
         let visit = Visit::of(&app, &staff, &arrival).await?;
@@ -198,6 +216,9 @@ pub(in crate::web) async fn save(
     arrival: Arrival,
     CheckedForm(fields): CheckedForm<Pairs>,
 ) -> Response {
+    if let Err(refused) = refuse_endless(&fields, &arrival) {
+        return refused;
+    }
     let frame = arrival.frame.clone();
     let answer = async {
         let visit = Visit::of(&app, &staff, &arrival).await?;

@@ -142,7 +142,7 @@ pub(super) async fn read(bench: &Bench<'_>, sheet: &Sheet<'_>) -> Reading {
 fn message(error: &crate::access::RuleError) -> (&'static str, String) {
     use crate::access::RuleError;
     let field = match error {
-        RuleError::Open(_) | RuleError::Pattern { .. } => "group_pattern",
+        RuleError::TooLong | RuleError::Open(_) | RuleError::Pattern { .. } => "group_pattern",
         RuleError::Capture(_) | RuleError::Role(_) => "role",
     };
     let message = match error {
