@@ -26,6 +26,8 @@ use crate::{
 const MOST_OF_SESSION: usize = 4;
 /// How many jobs there may be at all.
 const MOST: usize = 64;
+/// How many bytes the forms of all jobs may have.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// How long a job is kept.
 const KEPT: Duration = Duration::from_mins(10);
 
@@ -99,6 +101,12 @@ impl Job {
         let _ = tokio::time::timeout(longest, is_finished.wait_for(|is| *is)).await;
     }
 
+    /// About how many bytes it keeps.
+    fn size(&self) -> usize {
+        let fields = self.wish.fields.iter();
+        fields.map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     fn writes(&self) -> bool {
         matches!(self.wish.purpose, Purpose::Save | Purpose::Approve(_))
     }
@@ -137,8 +145,14 @@ impl PreviewJobs {
             task: OnceLock::new(),
         });
         let mut jobs = self.jobs();
-        make_room(&mut jobs, &job.wish.session);
-        if jobs.len() >= MOST {
+        make_room(&mut jobs, &job.wish.session, job.size());
+        let own = jobs
+            .iter()
+            .filter(|other| other.wish.session == job.wish.session);
+        if own.count() >= MOST_OF_SESSION
+            || jobs.len() >= MOST
+            || bytes_of(&jobs) + job.size() > MOST_BYTES
+        {
             return None;
         }
         jobs.push(Arc::clone(&job));
@@ -174,8 +188,12 @@ impl PreviewJobs {
     }
 }
 
-/// Drops what is old, and the oldest of the session.
-fn make_room(jobs: &mut Vec<Arc<Job>>, session: &str) {
+fn bytes_of(jobs: &[Arc<Job>]) -> usize {
+    jobs.iter().map(|job| job.size()).sum()
+}
+
+/// Drops what is old, the oldest of the session, and what is done where it keeps too much.
+fn make_room(jobs: &mut Vec<Arc<Job>>, session: &str, needed: usize) {
     jobs.retain(|job| job.started.elapsed() < KEPT || !job.may_go());
     let mut surplus = jobs
         .iter()
@@ -190,7 +208,7 @@ fn make_room(jobs: &mut Vec<Arc<Job>>, session: &str) {
         }
         !goes
     });
-    if jobs.len() >= MOST
+    while (jobs.len() >= MOST || bytes_of(jobs) + needed > MOST_BYTES)
         && let Some(place) = jobs.iter().position(|job| job.finished().is_some())
     {
         jobs.remove(place);
@@ -254,6 +272,40 @@ mod tests {
         assert_eq!(jobs.jobs().len(), MOST_OF_SESSION);
         first.wait(Duration::from_secs(10)).await;
         assert!(matches!(first.finished(), Some(Finished::Refused(500, _))));
+    }
+
+    #[tokio::test]
+    async fn a_session_that_saves_without_end_keeps_nobody_else_waiting() {
+        let jobs = PreviewJobs::default();
+        let start =
+            |session: &str| jobs.start(wish(session, Purpose::Save), |_| std::future::pending());
+        for _ in 0..MOST_OF_SESSION {
+            assert!(start("a").is_some());
+        }
+        assert!(start("a").is_none());
+        assert!(start("b").is_some());
+    }
+
+    #[tokio::test]
+    async fn what_jobs_keep_is_bounded_in_bytes() {
+        let jobs = PreviewJobs::default();
+        let large = |session: &str| Wish {
+            fields: vec![("text".to_owned(), "x".repeat(MOST_BYTES / 3))],
+            ..wish(session, Purpose::Preview)
+        };
+        let first = jobs.start(large("a"), |_| async { Finished::Unavailable });
+        let first = first.unwrap();
+        first.wait(Duration::from_secs(10)).await;
+        for session in ["b", "c"] {
+            assert!(
+                jobs.start(large(session), |_| std::future::pending())
+                    .is_some()
+            );
+        }
+        assert!(jobs.find("a", &first.id).is_none(), "it was done, and went");
+        assert!(jobs.start(large("d"), |_| std::future::pending()).is_none());
+        let small = jobs.start(wish("d", Purpose::Preview), |_| std::future::pending());
+        assert!(small.is_some());
     }
 
     #[tokio::test]
