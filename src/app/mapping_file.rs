@@ -4,7 +4,8 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
+    fs::{self, File},
+    io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -20,6 +21,8 @@ use crate::{
     store::StoreError,
 };
 
+/// The largest file, in bytes: a hundred times what a large organisation has.
+const LARGEST: u64 = 64 * 1024 * 1024;
 /// A file that was written within this time before it was read may be written once more in the
 /// same tick of the file system's clock: it is read again.
 const YOUNG: time::Duration = time::Duration::seconds(3);
@@ -73,6 +76,7 @@ pub(super) fn load(path: &Path, forms: &Forms) -> Result<LoadedFile, UnusableFil
     }
 }
 
+/// Reads at most so much that it fits, whatever the file becomes meanwhile.
 fn content(path: &Path) -> Result<Vec<u8>, String> {
     // Opening a pipe would wait for a writer.
     let is_file = fs::metadata(path)
@@ -81,7 +85,15 @@ fn content(path: &Path) -> Result<Vec<u8>, String> {
     if !is_file {
         return Err("is not a file".to_owned());
     }
-    fs::read(path).map_err(|error| error.to_string())
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut content = Vec::new();
+    file.take(LARGEST + 1)
+        .read_to_end(&mut content)
+        .map_err(|error| error.to_string())?;
+    if content.len() as u64 > LARGEST {
+        return Err(format!("has more than {LARGEST} bytes"));
+    }
+    Ok(content)
 }
 
 /// What tells, without reading, that a file is another one than before.
