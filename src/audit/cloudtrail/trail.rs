@@ -15,8 +15,9 @@ use crate::{access::AUDIT_TAG, audit::witness::Witness};
 
 /// What a gzip file begins with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// The most that a compressed file may hold.
-const MOST_BYTES: u64 = 4 << 30;
+/// The most bytes that one file may hold, unpacked: CloudTrail's own have a few megabytes, and as
+/// values they take ten times that.
+const MOST_BYTES: u64 = 1 << 30;
 
 /// A file that is no export of CloudTrail's.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -24,6 +25,9 @@ pub enum NotATrail {
     /// It cannot be unpacked.
     #[error("it is no gzip file that can be read")]
     Gzip,
+    /// It would fill the memory.
+    #[error("it holds more than {0} bytes: split it")]
+    TooLarge(u64),
     /// It is no JSON.
     #[error("it is not JSON: {0}")]
     Json(String),
@@ -106,12 +110,7 @@ impl Trail {
     /// `aws cloudtrail lookup-events` prints. Says how many events it had.
     pub fn read(&mut self, bytes: &[u8]) -> Result<usize, NotATrail> {
         if bytes.starts_with(&GZIP) {
-            let mut plain = Vec::new();
-            MultiGzDecoder::new(bytes)
-                .take(MOST_BYTES)
-                .read_to_end(&mut plain)
-                .map_err(|_| NotATrail::Gzip)?;
-            return self.read_plain(&plain);
+            return self.read_plain(&unpacked(bytes, MOST_BYTES)?);
         }
         self.read_plain(bytes)
     }
@@ -224,6 +223,19 @@ impl Trail {
     }
 }
 
+/// What a gzip file holds, where that is no more than `most` bytes.
+fn unpacked(bytes: &[u8], most: u64) -> Result<Vec<u8>, NotATrail> {
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(bytes)
+        .take(most.saturating_add(1))
+        .read_to_end(&mut plain)
+        .map_err(|_| NotATrail::Gzip)?;
+    if plain.len() as u64 > most {
+        return Err(NotATrail::TooLarge(most));
+    }
+    Ok(plain)
+}
+
 fn text(value: &Value, path: &[&str]) -> Option<String> {
     let found = path.iter().try_fold(value, |value, key| value.get(key))?;
     found.as_str().map(str::to_owned)
@@ -267,5 +279,24 @@ fn merge(known: &mut Issuance, other: Issuance) {
     }
     if known.session_name.is_empty() {
         known.session_name = other.session_name;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_unpacks_to_too_much_is_refused_before_it_is_whole() {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(&[b' '; 10_000]).unwrap();
+        let packed = packed.finish().unwrap();
+        assert_eq!(unpacked(&packed, 10_000).unwrap().len(), 10_000);
+        assert_eq!(unpacked(&packed, 9_999), Err(NotATrail::TooLarge(9_999)));
+        assert_eq!(unpacked(&packed[..20], 9_999), Err(NotATrail::Gzip));
     }
 }
