@@ -295,7 +295,7 @@ async fn group(bench: &Bench<'_>, text: &str) -> Result<GroupKey, String> {
             sentence(&format!("{error}{cause}"))
         });
     }
-    let named = known_groups(bench, text).await;
+    let (named, missing) = known_groups(bench, text).await;
     let named: BTreeSet<&GroupKey> = named
         .iter()
         .filter(|key| {
@@ -306,6 +306,12 @@ async fn group(bench: &Bench<'_>, text: &str) -> Result<GroupKey, String> {
     let mut found = named.iter();
     match (found.next(), found.next()) {
         (Some(key), None) => Ok((*key).clone()),
+        // What could not be asked is no answer.
+        (None, _) if !missing.is_empty() => Err(format!(
+            "No group called “{text}” was found, and there may be one: {} Write connector:name if \
+             you know it.",
+            missing.join(" ")
+        )),
         (None, _) => Err(format!(
             "No group is called “{text}”. Write connector:name, such as {}:cn=dev,ou=groups,dc=x.",
             broker
@@ -324,14 +330,22 @@ async fn group(bench: &Bench<'_>, text: &str) -> Result<GroupKey, String> {
 }
 
 /// The groups that the table and the directories know with `text` in their name.
-async fn known_groups(bench: &Bench<'_>, text: &str) -> BTreeSet<GroupKey> {
+///
+/// And sentences about what could not be asked.
+async fn known_groups(bench: &Bench<'_>, text: &str) -> (BTreeSet<GroupKey>, Vec<String>) {
     let of_table = bench.tables.mappings.iter().map(|row| row.group.clone());
     let mut known: BTreeSet<GroupKey> = of_table.collect();
     match bench.app.broker.find_groups(text).await {
-        Ok(found) => known.extend(found.items.into_iter().map(|group| group.key)),
-        Err(error) => tracing::warn!(error = %error, "groups could not be searched for"),
+        Ok(found) => {
+            known.extend(found.items.into_iter().map(|group| group.key));
+            (known, found.missing)
+        }
+        Err(error) => {
+            tracing::warn!(error = %error, "groups could not be searched for");
+            let sentence = "Rolegate cannot read its records now.";
+            (known, vec![sentence.to_owned()])
+        }
     }
-    known
 }
 
 /// The one role of the table that a text names.
