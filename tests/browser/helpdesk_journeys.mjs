@@ -21,6 +21,8 @@ async function judge(page, name) {
   for (const [width, colorScheme] of LOOKS) {
     await page.setViewportSize({ width, height: 800 });
     await page.emulateMedia({ colorScheme });
+    // What the frame covers while the page is scrolled is no smaller for it.
+    await page.evaluate(() => scrollTo(0, 0));
     if (page.hasJavaScript) await noting(axe(page, `${name}-${width}-${colorScheme}`));
     await noting(fitsWidth(page, `${name}-${width}`));
     await screenshot(page, `${name}-${width}-${colorScheme}`);
@@ -100,7 +102,8 @@ async function look(hands, page) {
 /** Waits until it is saved; says what the page says where it is not. */
 async function isSaved(page) {
   await page.waitForURL(/saved=/).catch(async () => {
-    throw new Error(`nothing was saved at ${page.url()}: ${await page.textContent('main')}`);
+    const words = await page.textContent('#preview').catch(() => page.textContent('main'));
+    throw new Error(`nothing was saved at ${page.url()}: ${words}`);
   });
 }
 
@@ -125,7 +128,8 @@ async function addAndUndo(hands, page, gainer, { address, arn }) {
   }
   await judgeOnce(hands, page, 'preview');
   await hands.press(page, 'Add mapping for 2 people');
-  await page.waitForSelector('text=Saved. +2 people.');
+  await isSaved(page);
+  must((await page.textContent('main')).includes('Saved. +2 people.'), 'it says what was saved');
   await judgeOnce(hands, page, 'saved');
   await gainer.reload();
   must(await hasRole(gainer, arn), 'margaret has the role on the next page load');
@@ -167,7 +171,7 @@ async function conflict(hands, [mine, theirs], { address }) {
 
   await hands.check(mine, 'Read-only');
   await hands.fill(mine, 'Reason for this change', 'Looking is enough');
-  if (mine.hasJavaScript) await mine.waitForSelector('text=It was changed meanwhile');
+  if (mine.hasJavaScript) await mine.waitForSelector('text=Somebody changed this meanwhile');
   else await hands.press(mine, 'Show what this does');
   await judgeOnce(hands, mine, 'changed-meanwhile');
   if (mine.hasJavaScript) await hands.press(mine, 'Show what this does');

@@ -332,7 +332,8 @@ pub(super) async fn answer(
             if visit.is_fragment && wish.purpose == Purpose::Save {
                 return Ok(go_to(&format!("/helpdesk/previews/{}", job.id), true));
             } else if visit.is_fragment {
-                let sentence = "It was changed meanwhile. Open it again to see how.";
+                let sentence = "Somebody changed this meanwhile. Press “Show what this does” to see \
+                                their version beside yours.";
                 (409, PreviewState::Refused(vec![sentence.to_owned()]), None)
             } else {
                 return conflict(visit, wish, conflicts, changes).await;
