@@ -484,9 +484,9 @@ async fn every_way_to_change_rows_behind_the_programs_back_is_named_with_its_row
 #[tokio::test]
 async fn what_the_stream_does_not_have_yet_is_told_before_it_is_dropped() {
     let desk = Desk::with_rows(3).await;
-    let mut configuration = fs::read_to_string(desk.path("rolegate.toml")).unwrap();
+    let configuration = fs::read_to_string(desk.path("rolegate.toml")).unwrap();
     let stream = format!("file:{}", desk.text("stream.jsonl"));
-    configuration.push_str(&format!("stream = \"{stream}\"\n"));
+    let configuration = format!("{configuration}stream = \"{stream}\"\n");
     fs::write(desk.path("rolegate.toml"), configuration).unwrap();
     desk.done(&["audit", "checkpoint"]);
     let store = desk.store().await;
