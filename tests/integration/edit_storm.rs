@@ -31,7 +31,7 @@ use crate::{
 /// How often the program is killed.
 const LIVES: usize = 20;
 /// Longer than anything takes on a loaded machine.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(2);
 /// A role that is protected, so that every edit of it waits for a second person.
 const PROTECTED: &str = "arn:aws:iam::111122225555:role/Sandbox";
 /// What the host's command line edits.
