@@ -584,7 +584,13 @@ async fn waiting_edits_lapse_are_declined_and_withdrawn() {
     assert_eq!(desk.state(&withdrawn).await, PendingState::Withdrawn);
 
     let late = desk.save_waiting(&mut grace, &edit).await;
-    let swept = desk.save_waiting(&mut grace, &edit).await;
+    let twin = desk.save_waiting(&mut grace, &edit).await;
+    assert_eq!(twin, late, "a second click proposes nothing new");
+    let other = EditDraft {
+        reason: Some("for another reason".to_owned()),
+        ..edit.clone()
+    };
+    let swept = desk.save_waiting(&mut grace, &other).await;
     assert_eq!(broker.pending_edits(false).await.unwrap().len(), 2);
     desk.app.clock.advance(Duration::days(7) + Duration::SECOND);
     assert!(broker.pending_edits(false).await.unwrap().is_empty());
