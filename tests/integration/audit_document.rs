@@ -197,9 +197,10 @@ async fn review(desk: &Desk) {
             keep: true,
             note: Some("asked"),
         };
-        let (right, wrong) = match item.group.starts_with('^') {
-            true => (&mut amy, &mut grace),
-            false => (&mut grace, &mut amy),
+        let (right, wrong) = if item.group.starts_with('^') {
+            (&mut amy, &mut grace)
+        } else {
+            (&mut grace, &mut amy)
         };
         let refused = broker.decide_review(wrong, &id, &word, &client).await;
         assert!(refused.is_err());

@@ -183,6 +183,7 @@ impl Desk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn nobody_but_another_person_of_the_helpdesk_approves_a_role_for_its_author() {
     let desk = desk().await;
     let mut grace = desk.app.signed_in("grace").await;
@@ -324,6 +325,7 @@ async fn the_same_name_at_another_connector_approves_nothing_on_the_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn imports_bulk_edits_rules_and_undo_wait_like_any_other_edit() {
     let desk = desk().await;
     let mut grace = desk.app.signed_in("grace").await;
@@ -383,7 +385,7 @@ async fn imports_bulk_edits_rules_and_undo_wait_like_any_other_edit() {
     let form = Form::of(&page).set("reason", "HD-4");
     let saved = form.save(&mut hal).await;
     assert_eq!(saved.status, 303, "{}", saved.body);
-    let list = grace.get(&saved.location().to_owned()).await;
+    let list = grace.get(saved.location()).await;
     let undo = Regex::new(r#"href="(/helpdesk/undo[^"]*)""#).unwrap();
     let undo = undo.captures(&list.body).unwrap()[1].to_owned();
     let page = grace.get(&undo).await;

@@ -94,15 +94,15 @@ impl<'a> Visit<'a> {
 const LONGEST_FIELD: usize = 4_096;
 
 /// Refuses fields that nobody typed: looking up what they mean would take for ever.
-fn refuse_endless(fields: &Pairs, arrival: &Arrival) -> Result<(), Response> {
+fn refuse_endless(fields: &Pairs, arrival: &Arrival) -> Option<Response> {
     let is_endless = |(name, value): &(String, String)| {
         name != "text" && name.len().max(value.len()) > LONGEST_FIELD
     };
     if !fields.iter().any(is_endless) {
-        return Ok(());
+        return None;
     }
     let message = format!("A field has more than {LONGEST_FIELD} bytes. Shorten it.");
-    Err(arrival.frame.clone().bad_input(&message).into_response())
+    Some(arrival.frame.clone().bad_input(&message).into_response())
 }
 
 /// `POST /helpdesk/preview`
@@ -113,7 +113,7 @@ pub(in crate::web) async fn look(
     arrival: Arrival,
     CheckedForm(fields): CheckedForm<Pairs>,
 ) -> Response {
-    if let Err(refused) = refuse_endless(&fields, &arrival) {
+    if let Some(refused) = refuse_endless(&fields, &arrival) {
         return refused;
     }
     let frame = arrival.frame.clone();
@@ -216,7 +216,7 @@ pub(in crate::web) async fn save(
     arrival: Arrival,
     CheckedForm(fields): CheckedForm<Pairs>,
 ) -> Response {
-    if let Err(refused) = refuse_endless(&fields, &arrival) {
+    if let Some(refused) = refuse_endless(&fields, &arrival) {
         return refused;
     }
     let frame = arrival.frame.clone();

@@ -68,7 +68,8 @@ fn of_scope(scope: &Scope, policy: &Policy) -> String {
             account.map_or_else(|| id.to_string(), |account| account.name.clone())
         };
         let names: Vec<String> = accounts.iter().map(name).collect();
-        words += &format!(" in {}", names.join(" or "));
+        words.push_str(" in ");
+        words.push_str(&names.join(" or "));
     }
     if !environments.is_empty() {
         let joint = if accounts.is_empty() {
@@ -76,7 +77,8 @@ fn of_scope(scope: &Scope, policy: &Policy) -> String {
         } else {
             ", where the account is of "
         };
-        words += &format!("{joint}{}", environments.join(" or "));
+        words.push_str(joint);
+        words.push_str(&environments.join(" or "));
     }
     words
 }
