@@ -302,7 +302,7 @@ async fn an_edit_made_meanwhile_is_shown_and_not_overwritten() {
     assert_eq!(conflict.status, 409, "{}", conflict.body);
     for words in [
         "data-conflict",
-        "linus changed it",
+        "linus (corp) changed it",
         "Only to look",
         "Read-only",
         "2099",
