@@ -103,7 +103,7 @@ fn held(name: &str) -> Group {
 
 pub(super) async fn what_changes_between_two_readings_is_seen(backend: &impl Backend) {
     let (store, other) = (backend.open().await, backend.open().await);
-    let (mut ada, mut zoe) = (session_of('a', "ada"), session_of('z', "zoe"));
+    let (mut ada, mut zoe) = (session_of('a', "ada"), session_of('e', "zoe"));
     ada.identity.groups = vec![held("dev"), held("ops")];
     zoe.identity.groups = vec![held("dev")];
     store.save_session(&ada).await.unwrap();
@@ -126,7 +126,7 @@ pub(super) async fn what_changes_between_two_readings_is_seen(backend: &impl Bac
     assert_eq!(known[0].identity, ada.identity);
     assert_eq!(known, other.known_people().await.unwrap());
     // Whoever is deleted by hand is not known.
-    let deleted = "DELETE FROM known_person WHERE subject = 'subject-of-z'";
+    let deleted = "DELETE FROM known_person WHERE subject = 'subject-of-e'";
     backend.tamper(deleted).await;
     assert_eq!(names(store.known_people().await.unwrap()), ["ada"]);
 }
