@@ -60,3 +60,12 @@ document.addEventListener("submit", (event) => {
 addEventListener("pageshow", () => {
   sent = new WeakSet();
 });
+
+// Leaving a field for the button is a change too, which asks for a preview. htmx would send it to
+// where the button that was pressed leads, and so save a second time.
+document.addEventListener("htmx:configRequest", (event) => {
+  const { elt } = event.detail;
+  if (!elt.matches("form[data-edit]")) return;
+  if (sent.has(elt)) event.preventDefault();
+  else event.detail.path = elt.getAttribute("hx-post");
+});

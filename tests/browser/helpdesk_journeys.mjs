@@ -200,6 +200,26 @@ async function conflict(hands, [mine, theirs], { address }) {
   await isSaved(mine);
 }
 
+/** Leaving a field for the button saves once, however slow the answer is. */
+async function savesOnce(page, { address }) {
+  await page.goto(`${address}helpdesk/mappings/new`);
+  await mouse.fill(page, 'Group', 'book-club');
+  await mouse.fill(page, 'Role', 'Shared services/Billing');
+  await mouse.fill(page, 'Ticket', 'HD-13');
+  await look(mouse, page);
+  const sent = [];
+  await page.route('**/helpdesk/{save,preview}*', async (route) => {
+    sent.push(new URL(route.request().url()).pathname);
+    // Longer than a change waits before it asks for its preview.
+    await new Promise((go) => { setTimeout(go, 700); });
+    await route.continue().catch(() => {});
+  });
+  await mouse.press(page, SAVES);
+  await isSaved(page);
+  await page.unroute('**/helpdesk/{save,preview}*');
+  equal(sent.join(' '), '/helpdesk/save', 'what is sent');
+}
+
 /** A role for oneself: its author asks, somebody else decides. */
 async function fourEyes(author, second, { address }) {
   await author.goto(`${address}helpdesk/mappings/new`);
@@ -255,6 +275,8 @@ await run(async ({ newPage }, [address, arn]) => {
     step(`by ${hands.name}: two browsers on one row`);
     await conflict(hands, [grace, linus], site);
   }
+  step('over a slow line');
+  await savesOnce(grace, site);
   step('without JavaScript');
   const plain = await enter(newPage, address, 'grace', { javaScript: false });
   await addAndUndo(mouse, plain, gainer, site);

@@ -713,7 +713,7 @@ async fn the_command_line_of_the_host_stands_outside_and_is_written_down_as_that
     // The pages say so too.
     let history = grace.get("/helpdesk/history").await;
     assert!(
-        history.body.contains("by the command line on the host"),
+        history.body.contains("by the command line of the host"),
         "{}",
         history.body
     );

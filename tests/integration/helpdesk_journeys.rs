@@ -375,7 +375,7 @@ async fn the_rows_of_an_archived_portal_are_looked_at_taken_over_and_taken_back(
     );
     let mut grace = desk.app.signed_in("grace").await;
     let history = grace.get("/helpdesk/history").await;
-    for words in ["ConsoleMe was archived", "by the command line on the host"] {
+    for words in ["ConsoleMe was archived", "by the command line of the host"] {
         assert!(history.body.contains(words), "{words}: {}", history.body);
     }
     // The mappings are the helpdesk's from here on; roles that came with them are an admin's.
