@@ -3,9 +3,23 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, UtcOffset, macros::datetime};
 
 use super::{GroupKey, SessionDuration, TargetArn};
+
+/// The first and the last moment that RFC 3339 can write in UTC.
+const FIRST: OffsetDateTime = datetime!(0000-01-01 00:00 UTC);
+const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59.999 UTC);
+
+/// A moment in UTC. Those that no calendar has there, such as the last minute of the year 9999 west
+/// of Greenwich, become the last or the first that it has: anybody may write them into a form.
+pub fn in_utc(at: OffsetDateTime) -> OffsetDateTime {
+    match at.checked_to_offset(UtcOffset::UTC) {
+        Some(at) => at.clamp(FIRST, LAST),
+        None if at.year() > 0 => LAST,
+        None => FIRST,
+    }
+}
 
 /// The id of a mapping or rule: a UUIDv7 in the store, `file:LINE` in a mapping file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

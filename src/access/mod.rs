@@ -30,7 +30,7 @@ pub use identity::{
     AssertedRole, AuthenticationMethod, ConnectorId, Group, GroupKey, GroupKeyError, GroupKeyForm,
     Identity, ProviderSession,
 };
-pub use mapping::{Conditions, Mapping, MappingId, Origin, Unenforceable};
+pub use mapping::{Conditions, Mapping, MappingId, Origin, Unenforceable, in_utc};
 pub use policy::{
     Entitlement, Giver, NotEntitled, Policy, PolicyProblem, PolicySettings, PolicyTables,
 };

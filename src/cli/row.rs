@@ -136,7 +136,7 @@ pub(super) fn conditions(conditions: &Conditions, now: OffsetDateTime) -> String
 
 /// A moment as RFC 3339 writes it, in UTC and whole seconds.
 pub(super) fn instant(at: OffsetDateTime) -> String {
-    let whole = at.to_offset(time::UtcOffset::UTC).truncate_to_second();
+    let whole = crate::access::in_utc(at).truncate_to_second();
     whole
         .format(&time::format_description::well_known::Rfc3339)
         // Years beyond 9999 alone have no RFC 3339 form.

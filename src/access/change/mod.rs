@@ -9,11 +9,11 @@ mod tests;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
 
 use super::{
     Account, AccountId, Conditions, GroupKey, Mapping, MappingId, MappingRule, PolicyTables, Role,
-    TargetArn,
+    TargetArn, in_utc,
 };
 
 /// How much of the hash a revision is: enough that nobody can make two rows share one.
@@ -211,7 +211,7 @@ impl Conditions {
     /// As the store keeps them: in UTC, to the millisecond.
     #[must_use]
     pub fn as_kept(&self) -> Self {
-        let whole = |at: OffsetDateTime| at.to_offset(UtcOffset::UTC).truncate_to_millisecond();
+        let whole = |at: OffsetDateTime| in_utc(at).truncate_to_millisecond();
         Self {
             expires: self.expires.map(whole),
             ..self.clone()

@@ -255,3 +255,23 @@ fn rows_with_one_made_up_id_are_rows_of_their_own() {
     let puts = ["a", "b"].map(|group| Change::PutMapping(mapping(id, group)));
     assert_eq!(tables().after(&puts).unwrap().mappings.len(), 2 + 1);
 }
+
+#[test]
+fn an_end_that_no_calendar_has_in_utc_is_the_last_one() {
+    for (written, kept) in [
+        (
+            datetime!(9999-12-31 23:59:59.5 -23:59),
+            datetime!(9999-12-31 23:59:59.999 UTC),
+        ),
+        (
+            datetime!(0000-01-01 00:00 +23:59),
+            datetime!(0000-01-01 00:00 UTC),
+        ),
+    ] {
+        let conditions = Conditions {
+            expires: Some(written),
+            ..Conditions::default()
+        };
+        assert_eq!(conditions.as_kept().expires, Some(kept));
+    }
+}

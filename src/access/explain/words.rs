@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
 
 use super::{Basis, Explanation, Finding, Remedy, Situation, Statement, Surroundings};
 use crate::access::{
@@ -126,7 +126,7 @@ pub(super) fn is_distinguished(text: &str) -> bool {
 
 /// `2027-01-31 08:00 UTC`.
 pub(super) fn when(at: OffsetDateTime) -> String {
-    let at = at.to_offset(UtcOffset::UTC);
+    let at = crate::access::in_utc(at);
     format!(
         "{:04}-{:02}-{:02} {:02}:{:02} UTC",
         at.year(),

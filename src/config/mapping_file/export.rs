@@ -4,7 +4,7 @@
 //! group and role say which it is.
 
 use serde_json::{Map, Value};
-use time::{UtcOffset, format_description::well_known::Rfc3339};
+use time::format_description::well_known::Rfc3339;
 
 use crate::access::{
     Account, Conditions, ConsoleWay, GrantMethod, Mapping, MappingRule, NameTemplate, PolicyTables,
@@ -102,7 +102,7 @@ impl Row {
     fn with_conditions(self, conditions: &Conditions) -> Self {
         let expires = conditions.expires.and_then(|at| {
             // Only years that TOML cannot write have no text, and no text reads as such a year.
-            at.to_offset(UtcOffset::UTC).format(&Rfc3339).ok()
+            crate::access::in_utc(at).format(&Rfc3339).ok()
         });
         self.with(DATE, expires)
             .with("max_duration", conditions.max_duration.map(duration))

@@ -31,7 +31,7 @@ use super::{
     Arrival, Nothing, download, layout, render, see_other,
 };
 use crate::{
-    access::{Policy, TargetArn},
+    access::{Policy, TargetArn, in_utc},
     broker::{Action, AuditFilter, AuditRow, Broker, StoreError, csv},
 };
 
@@ -128,7 +128,7 @@ pub(super) fn moment(text: &str) -> Result<Option<OffsetDateTime>, String> {
         return Ok(None);
     }
     if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
-        return Ok(Some(at));
+        return Ok(Some(in_utc(at)));
     }
     Date::parse(text, format_description!("[year]-[month]-[day]"))
         .map(|day| Some(day.midnight().assume_utc()))

@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use time::{Duration, OffsetDateTime, UtcOffset};
+use time::{Duration, OffsetDateTime};
+
+use crate::access::in_utc;
 
 /// How a [`Moment`] is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +46,8 @@ impl Moment {
 
     fn new(at: OffsetDateTime, now: OffsetDateTime, telling: Telling) -> Self {
         Self {
-            at: at.to_offset(UtcOffset::UTC),
-            now: now.to_offset(UtcOffset::UTC),
+            at: in_utc(at),
+            now: in_utc(now),
             telling,
         }
     }

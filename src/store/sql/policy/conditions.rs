@@ -1,10 +1,10 @@
 //! The columns that mappings and rules share.
 
 use sqlx::FromRow;
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
 
 use crate::{
-    access::{Conditions, SessionDuration},
+    access::{Conditions, SessionDuration, in_utc},
     store::{
         StoreError,
         sql::column::{instant, milliseconds, unreadable},
@@ -54,7 +54,7 @@ fn duration(seconds: i64) -> Result<SessionDuration, StoreError> {
 
 /// The conditions as they will be read back: whole milliseconds, in UTC.
 pub(super) fn as_stored(conditions: &Conditions) -> Result<Conditions, StoreError> {
-    let whole = |at: OffsetDateTime| instant(milliseconds(at.to_offset(UtcOffset::UTC)));
+    let whole = |at: OffsetDateTime| instant(milliseconds(in_utc(at)));
     Ok(Conditions {
         expires: conditions.expires.map(whole).transpose()?,
         ..conditions.clone()

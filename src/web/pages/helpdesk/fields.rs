@@ -2,12 +2,12 @@
 //! that was typed is lost.
 
 use time::{
-    Date, Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339,
+    Date, Duration, OffsetDateTime, format_description::well_known::Rfc3339,
     macros::format_description,
 };
 
 use super::super::super::views::helpdesk::wording;
-use crate::access::{RowName, SessionDuration};
+use crate::access::{RowName, SessionDuration, in_utc};
 
 /// The fields as they were sent.
 #[derive(Debug, Clone, Default)]
@@ -94,7 +94,7 @@ pub(super) fn end(
             "“{text}” is no date: write 2026-12-31, or a moment such as 2026-12-31T17:00:00Z."
         ));
     };
-    let end = end.to_offset(UtcOffset::UTC).truncate_to_millisecond();
+    let end = in_utc(end).truncate_to_millisecond();
     if Some(end) == kept || end > now {
         Ok(Some(end))
     } else if now - end < Duration::DAY {

@@ -2,7 +2,7 @@
 //! their account, conditions and differences as sentences.
 
 use serde_json::Value;
-use time::{Duration, OffsetDateTime, Time, UtcOffset, format_description::well_known::Rfc3339};
+use time::{Duration, OffsetDateTime, Time, format_description::well_known::Rfc3339};
 
 use super::super::{Moment, environment::Environment, query_string};
 use crate::{
@@ -141,7 +141,7 @@ pub(crate) fn conditions(conditions: &Conditions) -> Vec<String> {
 
 /// The end of a mapping as people write it: the last day, or the moment where it is not midnight.
 pub(crate) fn end_as_written(expires: OffsetDateTime) -> String {
-    let at = expires.to_offset(UtcOffset::UTC);
+    let at = crate::access::in_utc(expires);
     if at.time() == Time::MIDNIGHT {
         let last = at - Duration::DAY;
         format!(

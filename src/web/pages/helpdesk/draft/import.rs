@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use time::UtcOffset;
 use uuid::Uuid;
 
 use super::{
@@ -14,7 +13,7 @@ use super::{
     Bench, Errors, Reading, Sheet, reason,
 };
 use crate::{
-    access::{Account, Change, Conditions, MappingId, Origin, PolicyTables, Role},
+    access::{Account, Change, Conditions, MappingId, Origin, PolicyTables, Role, in_utc},
     broker::EditDraft,
 };
 
@@ -213,7 +212,7 @@ fn as_kept(conditions: Conditions) -> Conditions {
     Conditions {
         expires: conditions
             .expires
-            .map(|at| at.to_offset(UtcOffset::UTC).truncate_to_millisecond()),
+            .map(|at| in_utc(at).truncate_to_millisecond()),
         ..conditions
     }
 }
