@@ -94,7 +94,7 @@ impl<'a> Visit<'a> {
 const LONGEST_FIELD: usize = 4_096;
 
 /// Refuses fields that nobody typed: looking up what they mean would take for ever.
-fn refuse_endless(fields: &Pairs, arrival: &Arrival) -> Option<Response> {
+fn refused_as_endless(fields: &Pairs, arrival: &Arrival) -> Option<Response> {
     let is_endless = |(name, value): &(String, String)| {
         name != "text" && name.len().max(value.len()) > LONGEST_FIELD
     };
@@ -113,7 +113,7 @@ pub(in crate::web) async fn look(
     arrival: Arrival,
     CheckedForm(fields): CheckedForm<Pairs>,
 ) -> Response {
-    if let Some(refused) = refuse_endless(&fields, &arrival) {
+    if let Some(refused) = refused_as_endless(&fields, &arrival) {
         return refused;
     }
     let frame = arrival.frame.clone();
@@ -216,7 +216,7 @@ pub(in crate::web) async fn save(
     arrival: Arrival,
     CheckedForm(fields): CheckedForm<Pairs>,
 ) -> Response {
-    if let Some(refused) = refuse_endless(&fields, &arrival) {
+    if let Some(refused) = refused_as_endless(&fields, &arrival) {
         return refused;
     }
     let frame = arrival.frame.clone();
