@@ -29,6 +29,7 @@ mod faults;
 mod four_eyes;
 mod four_eyes_pages;
 mod helpdesk;
+mod helpdesk_hostile;
 mod helpdesk_journeys;
 mod helpdesk_links;
 mod helpdesk_lookups;
