@@ -100,7 +100,19 @@ async fn a_person_with_a_scope_sees_what_they_may_edit_and_is_told_what_not() {
     assert!(!new.body.contains("value=\"Web shop production/OrderDesk\""));
     let offers = sam.get("/helpdesk/suggest/roles?role=desk").await;
     assert!(!offers.body.contains("OrderDesk"), "{}", offers.body);
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_person_with_a_scope_sends_reaches_beyond_it() {
+    let desk = desk().await;
+    let (inside, outside) = (
+        mapping("book-club", SANDBOX),
+        mapping("book-club", ORDER_DESK),
+    );
+    let rows = [&inside, &outside].map(|row| Change::PutMapping(row.clone()));
+    desk.app.edit(rows.to_vec()).await;
+    let mut sam = desk.app.signed_in("sam").await;
+    let new = sam.get("/helpdesk/mappings/new").await;
     // Within it, an edit is saved; beyond, words say why not, whatever is sent.
     let form = |page: &Answer, role: &str| {
         Form::of(page)
@@ -274,6 +286,11 @@ async fn an_access_review_takes_away_what_its_signed_off_decisions_end() {
         "gone on the next page load"
     );
 
+    assert_recorded(&desk, &mut hal, &path).await;
+}
+
+/// The file of a review says what was decided, and the log who did what.
+async fn assert_recorded(desk: &Desk, hal: &mut CookieBrowser, path: &str) {
     let csv = hal.get(&format!("{path}.csv")).await;
     let mut lines = csv.body.lines();
     assert!(lines.next().unwrap().contains("decision"), "{}", csv.body);
