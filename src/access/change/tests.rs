@@ -98,8 +98,9 @@ fn the_same_pair_keeps_its_id_and_the_group_that_it_means() {
     assert_eq!(moved.mappings[0].group.as_str(), "corp:qa");
     assert!(moved.group_ids.is_empty(), "another group has another id");
 
-    let twin = Change::PutMapping(mapping("m2", "qa"));
-    let onto = Change::PutMapping(mapping("m2", "dev"));
+    let id = "01a20da5-3463-76fb-b122-ea717a47901e";
+    let twin = Change::PutMapping(mapping(id, "qa"));
+    let onto = Change::PutMapping(mapping(id, "dev"));
     assert_eq!(
         problems(&[twin, onto]),
         [
