@@ -68,7 +68,6 @@ fn list_row<'a>(page: &'a Answer, id: &str) -> &'a str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn a_person_with_a_scope_sees_what_they_may_edit_and_is_told_what_not() {
     let desk = desk().await;
     let (inside, outside) = (
@@ -200,7 +199,6 @@ async fn save_shown(browser: &mut CookieBrowser, page: &Answer) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn an_access_review_takes_away_what_its_signed_off_decisions_end() {
     let desk = desk().await;
     let kept = mapping("finance", SANDBOX);
