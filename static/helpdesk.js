@@ -61,8 +61,8 @@ addEventListener("pageshow", () => {
   sent = new WeakSet();
 });
 
-// Leaving a field for the button is a change too, which asks for a preview. htmx would send it to
-// where the button that was pressed leads, and so save a second time.
+// htmx sends what is due to where the button leads that was pressed last: a preview would save a
+// second time.
 document.addEventListener("htmx:configRequest", (event) => {
   const { elt } = event.detail;
   if (!elt.matches("form[data-edit]")) return;
