@@ -256,7 +256,7 @@ fn table() -> String {
     for index in 0..MAPPINGS {
         let (key, role) = (
             group(index % GROUPS).key,
-            arn(index * 7 % 2_000 + index / 2_000 % 7),
+            arn((index * 7 + index / 1_000) % 2_000),
         );
         let _ = writeln!(text, "[[mapping]]\ngroup = \"{key}\"\nrole = \"{role}\"");
         let _ = writeln!(text, "ticket = \"OPS-{}\"", index % 977);
