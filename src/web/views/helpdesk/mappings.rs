@@ -1,7 +1,7 @@
 //! The table of explicit mappings: filtered, sorted, fifty rows at a time.
 //!
 //! Ten thousand rows are gone through for each page, so nothing is written or allocated for a row
-//! that is not shown, unless a filter asks for it. Entry points: [`MappingList::new`], [`csv`].
+//! that is not shown, unless a filter asks for it. Entry points: [`MappingList::new`], [`csv()`].
 
 use std::{
     cmp::Ordering,
