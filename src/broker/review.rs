@@ -586,7 +586,11 @@ fn rows_of(
     now: OffsetDateTime,
 ) -> Vec<AccessRow> {
     let mut rows = Vec::new();
-    for entitlement in policy.entitlements(person, now) {
+    let entitlements = match scope {
+        ReviewScope::Role(role) => Vec::from_iter(policy.entitlement_to(person, role, now)),
+        _ => policy.entitlements(person, now),
+    };
+    for entitlement in entitlements {
         let arn = &entitlement.role.arn;
         if !scope.holds_role(arn) {
             continue;

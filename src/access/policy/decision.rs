@@ -89,6 +89,29 @@ impl Policy {
         merged(of_table.into_iter().map(|(_, found)| found), implied)
     }
 
+    /// Whether `identity` may open one role at `now`: what
+    /// [`entitlements`](Self::entitlements) has of it.
+    pub fn entitlement_to(
+        &self,
+        identity: &Identity,
+        role: &TargetArn,
+        now: OffsetDateTime,
+    ) -> Option<Entitlement<'_>> {
+        let person = Person::of(identity);
+        let mut givers = Vec::new();
+        self.each_giver(identity, Some(role), |_, giver| givers.push(giver));
+        let is_asserted = self.asserted(&person).contains(role);
+        givers.extend(is_asserted.then(|| self.asserted_giver()));
+        let plain = Request::console();
+        match self.roles.get(role) {
+            Some(placed) => self.entitlement(&person, placed, givers, (&plain, now)),
+            None if is_asserted => {
+                self.entitlement(&person, &self.implied(role), givers, (&plain, now))
+            }
+            None => None,
+        }
+    }
+
     pub(super) fn entitlement<'a>(
         &'a self,
         person: &Person<'_>,

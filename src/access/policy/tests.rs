@@ -136,6 +136,30 @@ fn a_member_of_the_mapped_group_gets_the_longest_session() {
 }
 
 #[test]
+fn the_entitlement_to_one_role_is_the_one_among_all() {
+    let elsewhere = "arn:aws:iam::999999999999:role/Nobody";
+    let table = policy(
+        vec![
+            mapping("m", "dev", ADMIN, Conditions::default()),
+            mapping("n", "ops", ADMIN, Conditions::default()),
+            mapping("o", "ops", READER, Conditions::default()),
+            mapping("p", "dev", elsewhere, Conditions::default()),
+        ],
+        vec![rule("^dev$", READER)],
+    );
+    for groups in [&[][..], &["dev"], &["ops"], &["dev", "ops"]] {
+        let person = person(groups);
+        let all = table.entitlements(&person, NOW);
+        for role in [ADMIN, READER, elsewhere] {
+            let role: TargetArn = role.parse().unwrap();
+            let among_all = all.iter().find(|found| found.role.arn == role);
+            let alone = table.entitlement_to(&person, &role, NOW);
+            assert_eq!(format!("{among_all:?}"), format!("{:?}", alone.as_ref()));
+        }
+    }
+}
+
+#[test]
 fn strangers_unknown_roles_and_disabled_roles_are_refused() {
     let table = policy(
         vec![mapping("m", "dev", ADMIN, Conditions::default())],
