@@ -367,7 +367,7 @@ impl Broker {
             }
         }
         let folded = text.to_lowercase();
-        let mut named = self.mapped_groups().await?;
+        let mut named = self.mapped_groups(&folded).await?;
         if !is_whole {
             named.extend(self.seen_groups().await?);
         }
@@ -396,10 +396,16 @@ impl Broker {
         Ok(Found { items, missing })
     }
 
-    /// The groups that mappings name.
-    async fn mapped_groups(&self) -> Result<Vec<GroupSummary>, StoreError> {
+    /// The groups that mappings name and that have `part`, which is in lower case, in their keys.
+    async fn mapped_groups(&self, part: &str) -> Result<Vec<GroupSummary>, StoreError> {
         let tables = self.policy.tables(self.adapters.policy.as_ref()).await?;
-        let mapped = tables.mappings.iter().map(|mapping| GroupSummary {
+        let mut looked_at = HashSet::new();
+        let mappings = tables
+            .mappings
+            .iter()
+            .filter(|mapping| looked_at.insert(&mapping.group))
+            .filter(|mapping| mapping.group.as_str().to_lowercase().contains(part));
+        let mapped = mappings.map(|mapping| GroupSummary {
             key: mapping.group.clone(),
             name: mapping.group.value().to_owned(),
             description: None,
