@@ -117,6 +117,7 @@ impl Installation {
             max_duration = "4h"
             [access]
             helpdesk = ["corp:{helpdesk}"]
+            auditor = ["corp:{helpdesk}"]
             "#,
             helpdesk = rolegate::demo::sample::group_dn("helpdesk"),
         );
