@@ -57,7 +57,7 @@ async function withScript(newPage, url, role) {
   await page.fill('[data-edit] [name=ticket]', 'HD-7');
   await page.waitForSelector('[data-save]:not([disabled])');
   await page.click('[data-save]');
-  await page.waitForSelector('text=Saved. +2 people.');
+  await page.waitForSelector('text=Saved. +1 person.');
   await judge(page, 'helpdesk-saved');
   noProblems(page);
   return page;

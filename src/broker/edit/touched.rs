@@ -38,11 +38,13 @@ impl Broker {
         let mut touched = Touched::default();
         let mut roles: BTreeSet<&TargetArn> = BTreeSet::new();
         let mut accounts: BTreeSet<&AccountId> = BTreeSet::new();
+        let mut given: BTreeSet<(&str, &TargetArn)> = BTreeSet::new();
         for row in rows {
             for side in [&row.before, &row.after].into_iter().flatten() {
                 match side {
                     Row::Mapping(mapping) => {
                         touched.groups.insert(mapping.group.clone());
+                        given.insert((mapping.group.connector(), &mapping.role));
                     }
                     Row::Rule(rule) => self.add_matches(rule, &mut touched).await?,
                     Row::Role(role) if !is_cosmetic(row) => {
@@ -55,12 +57,15 @@ impl Broker {
                 }
             }
         }
-        if roles.is_empty() && accounts.is_empty() {
+        if roles.is_empty() && accounts.is_empty() && given.is_empty() {
             return Ok(touched);
         }
         for mapping in tables.iter().flat_map(|tables| &tables.mappings) {
             let role = &mapping.role;
-            if roles.contains(role) || accounts.contains(&role.account()) {
+            // Whoever has the role by another group of the same directory neither gains nor loses
+            // it, and somebody who never signed in is known by the groups that were asked about.
+            let is_given = given.contains(&(mapping.group.connector(), role));
+            if is_given || roles.contains(role) || accounts.contains(&role.account()) {
                 touched.groups.insert(mapping.group.clone());
             }
         }
