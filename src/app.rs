@@ -5,7 +5,14 @@
 pub(crate) mod audit;
 mod mapping_file;
 
-use std::{collections::HashMap, fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -16,10 +23,10 @@ use url::Url;
 
 use crate::{
     access::{
-        AccessRules, ConnectorId, GrantMethod, GroupKey, GroupKeyForm, HelpdeskGroup,
+        Abilities, AccessRules, ConnectorId, GrantMethod, GroupKey, GroupKeyForm, HelpdeskGroup,
         PolicySettings, PolicyTables, RoleDefaults, Scope, SessionDuration,
     },
-    aws::{Sts, sign_in, sts},
+    aws::{Issuer, Sts, iam, sign_in, sts},
     broker::{Adapters, Broker, BrokerSettings},
     clock::Clock,
     config::{self, Config, ConnectorKind, CredentialSourceKind, mapping_file::MappingFile},
@@ -135,6 +142,8 @@ pub fn policy_settings(config: &Config) -> PolicySettings {
             source_identity: None,
             saml_provider_arn: defaults.saml_provider_arn.clone(),
             console: None,
+            vouched_by: defaults.vouched_by,
+            mfa_serial: None,
             audit_tag: defaults.audit_tag,
         },
         session_name: config.aws.session_name.clone(),
@@ -143,6 +152,8 @@ pub fn policy_settings(config: &Config) -> PolicySettings {
             .filter(|(_, saml)| saml.aws_application_url.is_some())
             .map(|(id, _)| id)
             .collect(),
+        web_identity_connectors: HashSet::new(),
+        issuer: Abilities::default(),
         giving_connectors: saml_connectors(config)
             .filter(|(_, saml)| saml.offer_asserted_roles == config::OfferedRoles::All)
             .map(|(id, _)| id)
@@ -497,12 +508,35 @@ fn broker_settings(
         groups_valid_for: session.groups_valid_for,
         default_region: config.aws.default_region.clone(),
         console_url: config.aws.console_url.clone(),
+        saml_endpoint: saml_endpoint(config),
+        read_role: config.aws.read_role.clone(),
+        revoker_role: config.aws.revoker_role.clone(),
         password_change_urls: change_urls.collect(),
         policy: policy_settings(config),
         file_tables,
         access: access_rules(config)?,
         pending_edits_expire_after: config.access.pending_expires_after,
     })
+}
+
+/// AWS's SAML sign-in address: beside the federation endpoint where only that is overridden.
+fn saml_endpoint(config: &Config) -> Option<Url> {
+    let beside = || {
+        let mut url = config.aws.sign_in_endpoint.clone()?;
+        url.set_path("/saml");
+        url.set_query(None);
+        Some(url)
+    };
+    config.aws.saml_endpoint.clone().or_else(beside)
+}
+
+/// The broker as an identity provider, where `[issuer]` makes it one.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the issuer's keys come with [issuer]"
+)]
+fn issuer(_config: &Config, _clock: &Arc<dyn Clock>) -> Result<Option<Arc<Issuer>>, StartError> {
+    Ok(None)
 }
 
 /// The rows of `[mappings] file`; a broken file keeps the server from starting.
@@ -549,6 +583,8 @@ async fn broker_on(
         connectors: connectors_keeping(config, &clock, Some(&documents))?,
         sts: sts(config).await?,
         sign_in: Arc::new(sign_in),
+        issuer: issuer(config, &clock)?,
+        iam: Arc::new(iam::IamClient),
         policy: store.clone(),
         sessions: store.clone(),
         conversations: store.clone(),
@@ -556,6 +592,8 @@ async fn broker_on(
         known_people: store.clone(),
         pending_edits: store.clone(),
         reviews: store.clone(),
+        probes: store.clone(),
+        revocations: store.clone(),
         audit: store.clone(),
         health: store.clone(),
         clock,
@@ -584,7 +622,8 @@ impl Application {
         let store = open_store(config).await?;
         let audit = audit::Tasks::new(config, store.clone(), Arc::clone(&clock))?;
         let file = loaded_file(config)?;
-        let broker = broker_on(config, &store, clock, file.tables).await?;
+        // On the heap: with all adapters it is too large for the stack of whoever awaits this.
+        let broker = Box::pin(broker_on(config, &store, clock, file.tables)).await?;
         broker
             .start()
             .await

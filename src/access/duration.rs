@@ -5,7 +5,8 @@ use std::{fmt, str::FromStr, time::Duration};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The length of a role session: 900–43,200 seconds, whole (AWS API, STS `DurationSeconds`).
+/// The length of a role session, whole seconds: 900–43,200 for roles, up to 129,600 for
+/// `GetFederationToken` and `GetSessionToken` (AWS API, STS `DurationSeconds`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct SessionDuration(u32);
@@ -17,12 +18,14 @@ impl SessionDuration {
     pub const HOUR: Self = Self(3_600);
     /// 12 hours, the longest that a role can be set to.
     pub const LONGEST: Self = Self(43_200);
+    /// 36 hours, the longest that `GetFederationToken` and `GetSessionToken` give.
+    pub const LONGEST_TOKEN: Self = Self(129_600);
 
     /// A duration of `seconds`, or an error naming the limits.
     pub fn from_seconds(seconds: u64) -> Result<Self, DurationError> {
         u32::try_from(seconds)
             .ok()
-            .filter(|seconds| (Self::SHORTEST.0..=Self::LONGEST.0).contains(seconds))
+            .filter(|seconds| (Self::SHORTEST.0..=Self::LONGEST_TOKEN.0).contains(seconds))
             .map(Self)
             .ok_or(DurationError::OutOfRange(seconds))
     }
@@ -92,8 +95,11 @@ impl From<SessionDuration> for Duration {
 /// Why a text is not the length of a role session.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum DurationError {
-    /// Shorter than 15 minutes or longer than 12 hours.
-    #[error("{0} seconds is outside what AWS gives: 15 minutes (900) to 12 hours (43200)")]
+    /// Shorter than 15 minutes or longer than 36 hours.
+    #[error(
+        "{0} seconds is outside what AWS gives: 15 minutes (900) to 12 hours (43200), \
+         and to 36 hours (129600) for federation-token and session-token"
+    )]
     OutOfRange(u64),
     /// Not a duration at all.
     #[error("`{0}` is not a duration: write 45m, 4h or a number of seconds")]
@@ -120,9 +126,9 @@ mod tests {
     fn durations_outside_the_limits_of_aws_are_refused() {
         for text in [
             "899",
-            "43201",
+            "129601",
             "14m",
-            "13h",
+            "37h",
             "",
             "soon",
             "-1",

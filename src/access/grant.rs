@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::{
     AUDIT_TAG, ConnectorId, ConsoleWay, GrantMethod, MappingId, RoleSessionName, SamlProviderArn,
-    SessionDuration, SourceIdentity, TargetArn,
+    SessionDuration, SourceIdentity, TargetArn, Voucher,
 };
 
 /// How the credentials leave the broker.
@@ -98,6 +98,8 @@ pub struct Grant {
     pub(super) saml_provider: Option<SamlProviderArn>,
     pub(super) console: ConsoleWay,
     pub(super) audit_tag: bool,
+    pub(super) voucher: Option<Voucher>,
+    pub(super) mfa_serial: Option<String>,
 }
 
 impl Grant {
@@ -220,6 +222,16 @@ impl Grant {
         self.saml_provider.as_ref()
     }
 
+    /// Who vouches for the person; none where our own credentials do.
+    pub fn voucher(&self) -> Option<Voucher> {
+        self.voucher
+    }
+
+    /// The MFA device of the IAM user whose keys sign, where AWS wants a code of it.
+    pub fn mfa_serial(&self) -> Option<&str> {
+        self.mfa_serial.as_deref()
+    }
+
     /// How the console is reached.
     pub fn console(&self) -> ConsoleWay {
         self.console
@@ -228,5 +240,51 @@ impl Grant {
     /// Why, in the person's words.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
+    }
+}
+
+/// What the broker opens a role for on its own account, without a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// To see whether the role can be opened at all; the session may do nothing.
+    Probe,
+    /// To read what IAM says about roles.
+    Read,
+    /// To write what ends sessions that were issued.
+    Revoke,
+}
+
+impl Errand {
+    /// The RoleSessionName, by which CloudTrail shows it: constant, so that it can be allow-listed.
+    pub fn session_name(self) -> &'static str {
+        match self {
+            Self::Probe => "rolegate-probe",
+            Self::Read => "rolegate-read",
+            Self::Revoke => "rolegate-revoke",
+        }
+    }
+}
+
+/// Leave for the broker itself to open one role once, for 900 seconds and narrowed by a session
+/// policy, made by [`Policy::probe`](super::Policy::probe) and
+/// [`Policy::errand`](super::Policy::errand) alone.
+///
+/// There is no person behind it, so what it opens is never handed out: the credentials are used and
+/// dropped where they were asked for.
+#[derive(Debug, Clone)]
+pub struct ServiceGrant {
+    pub(super) errand: Errand,
+    pub(super) grant: Grant,
+}
+
+impl ServiceGrant {
+    /// What for.
+    pub fn errand(&self) -> Errand {
+        self.errand
+    }
+
+    /// What AWS is asked for.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
     }
 }

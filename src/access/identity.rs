@@ -201,6 +201,8 @@ pub enum AuthenticationMethod {
     Password,
     /// An assertion of a SAML identity provider.
     Saml,
+    /// An ID token of an OpenID Connect provider.
+    Oidc,
 }
 
 /// A role that an identity provider's assertion names itself, with the IAM provider that vouches

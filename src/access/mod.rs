@@ -25,19 +25,20 @@ pub use authority::{AccessRules, Authority, HelpdeskGroup, Scope};
 pub use change::{Change, Row, RowName};
 pub use dn::{Dn, DnError};
 pub use duration::{DurationError, SessionDuration};
-pub use grant::{Clipped, Delivery, Grant, Limit, Request};
+pub use grant::{Clipped, Delivery, Errand, Grant, Limit, Request, ServiceGrant};
 pub use identity::{
     AssertedRole, AuthenticationMethod, ConnectorId, Group, GroupKey, GroupKeyError, GroupKeyForm,
     Identity, ProviderSession,
 };
 pub use mapping::{Conditions, Mapping, MappingId, Origin, Unenforceable, in_utc};
 pub use policy::{
-    Entitlement, Giver, NotEntitled, Policy, PolicyProblem, PolicySettings, PolicyTables,
+    Abilities, Entitlement, Giver, NotEntitled, NotProbed, Policy, PolicyProblem, PolicySettings,
+    PolicyTables,
 };
 pub use preview::{Altered, Preview, RoleEffect, Terms, touched_groups};
 pub use role::{
     AUDIT_TAG, ConsoleWay, Contradiction, EffectiveRole, GrantMethod, Role, RoleDefaults,
-    SESSION_TAGS,
+    SESSION_TAGS, Voucher,
 };
 pub use rule::{MappingRule, RuleError};
 pub use session_name::{NameTemplate, RoleSessionName, SourceIdentity, TemplateError};

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{NameTemplate, SamlProviderArn, SessionDuration, TargetArn};
+use super::{NameTemplate, SamlProviderArn, SessionDuration, TargetArn, TargetKind};
 
 /// How STS credentials are obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,9 +43,29 @@ impl GrantMethod {
         }
     }
 
-    /// Whether this version can grant by it; a role with another method loads and grants nothing.
-    pub fn is_available(self) -> bool {
-        matches!(self, Self::AssumeRole | Self::AssumeRoleWithSaml)
+    /// Whether somebody has to vouch for the person at AWS, in place of our own credentials.
+    pub fn is_federated(self) -> bool {
+        matches!(
+            self,
+            Self::AssumeRoleWithSaml | Self::AssumeRoleWithWebIdentity
+        )
+    }
+
+    /// The longest session that STS gives by it.
+    pub fn longest(self) -> SessionDuration {
+        match self {
+            Self::FederationToken | Self::SessionToken => SessionDuration::LONGEST_TOKEN,
+            _ => SessionDuration::LONGEST,
+        }
+    }
+
+    /// What the ARN of a target opened by it is of.
+    pub fn target_kind(self) -> TargetKind {
+        match self {
+            Self::FederationToken => TargetKind::FederatedUser,
+            Self::SessionToken => TargetKind::User,
+            _ => TargetKind::Role,
+        }
     }
 }
 
@@ -72,6 +92,40 @@ impl FromStr for GrantMethod {
     }
 }
 
+/// Who vouches for the person where AWS does not go by our own credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Voucher {
+    /// The person's own identity provider: its assertion or token is passed through.
+    Provider,
+    /// Rolegate itself, as an identity provider that IAM trusts.
+    Issuer,
+}
+
+impl Voucher {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Provider, Self::Issuer];
+
+    /// The name in configuration and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::Issuer => "issuer",
+        }
+    }
+}
+
+impl FromStr for Voucher {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL
+            .into_iter()
+            .find(|voucher| voucher.as_str() == text);
+        found.ok_or_else(|| format!("expected provider or issuer, found {text:?}"))
+    }
+}
+
 /// How the console is reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -79,6 +133,9 @@ pub enum ConsoleWay {
     /// By credentials from STS and the federation endpoint.
     #[default]
     Federation,
+    /// By an assertion of our own that the browser posts to AWS's SAML sign-in address; no call of
+    /// ours to AWS.
+    SamlPost,
     /// By the identity provider's own AWS application, which signs the person in to AWS itself.
     /// Nothing passes through us, so nothing can be limited.
     IdpInitiated,
@@ -86,12 +143,13 @@ pub enum ConsoleWay {
 
 impl ConsoleWay {
     /// Every way.
-    pub const ALL: [Self; 2] = [Self::Federation, Self::IdpInitiated];
+    pub const ALL: [Self; 3] = [Self::Federation, Self::SamlPost, Self::IdpInitiated];
 
     /// The name in configuration and tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Federation => "federation",
+            Self::SamlPost => "saml-post",
             Self::IdpInitiated => "idp-initiated",
         }
     }
@@ -102,13 +160,8 @@ impl FromStr for ConsoleWay {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|way| way.as_str() == text);
-        found.ok_or_else(|| match text {
-            "saml-post" => {
-                "\"saml-post\" is not available in this version; expected federation or \
-                            idp-initiated"
-                    .to_owned()
-            }
-            _ => format!("expected federation or idp-initiated, found {text:?}"),
+        found.ok_or_else(|| {
+            format!("expected federation, saml-post or idp-initiated, found {text:?}")
         })
     }
 }
@@ -140,8 +193,16 @@ pub struct RoleDefaults {
     pub saml_provider_arn: Option<String>,
     /// How the console is reached.
     pub console: Option<ConsoleWay>,
+    /// Who vouches for the person, for the grant methods with `with` in their names. Where nothing
+    /// says, Rolegate's own issuer where it has a key for the method, else the person's provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vouched_by: Option<Voucher>,
+    /// The MFA device of the IAM user whose keys sign, of which a six-digit code is asked for each
+    /// session; for `assume-role` and `session-token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mfa_serial: Option<String>,
     /// Whether sessions carry [`AUDIT_TAG`], which makes CloudTrail a witness of the audit log;
-    /// for `assume-role` alone, and needs `sts:TagSession` in the trust.
+    /// for `assume-role` and what our issuer vouches for, and needs `sts:TagSession` in the trust.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit_tag: Option<bool>,
 }
@@ -171,6 +232,8 @@ impl RoleDefaults {
                 .clone()
                 .or_else(|| other.saml_provider_arn.clone()),
             console: self.console.or(other.console),
+            vouched_by: self.vouched_by.or(other.vouched_by),
+            mfa_serial: self.mfa_serial.clone().or_else(|| other.mfa_serial.clone()),
             audit_tag: self.audit_tag.or(other.audit_tag),
         }
     }
@@ -236,7 +299,7 @@ impl Role {
             );
             return Some(Contradiction { key, message });
         }
-        if settings.grant_method == GrantMethod::AssumeRoleWithSaml
+        if settings.voucher == Some(Voucher::Provider)
             && let Some(key) = first(&of_grants)
         {
             let message = format!(
@@ -290,6 +353,10 @@ pub struct EffectiveRole {
     pub saml_provider_arn: Option<String>,
     /// How the console is reached.
     pub console: ConsoleWay,
+    /// Who vouches for the person; none where our own credentials do.
+    pub voucher: Option<Voucher>,
+    /// The MFA device of the IAM user whose keys sign, where a code is asked for.
+    pub mfa_serial: Option<String>,
     /// Whether sessions carry [`AUDIT_TAG`]; never where the grant method cannot send tags.
     pub audit_tag: bool,
 }
@@ -298,6 +365,13 @@ impl From<RoleDefaults> for EffectiveRole {
     fn from(settings: RoleDefaults) -> Self {
         let grant_method = settings.grant_method.unwrap_or(GrantMethod::AssumeRole);
         let console = settings.console.unwrap_or_default();
+        let voucher = grant_method
+            .is_federated()
+            .then(|| settings.vouched_by.unwrap_or(Voucher::Provider));
+        let takes_code = matches!(
+            grant_method,
+            GrantMethod::AssumeRole | GrantMethod::SessionToken
+        );
         Self {
             grant_method,
             credential_source: settings
@@ -309,9 +383,11 @@ impl From<RoleDefaults> for EffectiveRole {
             source_identity: settings.source_identity,
             saml_provider_arn: settings.saml_provider_arn,
             console,
+            voucher,
+            mfa_serial: settings.mfa_serial.filter(|_| takes_code),
             audit_tag: settings.audit_tag.unwrap_or_default()
-                && grant_method == GrantMethod::AssumeRole
-                && console == ConsoleWay::Federation,
+                && (grant_method == GrantMethod::AssumeRole || voucher == Some(Voucher::Issuer))
+                && console != ConsoleWay::IdpInitiated,
         }
     }
 }

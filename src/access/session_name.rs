@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Identity;
+use super::{Errand, Identity};
 
 /// The longest that STS takes for both names (AWS API, AssumeRole).
 const LONGEST: usize = 64;
@@ -130,6 +130,11 @@ pub enum TemplateError {
 pub struct RoleSessionName(String);
 
 impl RoleSessionName {
+    /// The name of the broker's own session.
+    pub(super) fn of_errand(errand: Errand) -> Self {
+        Self(errand.session_name().to_owned())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -4,6 +4,8 @@
 //! URLs have no Display, and their Debug tells nothing. Entry points: [`Sts`], [`SignIn`].
 
 pub mod destination;
+pub mod iam;
+pub mod issuer;
 pub mod partition;
 pub mod paste;
 pub mod sign_in;
@@ -18,6 +20,8 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use url::Url;
 
+pub use self::iam::{Iam, IamError, IamRole, OrganizationAccount};
+pub use self::issuer::{Issuer, IssuerError, MintedAssertion, MintedToken};
 pub use self::words::{broker_statement, saml_trust_statement, trust_statement};
 use crate::access::{Grant, Partition, SessionDuration};
 
@@ -52,9 +56,18 @@ pub enum Proof {
     /// The broker's own credentials.
     #[default]
     Own,
+    /// The broker's own credentials and a code of the grant's MFA device: six digits.
+    OwnWithCode(SecretString),
     /// The identity provider's whole response as it was posted, base64, for AssumeRoleWithSAML;
     /// 4–100,000 characters. A bearer secret.
     SamlResponse(SecretString),
+    /// A token for AssumeRoleWithWebIdentity; 4–20,000 characters. A bearer secret.
+    WebIdentity {
+        /// An ID token, or an OAuth 2.0 access token.
+        token: SecretString,
+        /// For access tokens alone: `graph.facebook.com` or `www.amazon.com`.
+        provider_id: Option<String>,
+    },
 }
 
 /// What STS issued for one grant.
@@ -62,9 +75,9 @@ pub enum Proof {
 pub struct Issued {
     /// The credentials.
     pub credentials: SessionCredentials,
-    /// `arn:…:sts::A:assumed-role/NAME/SESSION`.
+    /// `arn:…:sts::A:assumed-role/NAME/SESSION`, `…:federated-user/NAME`, or the IAM user's ARN.
     pub assumed_role_arn: String,
-    /// `AROA…:SESSION`, which is `aws:userid`.
+    /// `aws:userid`: `AROA…:SESSION`, `ACCOUNT:NAME`, or empty where STS does not tell.
     pub assumed_role_id: String,
     /// STS's request id, which is CloudTrail's `requestID`.
     pub request_id: Option<String>,
@@ -158,6 +171,15 @@ pub enum StsError {
         #[source]
         cause: Option<Cause>,
     },
+    /// The code of the MFA device is wrong, or was used before.
+    #[error("AWS did not take the code of the MFA device")]
+    CodeRefused {
+        /// STS's request id.
+        request_id: Option<String>,
+    },
+    /// Our own issuer could not sign.
+    #[error("the issuer could not vouch")]
+    Issuer(#[source] IssuerError),
     /// Asked too often.
     #[error("AWS is throttling requests")]
     Throttled,
@@ -178,6 +200,8 @@ impl StsError {
             Self::AssertionExpired => "aws_assertion_expired",
             Self::AssertionRefused { .. } => "aws_assertion_refused",
             Self::RegionDisabled { .. } => "aws_region_disabled",
+            Self::CodeRefused { .. } => "aws_code_refused",
+            Self::Issuer(_) => "issuer_failed",
             Self::BrokerCredentials { .. } => "aws_broker_credentials",
             Self::Throttled => "aws_throttled",
             Self::Unavailable(_) => "aws_unavailable",

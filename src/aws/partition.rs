@@ -135,6 +135,14 @@ pub fn sign_in_host(partition: Partition, region: Option<&str>) -> Option<String
     }
 }
 
+/// Where browsers post assertions, and the Recipient that trust policies pin by `SAML:aud`
+/// (IAM User Guide, "Configure SAML assertions"). One address for a partition, so that one value in
+/// the trust policy does.
+pub fn saml_sign_in_url(partition: Partition) -> Option<Url> {
+    let host = sign_in_host(partition, None)?;
+    Url::parse(&format!("https://{host}/saml")).ok()
+}
+
 /// The console's host: the region's own where one is given.
 ///
 /// None where the region is not the partition's, or the partition's console is not public.

@@ -39,6 +39,15 @@ impl StsError {
                 "Rolegate itself could not sign in to AWS; nothing is wrong with your access. \
                  {ASK}."
             ),
+            Self::CodeRefused { .. } => {
+                "AWS did not take the code. A code works once and for half a \
+                                          minute: wait for the next one on the device, and open \
+                                          the role again."
+                    .to_owned()
+            }
+            Self::Issuer(_) => format!(
+                "Rolegate could not vouch for you at AWS; nothing is wrong with your access. {ASK}."
+            ),
             Self::Throttled => "AWS is answering too many requests just now. Wait half a minute, \
                                 then open the role again."
                 .to_owned(),
@@ -126,6 +135,16 @@ impl StsError {
                  us-east-1 cannot be switched off."
             ),
             Self::BrokerCredentials { code, .. } => broker_credentials(code),
+            Self::CodeRefused { .. } => {
+                "AWS did not take the code of the MFA device: it is wrong, was \
+                                          used before, or the device of mfa_serial is not the one \
+                                          of the IAM user whose keys sign."
+                    .to_owned()
+            }
+            Self::Issuer(error) => format!(
+                "Rolegate's own issuer could not vouch for the person ({error}). Check [issuer] and \
+                 the files of its keys."
+            ),
             Self::Throttled => "STS is throttling the broker's account. If this lasts, look for \
                                 another caller in that account, or ask AWS for a higher quota."
                 .to_owned(),

@@ -19,6 +19,7 @@ mod policy_cache;
 mod proof;
 mod redirect;
 mod review;
+mod service;
 mod sign_in;
 mod table;
 mod throttle;
@@ -29,11 +30,11 @@ use url::Url;
 
 use crate::{
     access::{AccessRules, ConnectorId, Policy, PolicySettings, PolicyTables},
-    aws::{SignIn, Sts},
+    aws::{Iam, Issuer, SignIn, Sts},
     clock::Clock,
     store::{
         AccessReviews, AuditLog, Conversations, KnownPeople, PendingEdits, PersonStore,
-        PolicyStore, SignInSessions, StoreHealth,
+        PolicyStore, Revocations, RoleProbes, SignInSessions, StoreHealth,
     },
 };
 
@@ -89,6 +90,12 @@ pub struct BrokerSettings {
     pub default_region: String,
     /// The console's address where it is not AWS's own.
     pub console_url: Option<Url>,
+    /// AWS's SAML sign-in address where it is not the partition's own.
+    pub saml_endpoint: Option<Url>,
+    /// The name of the role by which IAM is read, in each account.
+    pub read_role: Option<String>,
+    /// The name of the role by which sessions are ended, in each account.
+    pub revoker_role: Option<String>,
     /// Where people change an expired password, by connector.
     pub password_change_urls: Vec<(ConnectorId, Url)>,
     /// What the configuration adds to the table.
@@ -110,6 +117,10 @@ pub struct Adapters {
     pub sts: Arc<dyn Sts>,
     /// The console's federation endpoint.
     pub sign_in: Arc<dyn SignIn>,
+    /// The broker as an identity provider, where it is one.
+    pub issuer: Option<Arc<Issuer>>,
+    /// IAM and Organizations.
+    pub iam: Arc<dyn Iam>,
     /// Accounts, roles, mappings.
     pub policy: Arc<dyn PolicyStore>,
     /// Sign-in sessions.
@@ -124,6 +135,10 @@ pub struct Adapters {
     pub pending_edits: Arc<dyn PendingEdits>,
     /// Access reviews.
     pub reviews: Arc<dyn AccessReviews>,
+    /// What is known of roles by probing them.
+    pub probes: Arc<dyn RoleProbes>,
+    /// Revocations.
+    pub revocations: Arc<dyn Revocations>,
     /// The audit log.
     pub audit: Arc<dyn AuditLog>,
     /// Whether the store answers.

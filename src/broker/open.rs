@@ -10,7 +10,7 @@ use super::{Broker, Client, SessionSecret, groups::GroupsRefused, sign_in::perso
 use crate::{
     access::{
         AccountId, ConsoleWay, Delivery, DurationError, Grant, GrantMethod, Identity, NotEntitled,
-        Policy, Request, SessionDuration, TargetArn,
+        Policy, Request, SessionDuration, TargetArn, Voucher,
     },
     audit::{Action, AuditEvent, Outcome, witness},
     aws::{
@@ -424,11 +424,22 @@ impl Broker {
         if grant.console() == ConsoleWay::IdpInitiated {
             return self.hand_over(decided).map(Way::HandOver);
         }
-        if grant.method() != GrantMethod::AssumeRoleWithSaml {
-            return Ok(Way::Sts {
-                proof: Proof::Own,
-                is_young: false,
-            });
+        match grant.voucher() {
+            None => {
+                return Ok(Way::Sts {
+                    proof: Proof::Own,
+                    is_young: false,
+                });
+            }
+            Some(Voucher::Issuer) => {
+                let minted = self.vouched_by_us(grant).await;
+                let proof = minted.map_err(|error| OpenRefused::Sts(StsError::Issuer(error)))?;
+                return Ok(Way::Sts {
+                    proof,
+                    is_young: true,
+                });
+            }
+            Some(Voucher::Provider) => {}
         }
         let held = match secret {
             Some(secret) => self.held(&session.id_hash, secret).await?,
@@ -437,7 +448,7 @@ impl Broker {
         let now = self.now();
         if let Some(held) = held.filter(|held| held.redeem_by - REDEEM_ALLOWANCE > now) {
             return Ok(Way::Sts {
-                proof: Proof::SamlResponse(held.response),
+                proof: Proof::SamlResponse(held.secret),
                 is_young: now - held.since < YOUNG_ASSERTION,
             });
         }

@@ -20,14 +20,16 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::Broker;
 use crate::{
-    identity::HeldProof,
+    identity::{HeldProof, ProofKind},
     store::{SignInSession, StoreError},
 };
 
 /// What the key is for; another form of the sealed text gets another name.
-const PURPOSE: &[u8] = b"rolegate held proof v1";
-/// The moment of holding stands before the response.
+const PURPOSE: &[u8] = b"rolegate held proof v2";
+/// The moment of holding and the kind stand before the secret.
 const MOMENT_LEN: usize = size_of::<i64>();
+/// Ends the kind; in no provider's name and no secret.
+const KIND_END: u8 = b'\n';
 
 /// The id of a sign-in session, of which the store knows the hash alone. A bearer secret: it is
 /// wiped when dropped, and Debug shows nothing of it.
@@ -96,7 +98,9 @@ impl fmt::Debug for SessionSecret {
 
 /// A proof as it is held.
 pub(super) struct Held {
-    pub(super) response: SecretString,
+    #[allow(dead_code, reason = "tokens of providers come to it")]
+    pub(super) kind: ProofKind,
+    pub(super) secret: SecretString,
     /// Since when it is held.
     pub(super) since: OffsetDateTime,
     pub(super) redeem_by: OffsetDateTime,
@@ -113,10 +117,14 @@ impl Broker {
         secret: &SessionSecret,
         proof: HeldProof,
     ) -> Result<(), StoreError> {
-        let response = proof.response.expose_secret().as_bytes();
-        let mut plain = Zeroizing::new(Vec::with_capacity(MOMENT_LEN + response.len()));
+        let kind = kind_text(&proof.kind);
+        let held = proof.secret.expose_secret().as_bytes();
+        let length = MOMENT_LEN + kind.len() + 1 + held.len();
+        let mut plain = Zeroizing::new(Vec::with_capacity(length));
         plain.extend_from_slice(&self.now().unix_timestamp().to_be_bytes());
-        plain.extend_from_slice(response);
+        plain.extend_from_slice(kind.as_bytes());
+        plain.push(KIND_END);
+        plain.extend_from_slice(held);
         let sealed = secret
             .seal(id_hash, &plain)
             .map_err(|_| StoreError::unavailable("the proof cannot be sealed"))?;
@@ -134,7 +142,7 @@ impl Broker {
         secret: &SessionSecret,
     ) -> Result<Option<(SecretString, OffsetDateTime)>, StoreError> {
         let held = self.held(&session.id_hash, secret).await?;
-        Ok(held.map(|held| (held.response, held.redeem_by)))
+        Ok(held.map(|held| (held.secret, held.redeem_by)))
     }
 
     pub(super) async fn held(
@@ -147,24 +155,44 @@ impl Broker {
             return Ok(None);
         };
         let opened = secret.open(id_hash, &sealed).ok();
-        let Some((since, response)) = opened.as_deref().and_then(|plain| take_apart(plain)) else {
+        let Some((since, kind, secret)) = opened.as_deref().and_then(|plain| take_apart(plain))
+        else {
             // Not this session's secret, or somebody wrote to the table: as good as none.
             tracing::warn!("a held proof cannot be opened");
             return Ok(None);
         };
         Ok(Some(Held {
-            response,
+            kind,
+            secret,
             since,
             redeem_by,
         }))
     }
 }
 
-fn take_apart(plain: &[u8]) -> Option<(OffsetDateTime, SecretString)> {
-    let (moment, response) = plain.split_first_chunk::<MOMENT_LEN>()?;
+fn take_apart(plain: &[u8]) -> Option<(OffsetDateTime, ProofKind, SecretString)> {
+    let (moment, rest) = plain.split_first_chunk::<MOMENT_LEN>()?;
     let since = OffsetDateTime::from_unix_timestamp(i64::from_be_bytes(*moment)).ok()?;
-    let response = std::str::from_utf8(response).ok()?;
-    Some((since, response.into()))
+    let (kind, secret) = std::str::from_utf8(rest)
+        .ok()?
+        .split_once(char::from(KIND_END))?;
+    let kind = match kind.split_once(' ') {
+        None if kind == "saml" => ProofKind::SamlResponse,
+        None if kind == "id-token" => ProofKind::IdToken,
+        Some(("access-token", provider_id)) => ProofKind::AccessToken {
+            provider_id: provider_id.to_owned(),
+        },
+        _ => return None,
+    };
+    Some((since, kind, secret.into()))
+}
+
+fn kind_text(kind: &ProofKind) -> String {
+    match kind {
+        ProofKind::SamlResponse => "saml".to_owned(),
+        ProofKind::IdToken => "id-token".to_owned(),
+        ProofKind::AccessToken { provider_id } => format!("access-token {provider_id}"),
+    }
 }
 
 #[cfg(test)]

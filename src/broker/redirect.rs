@@ -522,5 +522,6 @@ fn method(method: AuthenticationMethod) -> &'static str {
     match method {
         AuthenticationMethod::Password => "password",
         AuthenticationMethod::Saml => "saml",
+        AuthenticationMethod::Oidc => "oidc",
     }
 }

@@ -107,6 +107,8 @@ impl DefaultArguments {
                 source_identity: self.source_identity,
                 saml_provider_arn: self.saml_provider_arn,
                 console: None,
+                vouched_by: None,
+                mfa_serial: None,
                 audit_tag: self.audit_tag,
             }),
         }
@@ -239,7 +241,7 @@ fn list(
 fn way(effective: &EffectiveRole) -> String {
     match effective.console {
         ConsoleWay::Federation => effective.grant_method.to_string(),
-        ConsoleWay::IdpInitiated => effective.console.as_str().to_owned(),
+        ConsoleWay::SamlPost | ConsoleWay::IdpInitiated => effective.console.as_str().to_owned(),
     }
 }
 

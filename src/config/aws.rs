@@ -9,7 +9,7 @@ use url::Url;
 
 use super::reader::Section;
 use super::{address, template};
-use crate::access::{GrantMethod, NameTemplate, SamlProviderArn, TemplateError};
+use crate::access::{NameTemplate, SamlProviderArn, TargetArn, TemplateError, Voucher};
 
 /// `[aws]`: how AWS is reached.
 #[derive(Clone, Debug)]
@@ -22,6 +22,17 @@ pub struct Aws {
     pub sign_in_endpoint: Option<Url>,
     /// Instead of the partition's console.
     pub console_url: Option<Url>,
+    /// Instead of the partition's SAML sign-in address, to which browsers post assertions.
+    pub saml_endpoint: Option<Url>,
+    /// Instead of the partition's IAM endpoint.
+    pub iam_endpoint: Option<Url>,
+    /// Instead of the partition's Organizations endpoint.
+    pub organizations_endpoint: Option<Url>,
+    /// The name of a role in each account by which Rolegate may read IAM; none: it does not read.
+    pub read_role: Option<String>,
+    /// The name of a role in each account by which Rolegate may write the inline policies that end
+    /// sessions; none: they are printed.
+    pub revoker_role: Option<String>,
     /// Template of `RoleSessionName`, over [`TEMPLATE_PLACEHOLDERS`].
     pub session_name: NameTemplate,
     /// Template of `SourceIdentity`, over [`TEMPLATE_PLACEHOLDERS`]; `None`: not sent.
@@ -52,6 +63,11 @@ impl Aws {
         let sts_endpoint = section.parsed("sts_endpoint", address::upstream);
         let sign_in_endpoint = section.parsed("sign_in_endpoint", address::upstream);
         let console_url = section.parsed("console_url", address::upstream);
+        let saml_endpoint = section.parsed("saml_endpoint", address::upstream);
+        let iam_endpoint = section.parsed("iam_endpoint", address::upstream);
+        let organizations_endpoint = section.parsed("organizations_endpoint", address::upstream);
+        let read_role = section.parsed("read_role", role_name);
+        let revoker_role = section.parsed("revoker_role", role_name);
         let session_name = section.parsed("session_name", name);
         let source_identity = section.parsed("source_identity", name);
         let (least, most) = (Duration::from_millis(100), Duration::from_mins(1));
@@ -63,6 +79,11 @@ impl Aws {
             sts_endpoint,
             sign_in_endpoint,
             console_url,
+            saml_endpoint,
+            iam_endpoint,
+            organizations_endpoint,
+            read_role,
+            revoker_role,
             session_name: session_name.unwrap_or_default(),
             source_identity,
             credential_sources,
@@ -115,6 +136,17 @@ pub(super) fn external_id(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("expected 2 to 1224 letters, digits or characters of _+=,.@:/-".to_owned())
+}
+
+/// A role's name, with its path where it has one: `rolegate-read` or `brokers/rolegate-read`.
+fn role_name(text: &str) -> Result<String, String> {
+    let arn = format!("arn:aws:iam::000000000000:role/{text}");
+    match arn.parse::<TargetArn>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(format!(
+            "expected the name of a role, such as \"rolegate-read\", found {text:?}"
+        )),
+    }
 }
 
 fn role_arn(text: &str) -> Result<String, String> {
@@ -282,7 +314,7 @@ fn unknown_source(id: &str, ids: &[String]) -> String {
 /// `[role_defaults]`: what holds for roles that do not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleDefaults {
-    /// One of [`GRANT_METHODS`] that is available in this version.
+    /// One of [`GRANT_METHODS`].
     pub grant_method: String,
     /// The longest role session, 15 minutes to 12 hours.
     pub max_duration: Option<Duration>,
@@ -295,6 +327,8 @@ pub struct RoleDefaults {
     /// The IAM SAML provider for `assume-role-with-saml`: an ARN, `{account}` in it standing for
     /// the role's account.
     pub saml_provider_arn: Option<String>,
+    /// Who vouches for people, for the federated grant methods.
+    pub vouched_by: Option<Voucher>,
     /// Whether sessions carry the tag that makes CloudTrail a witness of the audit log.
     pub audit_tag: Option<bool>,
 }
@@ -315,11 +349,6 @@ impl RoleDefaults {
         let grant_method = section
             .choice("grant_method", &methods)
             .unwrap_or("assume-role");
-        if !(grant_method.parse::<GrantMethod>()).is_ok_and(GrantMethod::is_available) {
-            let message = "is not available in this version; expected \"assume-role\" or \
-                           \"assume-role-with-saml\"";
-            section.refuse("grant_method", format!("{grant_method:?} {message}"));
-        }
         let (least, most) = (Duration::from_mins(15), Duration::from_hours(12));
         let max_duration = section.duration("max_duration", least..=most);
         let credential_source = section.parsed("credential_source", |id| match source_ids {
@@ -333,6 +362,7 @@ impl RoleDefaults {
             external_id: section.parsed("external_id", external_id),
             region: section.parsed("region", region),
             saml_provider_arn: section.parsed("saml_provider_arn", saml_provider_arn),
+            vouched_by: section.parsed("vouched_by", str::parse::<Voucher>),
             audit_tag: section.boolean("audit_tag"),
         }
     }

@@ -314,13 +314,30 @@ pub struct Vouched {
     pub groups_overage: bool,
 }
 
-/// An answer that AWS takes as well.
+/// What of an answer AWS takes as well.
 #[derive(Debug)]
 pub struct HeldProof {
-    /// The whole response as posted, base64. A bearer secret.
-    pub response: SecretString,
-    /// From when on AWS refuses it: five minutes after it was issued, or its end.
+    /// What it is.
+    pub kind: ProofKind,
+    /// The whole SAML response as posted, base64, or the token. A bearer secret.
+    pub secret: SecretString,
+    /// From when on AWS refuses it: five minutes after a response was issued, or its end.
     pub redeem_by: OffsetDateTime,
+}
+
+/// What AWS takes from a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProofKind {
+    /// A SAML response, for AssumeRoleWithSAML.
+    SamlResponse,
+    /// An ID token, for AssumeRoleWithWebIdentity.
+    IdToken,
+    /// An OAuth 2.0 access token of a provider that AWS knows by name, such as
+    /// `graph.facebook.com`, for AssumeRoleWithWebIdentity.
+    AccessToken {
+        /// The `ProviderId`.
+        provider_id: String,
+    },
 }
 
 /// The beginning of a logout at the provider.

@@ -14,7 +14,9 @@ use thiserror::Error;
 use time::OffsetDateTime;
 
 use crate::{
-    access::{Group, GroupKey, Identity, MappingId, PolicyTables, ProviderSession, RowName},
+    access::{
+        Group, GroupKey, Identity, MappingId, PolicyTables, ProviderSession, RowName, TargetArn,
+    },
     audit::{Action, Actor, AuditEvent, Outcome},
 };
 
@@ -817,4 +819,177 @@ pub trait AuditLog: Send + Sync {
 pub trait StoreHealth: Send + Sync {
     /// One round trip that also proves the store can be written.
     async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// What probing a role found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeState {
+    /// AWS opened it.
+    Works,
+    /// AWS refused, and nothing but the role or what it trusts is to blame.
+    Broken,
+    /// Nothing is known: AWS throttled or did not answer, or the trust may want what a probe has not.
+    Inconclusive,
+    /// It cannot be probed: it needs a person.
+    NotProbed,
+}
+
+impl ProbeState {
+    /// The name in the store and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Works => "works",
+            Self::Broken => "broken",
+            Self::Inconclusive => "inconclusive",
+            Self::NotProbed => "not_probed",
+        }
+    }
+}
+
+/// What is known of a role by probing it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleProbe {
+    /// The role's ARN.
+    pub role: String,
+    /// What was found.
+    pub state: ProbeState,
+    /// A stable code of what was found, such as `aws_access_denied`; none where it works.
+    pub code: Option<String>,
+    /// What was found, for whoever mends it; no secret.
+    pub message: Option<String>,
+    /// `MaxSessionDuration`, in seconds, where IAM told.
+    pub max_duration_seconds: Option<u32>,
+    /// The role's description in IAM, where IAM told.
+    pub description: Option<String>,
+    /// When it was looked at.
+    pub checked_at: OffsetDateTime,
+    /// Since when the state is this one.
+    pub since: OffsetDateTime,
+}
+
+/// What is known of roles by probing them.
+#[async_trait]
+pub trait RoleProbes: Send + Sync {
+    /// Keeps what was found in place of what was known; `since` is kept where the state is the same.
+    async fn note_probe(&self, probe: &RoleProbe) -> Result<(), StoreError>;
+
+    /// What is known of one role.
+    async fn probe(&self, role: &TargetArn) -> Result<Option<RoleProbe>, StoreError>;
+
+    /// What is known of all roles, by ARN.
+    async fn probes(&self) -> Result<Vec<RoleProbe>, StoreError>;
+
+    /// Leave for this replica to probe, until `until`: one at a time. False where another has it.
+    async fn claim_probing(
+        &self,
+        holder: &str,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
+}
+
+/// Whose sessions are ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Revoked {
+    /// All of one person's, in every role they opened.
+    Person {
+        /// The connector's id.
+        connector: String,
+        /// The subject.
+        subject: String,
+    },
+    /// One person's of one role.
+    RoleSession {
+        /// The connector's id.
+        connector: String,
+        /// The subject.
+        subject: String,
+        /// The role's ARN.
+        role: String,
+    },
+    /// Everybody's of one role.
+    Role {
+        /// The role's ARN.
+        role: String,
+    },
+}
+
+/// A revocation: role sessions issued before a moment are denied everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// UUIDv7.
+    pub id: String,
+    /// Whose sessions.
+    pub whose: Revoked,
+    /// The session name of the person, which `aws:userid` ends in; none for a whole role.
+    pub session_name: Option<String>,
+    /// The source identity of the person, where one is sent.
+    pub source_identity: Option<String>,
+    /// Sessions issued before this moment are denied.
+    pub issued_before: OffsetDateTime,
+    /// From when on no such session can be left.
+    pub expires_at: OffsetDateTime,
+    /// Who revoked, for pages: the audit row says it in full.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// How far a revocation came at one role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedRole {
+    /// The revocation's id.
+    pub revocation: String,
+    /// The role's ARN.
+    pub role: String,
+    /// When the policy that holds it was written at AWS; none: not yet, or by hand.
+    pub applied_at: Option<OffsetDateTime>,
+    /// What went wrong the last time; no secret.
+    pub failure: Option<String>,
+}
+
+/// Revocations, and how far they came.
+#[async_trait]
+pub trait Revocations: Send + Sync {
+    /// Keeps a revocation for the roles where such sessions may be left, with an audit row, in one
+    /// transaction.
+    async fn revoke(
+        &self,
+        revocation: &Revocation,
+        roles: &[TargetArn],
+        event: &AuditEvent,
+    ) -> Result<(), StoreError>;
+
+    /// The revocations of a role that have not expired at `now`, oldest first.
+    async fn revocations_of(
+        &self,
+        role: &TargetArn,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Revocation>, StoreError>;
+
+    /// The newest revocations with how far they came, at most `limit`.
+    async fn revocations(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<(Revocation, Vec<RevokedRole>)>, StoreError>;
+
+    /// Notes that a role's policy now holds these revocations, or why it does not.
+    async fn note_revoked(
+        &self,
+        role: &TargetArn,
+        revocations: &[String],
+        result: Result<OffsetDateTime, String>,
+    ) -> Result<(), StoreError>;
+
+    /// Roles whose policy at AWS still holds revocations that have expired, or lacks some.
+    async fn roles_to_settle(&self, now: OffsetDateTime) -> Result<Vec<TargetArn>, StoreError>;
+
+    /// The roles whose sessions of one person may still be in force at `now`: where the newest role
+    /// session's latest possible end is later.
+    async fn roles_with_sessions(
+        &self,
+        connector: &str,
+        subject: &str,
+        since: OffsetDateTime,
+    ) -> Result<Vec<TargetArn>, StoreError>;
 }

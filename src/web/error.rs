@@ -323,8 +323,11 @@ impl Frame {
                 NotEntitled::Unenforceable { condition, .. } => {
                     ErrorView::condition_unenforceable(layout, asked, condition.key())
                 }
-                NotEntitled::MethodUnavailable(method) => {
-                    ErrorView::condition_unenforceable(layout, asked, method.as_str())
+                NotEntitled::NoIssuer(_) => {
+                    ErrorView::setting_cannot_hold(layout, asked, "vouched_by")
+                }
+                NotEntitled::CredentialsOnly => {
+                    ErrorView::setting_cannot_hold(layout, asked, "grant_method")
                 }
                 NotEntitled::ReasonRequired(_) => {
                     ErrorView::reason_required(layout, asked, action, fields(order, None))
@@ -335,10 +338,12 @@ impl Frame {
                     ErrorView::too_long(layout, asked, *longest, action, fields)
                 }
                 NotEntitled::ReadOnlyUnavailable => ErrorView::read_only_unavailable(layout, asked),
-                NotEntitled::Contradiction { key } | NotEntitled::HandOverUnlimited { key, .. } => {
+                NotEntitled::Contradiction { key }
+                | NotEntitled::HandOverUnlimited { key, .. }
+                | NotEntitled::Template { key, .. } => {
                     ErrorView::setting_cannot_hold(layout, asked, key)
                 }
-                NotEntitled::SamlSignInRequired(_) => {
+                NotEntitled::SamlSignInRequired(_) | NotEntitled::OidcSignInRequired(_) => {
                     ErrorView::saml_sign_in_required(layout, asked)
                 }
                 NotEntitled::NotAsserted => ErrorView::not_asserted(layout, asked),

@@ -122,6 +122,10 @@ pub fn router(broker: Arc<Broker>, settings: Settings) -> Router {
         .merge(helpdesk_edits())
         .merge(helpdesk_lookups())
         .merge(staff_pages())
+        .merge(issuer_pages())
+        .merge(setup_pages())
+        .merge(probe_pages())
+        .merge(revocation_pages())
         .fallback(not_found)
         // From the inside out; each layer sees what the ones below it let through.
         // Edits that no handler took are audited too.
@@ -262,6 +266,26 @@ fn staff_pages() -> Router<App> {
         .route("/audit/verify", post(audit::verify))
         .route("/audit.jsonl", get(audit::json_lines))
         .route("/audit.csv", get(audit::csv))
+}
+
+/// What AWS and people who set it up fetch of the issuer.
+fn issuer_pages() -> Router<App> {
+    Router::new()
+}
+
+/// What has to be done at AWS, for each account.
+fn setup_pages() -> Router<App> {
+    Router::new()
+}
+
+/// Whether roles can be opened, and which there are.
+fn probe_pages() -> Router<App> {
+    Router::new()
+}
+
+/// Ending sessions that were issued.
+fn revocation_pages() -> Router<App> {
+    Router::new()
 }
 
 async fn not_found(request: Request) -> Response {

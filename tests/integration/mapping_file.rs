@@ -289,6 +289,8 @@ fn settings() -> impl Strategy<Value = RoleDefaults> {
                 saml_provider_arn: rest
                     .then(|| "arn:aws:iam::{account}:saml-provider/corp".to_owned()),
                 console: None,
+                vouched_by: rest.then_some(rolegate::access::Voucher::Issuer),
+                mfa_serial: None,
                 audit_tag: rest.then_some(duration.is_some()),
             },
         )

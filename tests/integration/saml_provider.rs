@@ -465,10 +465,7 @@ async fn a_person_comes_back_with_what_the_provider_says_of_them() {
     );
     let proof = vouched.proof.expect("a proof for AWS");
     assert_eq!(proof.redeem_by, START + Duration::from_mins(5));
-    assert_eq!(
-        proof.response.expose_secret(),
-        answer.message.expose_secret()
-    );
+    assert_eq!(proof.secret.expose_secret(), answer.message.expose_secret());
 }
 
 #[tokio::test]

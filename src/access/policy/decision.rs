@@ -11,6 +11,7 @@ use super::{NotEntitled, PlacedRole, Policy, reach::Person, snapshot::rank};
 use crate::access::{
     Account, Clipped, Conditions, ConsoleWay, EffectiveRole, Grant, GrantMethod, GroupKey,
     Identity, Limit, MappingId, Request, Role, SamlProviderArn, SessionDuration, TargetArn,
+    Voucher,
 };
 
 /// A mapping, a rule or the identity provider's own word, as it gives a role to a person.
@@ -222,9 +223,15 @@ impl Policy {
                 policy_arns.push(arn);
             }
         }
-        // With an assertion AWS takes these from the assertion alone.
-        let is_ours = effective.grant_method == GrantMethod::AssumeRole
-            && effective.console == ConsoleWay::Federation;
+        // With a provider's assertion or token AWS takes these from there alone.
+        let is_ours = effective.console != ConsoleWay::IdpInitiated
+            && match effective.grant_method {
+                GrantMethod::AssumeRole => true,
+                GrantMethod::AssumeRoleWithSaml | GrantMethod::AssumeRoleWithWebIdentity => {
+                    effective.voucher == Some(Voucher::Issuer)
+                }
+                GrantMethod::FederationToken | GrantMethod::SessionToken => false,
+            };
         let source_identity = (effective.source_identity.as_ref())
             .or(self.settings.source_identity.as_ref())
             .filter(|_| is_ours);
@@ -242,7 +249,8 @@ impl Policy {
             ends_by: giver.conditions.expires,
             session_name: self.settings.session_name.role_session_name(identity),
             source_identity: source_identity.map(|template| template.source_identity(identity)),
-            external_id: effective.external_id.clone().filter(|_| is_ours),
+            external_id: (effective.external_id.clone())
+                .filter(|_| effective.grant_method == GrantMethod::AssumeRole),
             credential_source: effective.credential_source.clone(),
             region: effective.region.clone(),
             session_policy: role.session_policy.clone(),
@@ -253,6 +261,8 @@ impl Policy {
             saml_provider,
             console: effective.console,
             audit_tag: effective.audit_tag,
+            voucher: effective.voucher,
+            mfa_serial: effective.mfa_serial.clone(),
         }
     }
 }
@@ -328,7 +338,7 @@ fn usable_until(
         clip(Limit::Mapping, duration);
     }
     // Role chaining is about our own credentials, and an assertion needs none.
-    let uses_ours = role.grant_method == GrantMethod::AssumeRole;
+    let uses_ours = !role.grant_method.is_federated();
     if let Some(ceiling) = request.ceiling.filter(|_| uses_ours) {
         clip(Limit::RoleChaining, ceiling);
     }

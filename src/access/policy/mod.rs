@@ -7,6 +7,7 @@ mod givers;
 mod naming;
 mod not_entitled;
 mod reach;
+mod service;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -17,14 +18,16 @@ use std::{
 };
 
 use super::{
-    Account, AccountId, Conditions, ConnectorId, Contradiction, EffectiveRole, GroupKey, Mapping,
-    MappingId, MappingRule, NameTemplate, Role, RoleDefaults, TargetArn, rule::CompiledRule,
+    Account, AccountId, Conditions, ConnectorId, Contradiction, EffectiveRole, GrantMethod,
+    GroupKey, Mapping, MappingId, MappingRule, NameTemplate, Role, RoleDefaults, TargetArn,
+    rule::CompiledRule,
 };
 pub use decision::{Entitlement, Giver};
 pub(super) use evidence::{Evidence, Source};
 pub(super) use gifts::{Gift, Offer};
 pub use not_entitled::NotEntitled;
 pub(super) use reach::Person;
+pub use service::NotProbed;
 
 /// The rows that a [`Policy`] is made of, as one consistent reading of the store.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +46,26 @@ pub struct PolicyTables {
     pub group_ids: HashMap<MappingId, String>,
 }
 
+/// For what Rolegate's own issuer has a key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// Assertions, for AssumeRoleWithSAML.
+    pub saml: bool,
+    /// Tokens, for AssumeRoleWithWebIdentity.
+    pub oidc: bool,
+}
+
+impl Abilities {
+    /// Whether it can vouch for a person at AWS by `method`.
+    pub fn has(self, method: GrantMethod) -> bool {
+        match method {
+            GrantMethod::AssumeRoleWithSaml => self.saml,
+            GrantMethod::AssumeRoleWithWebIdentity => self.oidc,
+            _ => false,
+        }
+    }
+}
+
 /// What the configuration adds to the table.
 #[derive(Debug, Clone, Default)]
 pub struct PolicySettings {
@@ -55,6 +78,10 @@ pub struct PolicySettings {
     /// The connectors whose provider has an AWS application of its own, for roles whose console is
     /// `idp-initiated`.
     pub hand_over_connectors: HashSet<ConnectorId>,
+    /// The connectors whose tokens AWS takes (AssumeRoleWithWebIdentity).
+    pub web_identity_connectors: HashSet<ConnectorId>,
+    /// What Rolegate can vouch for itself.
+    pub issuer: Abilities,
     /// The connectors whose assertions give the roles that they name, under no condition. A
     /// protected role or account needs a mapping all the same, and so does a role that the table
     /// opens by another grant method.

@@ -43,9 +43,25 @@ pub enum NotEntitled {
         /// The condition.
         condition: Unenforceable,
     },
-    /// The role's grant method is not there in this version.
-    #[error("the grant method {0} is not available")]
-    MethodUnavailable(GrantMethod),
+    /// Rolegate's own issuer vouches for the role's people, and has no key for its grant method.
+    #[error("the issuer has no key for {0}")]
+    NoIssuer(GrantMethod),
+    /// AWS wants a token of the person's own provider, and the connector's are none that it takes.
+    #[error("the role needs a sign-in whose token AWS takes, and connector {0} brings none")]
+    OidcSignInRequired(ConnectorId),
+    /// The role's sessions open no console (GetSessionToken).
+    #[error("the role gives credentials, and opens no console")]
+    CredentialsOnly,
+    /// A template of the role's needs something of the person that is missing or does not fit.
+    #[error("{key} needs {placeholder}, {problem}")]
+    Template {
+        /// The setting's key: `session_policy` or `session_tags`.
+        key: &'static str,
+        /// What stands between the braces.
+        placeholder: String,
+        /// What is wrong with it, such as `and the person has none`.
+        problem: String,
+    },
     /// The role's row has a setting that the way it is opened cannot carry.
     #[error("the role's {key} cannot hold for the way it is opened")]
     Contradiction {
@@ -103,7 +119,10 @@ impl NotEntitled {
             Self::Expired { .. } => "mapping_expired",
             Self::EndsTooSoon { .. } => "mapping_ends_too_soon",
             Self::Unenforceable { .. } => "condition_unenforceable",
-            Self::MethodUnavailable(_) => "grant_method_unavailable",
+            Self::NoIssuer(_) => "no_issuer",
+            Self::OidcSignInRequired(_) => "oidc_sign_in_required",
+            Self::CredentialsOnly => "credentials_only",
+            Self::Template { .. } => "template_unfilled",
             Self::Contradiction { .. } => "role_contradicts_itself",
             Self::SamlSignInRequired(_) => "saml_sign_in_required",
             Self::NotAsserted => "role_not_asserted",
@@ -123,7 +142,10 @@ impl NotEntitled {
             Self::UnknownRole => 0,
             Self::NoMapping => 1,
             Self::GroupRecreated(_) => 2,
-            Self::MethodUnavailable(_)
+            Self::NoIssuer(_)
+            | Self::OidcSignInRequired(_)
+            | Self::CredentialsOnly
+            | Self::Template { .. }
             | Self::Contradiction { .. }
             | Self::SamlSignInRequired(_)
             | Self::NotAsserted

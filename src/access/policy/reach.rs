@@ -9,8 +9,11 @@ use std::{
 use super::{Giver, NotEntitled, PlacedRole, Policy};
 use crate::access::{
     AuthenticationMethod, ConsoleWay, Delivery, GrantMethod, Identity, Request, Role, RoleDefaults,
-    SamlProviderArn, TargetArn, TargetKind,
+    SamlProviderArn, TargetArn, TargetKind, Voucher,
 };
+
+/// What our issuer's IAM SAML provider is called where nothing says.
+const OWN_PROVIDER: &str = "rolegate";
 
 /// A person with what their assertion says, indexed.
 pub(in crate::access) struct Person<'i> {
@@ -59,6 +62,23 @@ impl<'i> Person<'i> {
     }
 }
 
+/// The IAM SAML provider that stands for our issuer in the role's account.
+pub(super) fn own_provider(placed: &PlacedRole) -> Result<SamlProviderArn, NotEntitled> {
+    let arn = &placed.role.arn;
+    let template = match placed.effective.saml_provider_arn.as_deref() {
+        Some(template) => template.to_owned(),
+        None => format!(
+            "arn:{}:iam::{{account}}:saml-provider/{OWN_PROVIDER}",
+            arn.partition()
+        ),
+    };
+    SamlProviderArn::from_template(&template, arn.account_digits()).map_err(|_| {
+        NotEntitled::Contradiction {
+            key: "saml_provider_arn",
+        }
+    })
+}
+
 impl Policy {
     /// The provider that vouches where one has to; or why no row opens the role for this person
     /// like this.
@@ -69,9 +89,6 @@ impl Policy {
         request: &Request,
     ) -> Result<Option<SamlProviderArn>, NotEntitled> {
         let effective = &placed.effective;
-        if !effective.grant_method.is_available() {
-            return Err(NotEntitled::MethodUnavailable(effective.grant_method));
-        }
         if let Some(contradiction) = &placed.contradiction {
             let key = contradiction.key;
             return Err(NotEntitled::Contradiction { key });
@@ -79,8 +96,27 @@ impl Policy {
         if effective.console == ConsoleWay::IdpInitiated {
             return self.hand_over(person.identity, request).map(|()| None);
         }
-        match effective.grant_method {
-            GrantMethod::AssumeRoleWithSaml => person.provider(placed).map(Some),
+        let method = effective.grant_method;
+        match (method, effective.voucher) {
+            (GrantMethod::AssumeRoleWithSaml, Some(Voucher::Provider)) => {
+                person.provider(placed).map(Some)
+            }
+            (GrantMethod::AssumeRoleWithWebIdentity, Some(Voucher::Provider)) => {
+                let connector = &person.identity.connector;
+                let is_taken = self.settings.web_identity_connectors.contains(connector)
+                    && person.identity.method == AuthenticationMethod::Oidc;
+                if is_taken {
+                    Ok(None)
+                } else {
+                    Err(NotEntitled::OidcSignInRequired(connector.clone()))
+                }
+            }
+            (_, Some(Voucher::Issuer)) if !self.settings.issuer.has(method) => {
+                Err(NotEntitled::NoIssuer(method))
+            }
+            (GrantMethod::AssumeRoleWithSaml, Some(Voucher::Issuer)) => {
+                own_provider(placed).map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -137,6 +173,7 @@ impl Policy {
             !placed.role.protected
                 && !placed.role.disabled
                 && placed.effective.grant_method == GrantMethod::AssumeRoleWithSaml
+                && placed.effective.voucher == Some(Voucher::Provider)
         });
         is_open && !is_another_spelling && !is_account_protected
     }
@@ -155,6 +192,7 @@ impl Policy {
     pub(super) fn implied(&self, arn: &TargetArn) -> PlacedRole {
         let own = RoleDefaults {
             grant_method: Some(GrantMethod::AssumeRoleWithSaml),
+            vouched_by: Some(Voucher::Provider),
             ..RoleDefaults::default()
         };
         let effective = self.with_defaults(&own, arn.account_digits());

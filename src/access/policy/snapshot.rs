@@ -6,8 +6,8 @@ use super::{
     Asserted, PlacedMapping, PlacedRole, Policy, PolicyProblem, PolicySettings, PolicyTables,
 };
 use crate::access::{
-    Account, AccountId, Conditions, ConsoleWay, EffectiveRole, Mapping, MappingId, MappingRule,
-    Role, RoleDefaults, TargetArn,
+    Account, AccountId, Conditions, ConsoleWay, EffectiveRole, GrantMethod, Mapping, MappingId,
+    MappingRule, Role, RoleDefaults, TargetArn, Voucher,
 };
 
 /// What stands where a mapping's id would, for roles that the assertion alone gives.
@@ -68,9 +68,12 @@ impl Policy {
         if let Some(contradiction) = &contradiction {
             self.problem(role.arn.as_str(), contradiction.message.clone());
         }
-        if !effective.grant_method.is_available() {
+        if effective.voucher == Some(Voucher::Issuer)
+            && !self.settings.issuer.has(effective.grant_method)
+        {
             let message = format!(
-                "grant method {} is not in this version",
+                "is vouched for by Rolegate's own issuer (grant method {}), and [issuer] has no key \
+                 for that",
                 effective.grant_method
             );
             self.problem(role.arn.as_str(), message);
@@ -108,7 +111,12 @@ impl Policy {
             Some(account) => own.or(&account.role_defaults),
             None => own.clone(),
         };
-        EffectiveRole::from(settings.or(&self.settings.role_defaults))
+        let mut settings = settings.or(&self.settings.role_defaults);
+        let method = settings.grant_method.unwrap_or(GrantMethod::AssumeRole);
+        if settings.vouched_by.is_none() && self.settings.issuer.has(method) {
+            settings.vouched_by = Some(Voucher::Issuer);
+        }
+        EffectiveRole::from(settings)
     }
 
     fn order_roles(&mut self) {

@@ -267,11 +267,11 @@ impl Sts for SdkSts {
                 let region = self.region(grant)?;
                 self.issue_by_saml(grant, &region, response).await
             }
-            (GrantMethod::AssumeRole, Proof::SamlResponse(_)) => Err(invalid(
+            (GrantMethod::AssumeRole, _) => Err(invalid(
                 "proof",
                 "an assertion was brought for a role that is assumed without one".to_owned(),
             )),
-            (GrantMethod::AssumeRoleWithSaml, Proof::Own) => Err(invalid(
+            (GrantMethod::AssumeRoleWithSaml, _) => Err(invalid(
                 "proof",
                 "the role is assumed with an assertion, and none was brought".to_owned(),
             )),

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::access::{
     AUDIT_TAG, ConsoleWay, EffectiveRole, GrantMethod, NameTemplate, Role, RoleDefaults,
-    SESSION_TAGS, TargetArn,
+    SESSION_TAGS, TargetArn, Voucher,
 };
 
 /// Characters of an inline session policy and managed policies together.
@@ -36,12 +36,13 @@ pub(super) fn settings(section: &mut Section<'_>) -> RoleDefaults {
         saml_provider_arn: section.parsed("saml_provider_arn", saml_provider_arn),
         // Of a role alone: what nothing can be limited on is not to be inherited unseen.
         console: None,
+        vouched_by: section.parsed("vouched_by", str::parse::<Voucher>),
+        mfa_serial: section.string("mfa_serial"),
         audit_tag: section.boolean("audit_tag"),
     }
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> Option<Role> {
-    section.unavailable("mfa_serial");
     let shape = "the ARN of a role, such as \"arn:aws:iam::111122223333:role/Name\"";
     section.demand("arn", shape);
     let arn = section.parsed("arn", str::parse::<TargetArn>);

@@ -29,7 +29,8 @@ use crate::{
     clock::Clock,
     identity::{
         Answer, AwsApplication, Carried, Cause, Departure, Finding, HeldProof, Logout,
-        LogoutDeparture, LogoutMessage, RedirectConnector, RedirectRefused, SignInWish, Vouched,
+        LogoutDeparture, LogoutMessage, ProofKind, RedirectConnector, RedirectRefused, SignInWish,
+        Vouched,
     },
 };
 
@@ -177,7 +178,8 @@ impl SamlConnector {
             .split_ascii_whitespace()
             .collect();
         (response.len() <= LONGEST_PROOF).then(|| HeldProof {
-            response: SecretString::from(response),
+            kind: ProofKind::SamlResponse,
+            secret: SecretString::from(response),
             redeem_by: (verified.issued_at + REDEEMABLE).min(verified.replay_until),
         })
     }

@@ -16,8 +16,10 @@ mod known_people;
 mod pending;
 mod person;
 mod policy;
+mod probe;
 mod register;
 mod review;
+mod revocation;
 mod session;
 mod writer;
 

@@ -103,11 +103,23 @@ fn out_of_reach(telling: &Telling<'_>, giver: &Giver<'_>, miss: &NotEntitled) ->
             .because([way(telling, group, LONGEST_WAY)])
     });
     let (situation, text, remedy, request) = match miss {
-        NotEntitled::MethodUnavailable(method) => (
+        NotEntitled::NoIssuer(method) => (
             Situation::RoleDisabled,
-            format!("The role is to be opened by {method}, which is not available, so it gives nothing."),
+            format!("Rolegate itself is to vouch for people ({method}) and has no key for that, so the role gives nothing."),
             Remedy::EnableRole { role: role.clone() },
-            format!("Please set another grant method for the role {role}."),
+            format!("Please give [issuer] a key for {method}, or the role {role} another grant method."),
+        ),
+        NotEntitled::OidcSignInRequired(connector) => (
+            Situation::SignInDoesNotFit,
+            format!("The role is opened with a token of the person's provider, and {connector} brings none that AWS takes."),
+            Remedy::SignInAgain,
+            format!("Please sign in through the provider whose tokens open {}.", telling.role()),
+        ),
+        NotEntitled::Template { key, placeholder, problem } => (
+            Situation::SignInDoesNotFit,
+            format!("The role's {key} needs {placeholder}, {problem}."),
+            Remedy::SignInAgain,
+            format!("Please mend {placeholder} of {}, which {key} of {role} needs.", telling.full_person()),
         ),
         NotEntitled::Contradiction { key } => (
             Situation::RoleDisabled,

@@ -220,7 +220,9 @@ impl<'a> Table<'a> {
             way: effective
                 .map(|effective| match effective.console {
                     ConsoleWay::Federation => effective.grant_method.to_string(),
-                    ConsoleWay::IdpInitiated => effective.console.as_str().to_owned(),
+                    ConsoleWay::SamlPost | ConsoleWay::IdpInitiated => {
+                        effective.console.as_str().to_owned()
+                    }
                 })
                 .unwrap_or_default(),
             longest: effective

@@ -424,6 +424,8 @@ fn defaults_of(typed: &mut Typed<'_>) -> RoleDefaults {
         source_identity: typed.parsed("source_identity"),
         saml_provider_arn: typed.line("saml_provider_arn"),
         console: typed.parsed("console"),
+        vouched_by: typed.parsed("vouched_by"),
+        mfa_serial: typed.line("mfa_serial"),
         audit_tag: typed.parsed("audit_tag"),
     }
 }
@@ -697,6 +699,8 @@ mod tests {
                 source_identity: "{username}".parse().ok(),
                 saml_provider_arn: Some("arn:aws:iam::{account}:saml-provider/p".to_owned()),
                 console: Some(ConsoleWay::Federation),
+                vouched_by: None,
+                mfa_serial: None,
                 audit_tag: Some(false),
             },
             session_policy: Some("{\"Version\":\"2012-10-17\"}".to_owned()),
