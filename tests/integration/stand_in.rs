@@ -338,6 +338,23 @@ async fn trust_is_checked_as_iam_does() {
 }
 
 #[tokio::test]
+async fn a_trust_can_be_mended_while_the_stand_in_runs() {
+    let stand_in = start();
+    let client = broker(&stand_in);
+    assume(&client, READ_ONLY).send().await.expect("is allowed");
+    let distrust = |trust: Trust| {
+        let mut is_there = false;
+        stand_in.update(|catalogue| is_there = catalogue.set_trust(READ_ONLY, trust));
+        assert!(is_there);
+    };
+    distrust(Trust::default());
+    assert_eq!(refusal(assume(&client, READ_ONLY)).await.1, "AccessDenied");
+    distrust(Trust::of([sample::BROKER_ARN]));
+    assume(&client, READ_ONLY).send().await.expect("is allowed");
+    stand_in.update(|catalogue| assert!(!catalogue.set_trust("arn:x", Trust::default())));
+}
+
+#[tokio::test]
 async fn parameters_are_held_to_the_model() {
     let stand_in = start();
     let client = broker(&stand_in);

@@ -118,6 +118,12 @@ impl Catalogue {
         self
     }
 
+    /// Replaces a role's trust, for [`super::StandIn::update`]; tells whether there is such a role.
+    pub fn set_trust(&mut self, role_arn: &str, trust: Trust) -> bool {
+        let role = self.roles.iter_mut().find(|role| role.arn == role_arn);
+        role.map(|role| role.trust = trust).is_some()
+    }
+
     /// Adds a principal with its keys.
     #[must_use]
     pub fn with_principal(mut self, principal: Principal) -> Self {

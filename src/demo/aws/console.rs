@@ -107,8 +107,8 @@ fn console_page(
     now: OffsetDateTime,
 ) -> Response {
     let account = account_of(&session.role_arn);
-    let account_name = shared
-        .catalogue()
+    let catalogue = shared.catalogue();
+    let account_name = catalogue
         .account(account)
         .map_or("", |account| account.name.as_str());
     let role = session.role_arn.rsplit('/').next().unwrap_or_default();

@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use axum::Router;
 use axum::http::{HeaderMap, header};
@@ -240,7 +240,7 @@ impl StandIn {
         let origin = Url::parse(&origin).map_err(io::Error::other)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let shared = Shared(Arc::new(Inner {
-            catalogue,
+            catalogue: RwLock::new(Arc::new(catalogue)),
             clock,
             origin,
             ledger: Mutex::new(Ledger::default()),
@@ -254,6 +254,15 @@ impl StandIn {
         let server = axum::serve(CuttableListener(listener), service);
         tokio::spawn(async move { server.with_graceful_shutdown(stopped).await });
         Ok(Self { shared })
+    }
+
+    /// Changes what exists from the next request on, as an administrator of AWS would at run time;
+    /// sessions that were issued stay issued.
+    pub fn update(&self, change: impl FnOnce(&mut Catalogue)) {
+        let catalogue = self.shared.0.catalogue.write();
+        change(Arc::make_mut(
+            &mut catalogue.unwrap_or_else(PoisonError::into_inner),
+        ));
     }
 
     /// The STS endpoint, the base of all other addresses: `http://127.0.0.1:port/`.
@@ -349,7 +358,7 @@ fn router(shared: Shared) -> Router {
 struct Shared(Arc<Inner>);
 
 struct Inner {
-    catalogue: Catalogue,
+    catalogue: RwLock<Arc<Catalogue>>,
     clock: Clock,
     origin: Url,
     ledger: Mutex<Ledger>,
@@ -387,8 +396,10 @@ impl Shared {
         (self.0.clock)()
     }
 
-    fn catalogue(&self) -> &Catalogue {
-        &self.0.catalogue
+    /// What exists at this moment; a request is judged by one and the same from its begin to its end.
+    fn catalogue(&self) -> Arc<Catalogue> {
+        let catalogue = self.0.catalogue.read();
+        Arc::clone(&catalogue.unwrap_or_else(PoisonError::into_inner))
     }
 
     fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
@@ -422,7 +433,8 @@ impl Shared {
 
     /// The holder of an access key and, for issued sessions, when the key expires.
     fn signer(&self, access_key_id: &str) -> Option<(Principal, Option<OffsetDateTime>)> {
-        if let Some(principal) = self.catalogue().principal(access_key_id) {
+        let catalogue = self.catalogue();
+        if let Some(principal) = catalogue.principal(access_key_id) {
             return Some((principal.clone(), None));
         }
         let ledger = self.ledger();
@@ -433,7 +445,7 @@ impl Shared {
         principal
             .source_identity
             .clone_from(&issued.source_identity);
-        let role = self.catalogue().role(&issued.role_arn)?;
+        let role = catalogue.role(&issued.role_arn)?;
         principal.may_assume.clone_from(&role.may_assume);
         Some((principal, Some(issued.expiration)))
     }

@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::assume_role::AssumeRole;
-use super::catalogue::{Principal, PrincipalKind, Role, account_of, assumed_role_arn};
+use super::catalogue::{Catalogue, Principal, PrincipalKind, Role, account_of, assumed_role_arn};
 use super::listener::Line;
 use super::partition::Partition;
 use super::saml::Assertion;
@@ -172,7 +172,8 @@ fn answer(
         return Ok(caller_identity(&caller.principal));
     }
     let wanted = AssumeRole::parse(parameters)?;
-    let role = authorize(shared, &caller, &wanted)?;
+    let catalogue = shared.catalogue();
+    let role = authorize(&catalogue, &caller, &wanted)?;
     limit_duration(&caller.principal, role, &wanted)?;
     let issued = issue(caller, role, wanted, now, request_id);
     let result = credentials_xml(&issued, role);
@@ -188,7 +189,8 @@ fn answer_saml(
 ) -> Result<String, StsError> {
     let (mut wanted, provider_arn, response) = AssumeRole::parse_with_saml(parameters)?;
     let now = shared.now();
-    let provider = shared.catalogue().saml_provider(&provider_arn);
+    let catalogue = shared.catalogue();
+    let provider = catalogue.saml_provider(&provider_arn);
     let provider = provider.ok_or_else(|| {
         let message = "Specified provider doesn't exist (Service: AWSOpenIdDiscoveryService; \
                        Status Code: 400; Error Code: AuthSamlManifestNotFoundException)";
@@ -200,7 +202,7 @@ fn answer_saml(
                        attributes";
         return Err(StsError::sender(400, "InvalidIdentityToken", message));
     }
-    let role = federate(shared, &wanted, &provider_arn, &assertion)?;
+    let role = federate(&catalogue, &wanted, &provider_arn, &assertion)?;
     wanted.check_policy_arns(role)?;
     if wanted.duration_seconds > role.max_session_seconds {
         return Err(StsError::validation(
@@ -239,19 +241,16 @@ fn answer_saml(
 /// The role's trust; everything that it does not allow, and a role that does not exist, is refused
 /// in the same words.
 fn federate<'a>(
-    shared: &'a Shared,
+    catalogue: &'a Catalogue,
     wanted: &AssumeRole,
     provider_arn: &str,
     assertion: &Assertion,
 ) -> Result<&'a Role, StsError> {
-    let role = shared.catalogue().role(&wanted.role_arn);
+    let role = catalogue.role(&wanted.role_arn);
     let role = role.filter(|role| {
         let trust = &role.trust;
         account_of(role.arn()) == account_of(provider_arn)
-            && shared
-                .catalogue()
-                .account(account_of(provider_arn))
-                .is_some()
+            && catalogue.account(account_of(provider_arn)).is_some()
             && trust.federates(provider_arn, &assertion.recipient)
             && (assertion.tags.is_empty() || trust.allows_session_tags)
             && (assertion.source_identity.is_none() || trust.allows_source_identity)
@@ -326,13 +325,12 @@ fn caller_identity(principal: &Principal) -> String {
 /// The trust policy and, where it alone does not suffice, the caller's identity policy. A role
 /// that does not exist is refused in the same words.
 fn authorize<'a>(
-    shared: &'a Shared,
+    catalogue: &'a Catalogue,
     caller: &Caller,
     wanted: &AssumeRole,
 ) -> Result<&'a Role, StsError> {
     let Caller { principal, region } = caller;
     let denied = |action: &str| StsError::denied(principal, action, &wanted.role_arn);
-    let catalogue = shared.catalogue();
     let role = catalogue
         .role(&wanted.role_arn)
         .ok_or_else(|| denied("AssumeRole"))?;
