@@ -484,7 +484,8 @@ pub(super) fn catalogue() -> Catalogue {
         .with_role(broker_role)
         .with_principal(
             Principal::user(BROKER_ARN, BROKER_ACCESS_KEY_ID, BROKER_SECRET_ACCESS_KEY)
-                .which_may_assume("*"),
+                .which_may_assume("*")
+                .which_may_federate(),
         )
         .with_principal(
             Principal::role_session(BROKER_ROLE_ARN, "broker", BROKER_ROLE_ACCESS_KEY_ID)

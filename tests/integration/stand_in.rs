@@ -23,6 +23,10 @@ use rolegate::demo::sample;
 use time::{Duration, OffsetDateTime};
 use url::Url;
 
+mod saml_sign_in;
+mod users;
+mod web_identity;
+
 use crate::support::saml::{
     for_aws,
     provider::{Draft, Request, TestIdentityProvider, instant},
@@ -225,7 +229,7 @@ async fn what_is_not_signed_is_refused_in_xml() {
         text.contains("<Code>MissingAuthenticationToken</Code>"),
         "{text}"
     );
-    let (status, text) = post("Action=AssumeRoleWithWebIdentity&Version=2011-06-15").await;
+    let (status, text) = post("Action=AssumeRoot&Version=2011-06-15").await;
     assert_eq!(status, 400);
     assert!(text.contains("<Code>InvalidAction</Code>"), "{text}");
     let (status, text) = post("Action=GetCallerIdentity").await;
@@ -986,10 +990,17 @@ struct Page {
 }
 
 impl Browser {
-    async fn open(&self, mut url: Url) -> Page {
+    async fn open(&self, url: Url) -> Page {
+        self.follow(http().get(url.clone()), url).await
+    }
+
+    async fn submit(&self, url: Url, form: &[(&str, &str)]) -> Page {
+        self.follow(http().post(url.clone()).form(form), url).await
+    }
+
+    async fn follow(&self, mut request: reqwest::RequestBuilder, mut url: Url) -> Page {
         let mut hops = Vec::new();
         loop {
-            let mut request = http().get(url.clone());
             if let Some(cookie) = self.cookie.lock().expect("not poisoned").clone() {
                 request = request.header(COOKIE, cookie);
             }
@@ -1009,6 +1020,7 @@ impl Browser {
             };
             url = url.join(location.to_str().expect("text")).expect("a URL");
             hops.push(url.clone());
+            request = http().get(url.clone());
         }
     }
 }

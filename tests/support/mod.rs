@@ -25,6 +25,7 @@ pub mod saml;
 pub mod slapd;
 pub mod tcp_proxy;
 pub mod tls;
+pub mod web_token;
 
 use std::{
     fs,

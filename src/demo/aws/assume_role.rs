@@ -1,18 +1,28 @@
-//! The parameters of `AssumeRole` and `AssumeRoleWithSAML`, and the constraints that the STS model puts on each of them.
+//! The parameters of the calls that give sessions, and the constraints that the STS model puts on
+//! each of them.
 
 use std::collections::HashSet;
 
-use super::catalogue::{Role, account_of};
+use super::catalogue::account_of;
+use super::mfa::MfaProof;
 use super::sts::StsError;
 
 /// What session names and source identities have beside letters, digits and `_`.
 const WORD: &str = "+=,.@-";
 const MAX_POLICY_CHARACTERS: usize = 2_048;
-/// The real packed format is not public: bytes of policies and tags against this stand for it.
+/// The real packed format is not public: bytes of policies and tags against this stand for it, in
+/// every call alike. A tag counts four bytes more than its key and value.
 const PACKED_BYTES: usize = 4_096;
+/// What role sessions last when nothing is asked for, and at most.
+const ROLE_SECONDS: (u32, u32) = (3_600, 43_200);
+/// The same for what an IAM user gets from `GetFederationToken` and `GetSessionToken`.
+const USER_SECONDS: (u32, u32) = (43_200, 129_600);
 
-/// One request whose parameters are well-formed. Of an `AssumeRoleWithSAML` the session's name, tags
-/// and source identity are still empty: they come from the assertion.
+/// One request whose parameters are well-formed. What comes from an assertion or a token is still
+/// empty: the session's name, tags and source identity of an `AssumeRoleWithSAML`, tags and source
+/// identity of an `AssumeRoleWithWebIdentity`. Of a `GetFederationToken` the role is empty, and the
+/// session's name is `Name`; a `GetSessionToken` has neither.
+#[derive(Default)]
 pub(super) struct AssumeRole {
     pub(super) role_arn: String,
     pub(super) session_name: String,
@@ -23,12 +33,13 @@ pub(super) struct AssumeRole {
     pub(super) tags: Vec<(String, String)>,
     pub(super) transitive_tag_keys: Vec<String>,
     pub(super) source_identity: Option<String>,
+    pub(super) mfa: MfaProof,
 }
 
 impl AssumeRole {
     /// Reads the form parameters; all violated constraints are told in one `ValidationError`.
     pub(super) fn parse(parameters: &[(String, String)]) -> Result<Self, StsError> {
-        let request = Self::read(parameters)?;
+        let request = Self::read(parameters, ROLE_SECONDS)?;
         let mut violations = Violations::default();
         violations.demand(
             parameters,
@@ -39,31 +50,105 @@ impl AssumeRole {
         );
         if violations.0.is_empty() {
             violations.word(&request.session_name, "roleSessionName", 64, WORD);
-            request.constrain(&mut violations);
+            violations.length(&request.role_arn, "roleArn", 20, 2_048);
+            request.constrain(&mut violations, ROLE_SECONDS);
         }
         violations.into_result()?;
-        request.check_tags()?;
+        request.check_tags().map_err(StsError::validation)?;
         request.check_policies()?;
         Ok(request)
+    }
+
+    /// The same for `GetFederationToken`.
+    pub(super) fn parse_for_federation(parameters: &[(String, String)]) -> Result<Self, StsError> {
+        let read = Self::read(parameters, USER_SECONDS)?;
+        let request = Self {
+            session_name: value_of(parameters, "Name"),
+            duration_seconds: read.duration_seconds,
+            policy: read.policy,
+            policy_arns: read.policy_arns,
+            tags: read.tags,
+            ..Self::default()
+        };
+        let mut violations = Violations::default();
+        violations.demand(parameters, &[("Name", "name")]);
+        if violations.0.is_empty() {
+            violations.word(&request.session_name, "name", 32, WORD);
+            request.constrain(&mut violations, USER_SECONDS);
+        }
+        violations.into_result()?;
+        request.check_tags().map_err(StsError::validation)?;
+        request.check_policies()?;
+        Ok(request)
+    }
+
+    /// The same for `GetSessionToken`, which has a duration and a code and nothing else.
+    pub(super) fn parse_for_session(parameters: &[(String, String)]) -> Result<Self, StsError> {
+        let read = Self::read(parameters, USER_SECONDS)?;
+        let request = Self {
+            duration_seconds: read.duration_seconds,
+            mfa: read.mfa,
+            ..Self::default()
+        };
+        let mut violations = Violations::default();
+        request.constrain(&mut violations, USER_SECONDS);
+        violations.into_result()?;
+        Ok(request)
+    }
+
+    /// The same for `AssumeRoleWithWebIdentity`, with the token and the `ProviderId`.
+    pub(super) fn parse_with_web_identity(
+        parameters: &[(String, String)],
+    ) -> Result<(Self, String, Option<String>), StsError> {
+        let read = Self::read(parameters, ROLE_SECONDS)?;
+        let request = Self {
+            role_arn: read.role_arn,
+            session_name: read.session_name,
+            duration_seconds: read.duration_seconds,
+            policy: read.policy,
+            policy_arns: read.policy_arns,
+            ..Self::default()
+        };
+        let token = value_of(parameters, "WebIdentityToken");
+        let provider_id = parameters.iter().find(|(name, _)| name == "ProviderId");
+        let provider_id = provider_id.map(|(_, value)| value.clone());
+        let mut violations = Violations::default();
+        violations.demand(
+            parameters,
+            &[
+                ("RoleArn", "roleArn"),
+                ("RoleSessionName", "roleSessionName"),
+                ("WebIdentityToken", "webIdentityToken"),
+            ],
+        );
+        if violations.0.is_empty() {
+            violations.word(&request.session_name, "roleSessionName", 64, WORD);
+            violations.length(&request.role_arn, "roleArn", 20, 2_048);
+            violations.secret_length(&token, "webIdentityToken", 4, 20_000);
+            if let Some(provider_id) = &provider_id {
+                violations.length(provider_id, "providerId", 4, 2_048);
+            }
+            request.constrain(&mut violations, ROLE_SECONDS);
+        }
+        violations.into_result()?;
+        request.check_policies()?;
+        Ok((request, token, provider_id))
     }
 
     /// The same for `AssumeRoleWithSAML`, with the provider's ARN and the response.
     pub(super) fn parse_with_saml(
         parameters: &[(String, String)],
     ) -> Result<(Self, String, String), StsError> {
+        let read = Self::read(parameters, ROLE_SECONDS)?;
         let request = Self {
-            session_name: String::new(),
-            external_id: None,
-            tags: Vec::new(),
-            transitive_tag_keys: Vec::new(),
-            source_identity: None,
-            ..Self::read(parameters)?
+            role_arn: read.role_arn,
+            duration_seconds: read.duration_seconds,
+            policy: read.policy,
+            policy_arns: read.policy_arns,
+            ..Self::default()
         };
-        let value = |name: &str| {
-            let found = parameters.iter().find(|(known, _)| known == name);
-            found.map(|(_, value)| value.clone()).unwrap_or_default()
-        };
-        let (provider, response) = (value("PrincipalArn"), value("SAMLAssertion"));
+        let provider = value_of(parameters, "PrincipalArn");
+        let response = value_of(parameters, "SAMLAssertion");
         let mut violations = Violations::default();
         violations.demand(
             parameters,
@@ -76,14 +161,15 @@ impl AssumeRole {
         if violations.0.is_empty() {
             violations.length(&provider, "principalArn", 20, 2_048);
             violations.secret_length(&response, "sAMLAssertion", 4, 100_000);
-            request.constrain(&mut violations);
+            violations.length(&request.role_arn, "roleArn", 20, 2_048);
+            request.constrain(&mut violations, ROLE_SECONDS);
         }
         violations.into_result()?;
         request.check_policies()?;
         Ok((request, provider, response))
     }
 
-    fn read(parameters: &[(String, String)]) -> Result<Self, StsError> {
+    fn read(parameters: &[(String, String)], (default, _): (u32, u32)) -> Result<Self, StsError> {
         let value = |name: &str| {
             parameters
                 .iter()
@@ -93,7 +179,7 @@ impl AssumeRole {
         Ok(Self {
             role_arn: value("RoleArn").unwrap_or_default(),
             session_name: value("RoleSessionName").unwrap_or_default(),
-            duration_seconds: duration(value("DurationSeconds"))?,
+            duration_seconds: duration(value("DurationSeconds"), default)?,
             external_id: value("ExternalId"),
             policy: value("Policy"),
             policy_arns: members(parameters, "PolicyArns", ".arn"),
@@ -103,25 +189,44 @@ impl AssumeRole {
                 .collect(),
             transitive_tag_keys: members(parameters, "TransitiveTagKeys", ""),
             source_identity: value("SourceIdentity"),
+            mfa: MfaProof {
+                serial: value("SerialNumber"),
+                code: value("TokenCode"),
+            },
         })
     }
 
-    fn constrain(&self, violations: &mut Violations) {
-        violations.length(&self.role_arn, "roleArn", 20, 2_048);
+    fn constrain(&self, violations: &mut Violations, (_, most_seconds): (u32, u32)) {
+        if let Some(serial) = &self.mfa.serial {
+            violations.length(serial, "serialNumber", 9, 256);
+            violations.word(serial, "serialNumber", 256, "+=/:,.@-");
+        }
+        if let Some(code) = &self.mfa.code
+            && (code.len() != 6 || !code.bytes().all(|byte| byte.is_ascii_digit()))
+        {
+            let constraint = "Member must satisfy regular expression pattern: [\\d]{6}";
+            violations.add("***", "tokenCode", constraint);
+        }
         if let Some(external_id) = &self.external_id {
             violations.word(external_id, "externalId", 1_224, "+=,.@:/-");
         }
         if let Some(source_identity) = &self.source_identity {
             violations.word(source_identity, "sourceIdentity", 64, WORD);
         }
-        if !(900..=43_200).contains(&self.duration_seconds) {
+        if !(900..=most_seconds).contains(&self.duration_seconds) {
             let bound = if self.duration_seconds < 900 {
-                "Member must have value greater than or equal to 900"
+                "greater than or equal to 900".to_owned()
             } else {
-                "Member must have value less than or equal to 43200"
+                format!("less than or equal to {most_seconds}")
             };
-            violations.add(&self.duration_seconds.to_string(), "durationSeconds", bound);
+            let bound = format!("Member must have value {bound}");
+            let value = self.duration_seconds.to_string();
+            violations.add(&value, "durationSeconds", &bound);
         }
+        self.constrain_policies_and_tags(violations);
+    }
+
+    fn constrain_policies_and_tags(&self, violations: &mut Violations) {
         if let Some(policy) = &self.policy {
             violations.length(policy, "policy", 1, MAX_POLICY_CHARACTERS);
             let is_allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{ff}');
@@ -151,33 +256,41 @@ impl AssumeRole {
         }
     }
 
-    fn check_tags(&self) -> Result<(), StsError> {
+    /// What an assertion or a token said of tags, which the request's own checks have not seen.
+    ///
+    /// # Errors
+    /// `InvalidIdentityToken`, and `PackedPolicyTooLarge` with the policies of the request.
+    pub(super) fn check_vouched_tags(&self) -> Result<(), StsError> {
+        let mut violations = Violations::default();
+        self.constrain_policies_and_tags(&mut violations);
+        let invalid = |text: &str| StsError::sender(400, "InvalidIdentityToken", text);
+        if let Some(violation) = violations.0.first() {
+            return Err(invalid(violation));
+        }
+        self.check_tags().map_err(invalid)?;
+        self.check_packed_size()
+    }
+
+    fn check_tags(&self) -> Result<(), &'static str> {
         let mut seen = HashSet::new();
         for (key, _) in &self.tags {
             if key.to_lowercase().starts_with("aws:") {
-                let text = "Tag keys starting with 'aws:' are reserved for internal use.";
-                return Err(StsError::validation(text));
+                return Err("Tag keys starting with 'aws:' are reserved for internal use.");
             }
             if !seen.insert(key.to_lowercase()) {
-                let text = "Duplicate tag keys found. Please note that Tag keys are case \
-                            insensitive.";
-                return Err(StsError::validation(text));
+                return Err(
+                    "Duplicate tag keys found. Please note that Tag keys are case \
+                            insensitive.",
+                );
             }
         }
-        if self
-            .source_identity
-            .as_ref()
-            .is_some_and(|value| value.to_lowercase().starts_with("aws:"))
-        {
-            return Err(StsError::validation(
-                "Source Identity must not begin with aws:",
-            ));
+        let identity = self.source_identity.as_ref();
+        if identity.is_some_and(|value| value.to_lowercase().starts_with("aws:")) {
+            return Err("Source Identity must not begin with aws:");
         }
-        let unknown =
-            (self.transitive_tag_keys.iter()).any(|key| !seen.contains(&key.to_lowercase()));
-        if unknown {
-            let text = "The specified transitive tag key must be included in the requested tags.";
-            return Err(StsError::validation(text));
+        let mut transitive = self.transitive_tag_keys.iter();
+        if transitive.any(|key| !seen.contains(&key.to_lowercase())) {
+            return Err("The specified transitive tag key must be included in the requested tags.");
         }
         Ok(())
     }
@@ -196,18 +309,24 @@ impl AssumeRole {
             let text = "The plaintext of session policies must not exceed 2048 characters.";
             return Err(StsError::validation(text));
         }
+        self.check_packed_size()
+    }
+
+    fn check_packed_size(&self) -> Result<(), StsError> {
         let packed = self.packed_size();
         if packed > 100 {
-            let text = format!("Packed size of session tags consumes {packed}% of allotted space.");
+            let text = format!(
+                "Packed size of session policies and tags consumes {packed}% of allotted space."
+            );
             return Err(StsError::sender(400, "PackedPolicyTooLarge", &text));
         }
         Ok(())
     }
 
-    /// Managed session policies are AWS's own or live in the role's account.
-    pub(super) fn check_policy_arns(&self, role: &Role) -> Result<(), StsError> {
-        let partition = role.arn().split(':').nth(1).unwrap_or_default();
-        let account = account_of(role.arn());
+    /// Managed session policies are AWS's own or live in the account of the role or user.
+    pub(super) fn check_policy_arns(&self, owner_arn: &str) -> Result<(), StsError> {
+        let partition = owner_arn.split(':').nth(1).unwrap_or_default();
+        let account = account_of(owner_arn);
         let prefixes = [
             format!("arn:{partition}:iam::aws:policy/"),
             format!("arn:{partition}:iam::{account}:policy/"),
@@ -216,7 +335,7 @@ impl AssumeRole {
         match self.policy_arns.iter().find(|arn| !is_known(arn)) {
             None => Ok(()),
             Some(arn) => {
-                let text = format!("ARN {arn} is not valid as a session policy of this role.");
+                let text = format!("ARN {arn} is not valid as a session policy here.");
                 Err(StsError::validation(&text))
             }
         }
@@ -235,8 +354,15 @@ impl AssumeRole {
     }
 }
 
-fn duration(value: Option<String>) -> Result<u32, StsError> {
-    let Some(text) = value else { return Ok(3_600) };
+fn value_of(parameters: &[(String, String)], name: &str) -> String {
+    let found = parameters.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.clone()).unwrap_or_default()
+}
+
+fn duration(value: Option<String>, default: u32) -> Result<u32, StsError> {
+    let Some(text) = value else {
+        return Ok(default);
+    };
     let malformed =
         || StsError::sender(400, "MalformedInput", "DurationSeconds must be an integer");
     text.parse().map_err(|_| malformed())

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use super::StsFault;
+use super::mfa::MfaDevice;
 use super::partition::Partition;
 use super::saml::SamlProvider;
+use super::web_identity::{AccessToken, OidcProvider};
 use crate::demo::sample;
 
 /// The accounts, roles and principals that a [`super::StandIn`] knows.
@@ -13,6 +16,8 @@ pub struct Catalogue {
     roles: Vec<Role>,
     principals: Vec<Principal>,
     saml_providers: Vec<SamlProvider>,
+    oidc_providers: Vec<OidcProvider>,
+    access_tokens: Vec<AccessToken>,
 }
 
 /// One AWS account.
@@ -30,9 +35,10 @@ pub struct Role {
     pub(super) max_session_seconds: u32,
     pub(super) trust: Trust,
     pub(super) may_assume: Vec<String>,
+    pub(super) fault: Option<StsFault>,
 }
 
-/// A role's trust policy, as far as `AssumeRole` and `AssumeRoleWithSAML` look at it.
+/// A role's trust policy, as far as STS looks at it.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     pub(super) principals: Vec<String>,
@@ -41,6 +47,16 @@ pub struct Trust {
     pub(super) allows_source_identity: bool,
     /// IAM SAML providers, each with what `SAML:aud` may be.
     pub(super) federated: Vec<(String, Vec<String>)>,
+    pub(super) web: Vec<WebTrust>,
+    pub(super) requires_mfa: bool,
+}
+
+/// An identity provider that a trust policy names, with its two conditions.
+#[derive(Clone, Debug)]
+pub(super) struct WebTrust {
+    provider: String,
+    audiences: Vec<String>,
+    subjects: Vec<String>,
 }
 
 /// Someone who can sign requests. Debug leaves the secrets out.
@@ -56,6 +72,12 @@ pub struct Principal {
     pub(super) session_token: Option<String>,
     pub(super) may_assume: Vec<String>,
     pub(super) source_identity: Option<String>,
+    pub(super) mfa_devices: Vec<(String, MfaDevice)>,
+    /// Whether MFA was proven when these keys were given out.
+    pub(super) has_mfa: bool,
+    pub(super) may_federate: bool,
+    /// Tags that go with whatever these keys assume (transitive ones).
+    pub(super) inherited_tags: Vec<(String, String)>,
 }
 
 /// Which of the session length rules hold for a caller.
@@ -67,6 +89,10 @@ pub enum PrincipalKind {
     RoleSession,
     /// Temporary keys that EC2 gave to an instance: AWS does not count them as chaining.
     InstanceProfile,
+    /// Temporary keys of `GetSessionToken`: the user again, for little but `AssumeRole` at STS.
+    UserSession,
+    /// Temporary keys of `GetFederationToken`: nothing but `GetCallerIdentity` at STS.
+    FederatedUser,
 }
 
 impl Catalogue {
@@ -140,6 +166,32 @@ impl Catalogue {
         self
     }
 
+    /// Adds an IAM OIDC provider, or replaces the one with the same ARN.
+    #[must_use]
+    pub fn with_oidc_provider(mut self, provider: OidcProvider) -> Self {
+        self.oidc_providers
+            .retain(|known| known.arn() != provider.arn());
+        self.oidc_providers.push(provider);
+        self
+    }
+
+    /// Adds an OAuth 2.0 access token of Facebook or Login with Amazon.
+    #[must_use]
+    pub fn with_access_token(mut self, token: AccessToken) -> Self {
+        self.access_tokens.push(token);
+        self
+    }
+
+    /// The provider of an account that tokens name as their `iss`.
+    pub(super) fn oidc_provider(&self, account_id: &str, issuer: &str) -> Option<&OidcProvider> {
+        (self.oidc_providers.iter())
+            .find(|provider| account_of(provider.arn()) == account_id && provider.url() == issuer)
+    }
+
+    pub(super) fn access_token(&self, provider_id: &str, token: &str) -> Option<&AccessToken> {
+        (self.access_tokens.iter()).find(|known| known.is(provider_id, token))
+    }
+
     pub(super) fn saml_provider(&self, arn: &str) -> Option<&SamlProvider> {
         (self.saml_providers.iter()).find(|provider| provider.arn() == arn)
     }
@@ -150,6 +202,12 @@ impl Catalogue {
 
     pub(super) fn role(&self, arn: &str) -> Option<&Role> {
         self.roles.iter().find(|role| role.arn == arn)
+    }
+
+    /// What a user's identity policies allow to assume.
+    pub(super) fn permissions_of(&self, user_arn: &str) -> Vec<String> {
+        let user = self.principals.iter().find(|known| known.arn == user_arn);
+        user.map(|user| user.may_assume.clone()).unwrap_or_default()
     }
 
     pub(super) fn principal(&self, access_key_id: &str) -> Option<&Principal> {
@@ -169,6 +227,10 @@ impl Account {
         }
     }
 
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Deactivates STS in a region: `RegionDisabledException` there.
     #[must_use]
     pub fn without_region(mut self, region: &str) -> Self {
@@ -185,7 +247,16 @@ impl Role {
             max_session_seconds: 3_600,
             trust,
             may_assume: Vec::new(),
+            fault: None,
         }
+    }
+
+    /// Makes every STS call for this role fail so; the count of a fault does not matter, and
+    /// [`StsFault::ThrottleEvery`] and [`StsFault::Hang`] are for all of STS alone.
+    #[must_use]
+    pub fn with_fault(mut self, fault: StsFault) -> Self {
+        self.fault = Some(fault);
+        self
     }
 
     /// Sets `MaxSessionDuration`, in seconds.
@@ -244,6 +315,42 @@ impl Trust {
         self
     }
 
+    /// Allows `sts:AssumeRoleWithWebIdentity` to an IAM OIDC provider (its ARN), or to
+    /// `graph.facebook.com` or `www.amazon.com`: for tokens whose audience (`…:aud`, `…:app_id`)
+    /// is one of `audiences` and whose subject (`…:sub`, `…:id`) matches one of `subjects`, where
+    /// `*` stands for anything. Nothing given is no condition.
+    #[must_use]
+    pub fn with_web_identity<'a>(
+        mut self,
+        provider: &str,
+        audiences: impl IntoIterator<Item = &'a str>,
+        subjects: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        self.web.push(WebTrust {
+            provider: provider.to_owned(),
+            audiences: audiences.into_iter().map(str::to_owned).collect(),
+            subjects: subjects.into_iter().map(str::to_owned).collect(),
+        });
+        self
+    }
+
+    /// Requires `aws:MultiFactorAuthPresent`, which no federation has.
+    #[must_use]
+    pub fn with_mfa_required(mut self) -> Self {
+        self.requires_mfa = true;
+        self
+    }
+
+    pub(super) fn federates_web(&self, provider: &str, audience: &str, subject: &str) -> bool {
+        (self.web.iter()).any(|trust| {
+            let is_audience = |known: &String| known == audience;
+            let is_subject = |known: &String| matches_pattern(known, subject);
+            trust.provider == provider
+                && (trust.audiences.is_empty() || trust.audiences.iter().any(is_audience))
+                && (trust.subjects.is_empty() || trust.subjects.iter().any(is_subject))
+        })
+    }
+
     pub(super) fn federates(&self, provider_arn: &str, recipient: &str) -> bool {
         (self.federated.iter()).any(|(arn, audiences)| {
             arn == provider_arn && audiences.iter().any(|known| known == recipient)
@@ -270,7 +377,26 @@ impl Principal {
             session_token: None,
             may_assume: Vec::new(),
             source_identity: None,
+            mfa_devices: Vec::new(),
+            has_mfa: false,
+            may_federate: false,
+            inherited_tags: Vec::new(),
         }
+    }
+
+    /// Gives the user an MFA device with this serial number (`arn:…:mfa/NAME`, or that of a
+    /// hardware device).
+    #[must_use]
+    pub fn with_mfa_device(mut self, serial: &str, device: MfaDevice) -> Self {
+        self.mfa_devices.push((serial.to_owned(), device));
+        self
+    }
+
+    /// Allows `sts:GetFederationToken`, tags included.
+    #[must_use]
+    pub fn which_may_federate(mut self) -> Self {
+        self.may_federate = true;
+        self
     }
 
     /// A session of a role with a temporary access key (`ASIA…`); it does not expire. Without

@@ -106,12 +106,12 @@ fn console_page(
     sessions: &[ConsoleSession],
     now: OffsetDateTime,
 ) -> Response {
-    let account = account_of(&session.role_arn);
+    let account = account_of(&session.identity_arn);
     let catalogue = shared.catalogue();
     let account_name = catalogue
         .account(account)
         .map_or("", |account| account.name.as_str());
-    let role = session.role_arn.rsplit('/').next().unwrap_or_default();
+    let role = role_name(session);
     let (account, role) = (escape(account), escape(role));
     let session_name = escape(&session.session_name);
     let expires = escape(&timestamp(session.expires));
@@ -153,12 +153,22 @@ fn expired_page(session: &ConsoleSession) -> Response {
     html(StatusCode::UNAUTHORIZED, "Session expired", &body)
 }
 
+/// `assumed-role/NAME/SESSION` has a role; of a federated user the console says what it is.
+fn role_name(session: &ConsoleSession) -> &str {
+    let mut parts = session.identity_arn.split('/');
+    let (kind, name) = (parts.next(), parts.next());
+    match kind {
+        Some(kind) if kind.ends_with(":assumed-role") => name.unwrap_or_default(),
+        _ => "federated user",
+    }
+}
+
 fn list_item(session: &ConsoleSession) -> String {
     format!(
         "<li><a href=\"/console?session={}\">{} as {} / {}</a></li>",
         escape(&session.id),
-        escape(account_of(&session.role_arn)),
-        escape(session.role_arn.rsplit('/').next().unwrap_or_default()),
+        escape(account_of(&session.identity_arn)),
+        escape(role_name(session)),
         escape(&session.session_name)
     )
 }
@@ -221,6 +231,16 @@ fn timestamp(time: OffsetDateTime) -> String {
 }
 
 fn html(status: StatusCode, title: &str, main: &str) -> Response {
+    page_with_form(status, title, main, "'none'")
+}
+
+/// A page whose forms may go to `form_action` (Content Security Policy).
+pub(super) fn page_with_form(
+    status: StatusCode,
+    title: &str,
+    main: &str,
+    form_action: &str,
+) -> Response {
     let document = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -236,8 +256,10 @@ fn html(status: StatusCode, title: &str, main: &str) -> Response {
         (header::REFERRER_POLICY, "no-referrer"),
         (
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; \
-             frame-ancestors 'none'",
+            &format!(
+                "default-src 'none'; style-src 'self'; base-uri 'none'; \
+                 form-action {form_action}; frame-ancestors 'none'"
+            ),
         ),
     ];
     (status, headers, document).into_response()

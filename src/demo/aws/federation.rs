@@ -15,8 +15,8 @@ use super::console::{message_page, read_browser_id, refusal_page};
 use super::listener::Line;
 use super::partition::{Partition, is_aws_address};
 use super::{
-    BrowserMode, FederationFault, Issued, Ledger, Shared, SignIn, SignInOutcome, random_bytes,
-    user_agent,
+    BrowserMode, FederationFault, Issued, Ledger, Shared, SignIn, SignInOutcome, StsAction,
+    random_bytes, user_agent,
 };
 
 const TOKEN_LIFE: Duration = Duration::minutes(15);
@@ -37,7 +37,8 @@ pub(super) struct SigninToken {
 #[derive(Clone)]
 pub(super) struct ConsoleSession {
     pub(super) id: String,
-    pub(super) role_arn: String,
+    /// The assumed role's or federated user's.
+    pub(super) identity_arn: String,
     pub(super) session_name: String,
     pub(super) expires: OffsetDateTime,
     pub(super) destination: Url,
@@ -207,6 +208,7 @@ fn signin_token(shared: &Shared, parameters: &Parameters, is_post: bool) -> Resp
         is_post,
         destination: None,
         issuer: None,
+        assertion_id: None,
         outcome: match &judged {
             Ok(_) => SignInOutcome::TokenIssued,
             Err(reason) => SignInOutcome::Refused((*reason).to_owned()),
@@ -251,7 +253,8 @@ fn judge_session(
             issued.secret_access_key == session.secret_access_key
                 && issued.session_token == session.session_token
         })
-        .ok_or("The credentials are not temporary credentials of a role.")?;
+        .filter(|issued| issued.action != StsAction::GetSessionToken)
+        .ok_or("The credentials are not temporary credentials of a role or a federated user.")?;
     if issued.expiration <= now {
         return Err("The credentials have expired.");
     }
@@ -259,6 +262,9 @@ fn judge_session(
         None => issued.expiration,
         Some(_) if issued.is_chained => {
             return Err("SessionDuration is not allowed for chained credentials.");
+        }
+        Some(_) if issued.action == StsAction::GetFederationToken => {
+            return Err("SessionDuration is not allowed for a federated user.");
         }
         Some(text) => text
             .parse::<i64>()
@@ -292,22 +298,33 @@ fn login(shared: &Shared, headers: &HeaderMap, parameters: &Parameters) -> Respo
     if let Some(token) = ledger.tokens.get_mut(token) {
         token.is_used = true;
     }
+    open_console(shared, &mut ledger, &browser, session)
+}
+
+/// Keeps the session and sends the browser to its console.
+pub(super) fn open_console(
+    shared: &Shared,
+    ledger: &mut Ledger,
+    browser: &str,
+    session: ConsoleSession,
+) -> Response {
+    let now = shared.now();
     let mut page = shared.at("/console");
     page.query_pairs_mut().append_pair("session", &session.id);
-    let sessions = ledger.browsers.entry(browser.clone()).or_default();
+    let sessions = ledger.browsers.entry(browser.to_owned()).or_default();
     sessions.retain(|open| open.expires > now && !is_same_identity(open, &session));
     sessions.push(session);
     let mut hop = shared.at("/oauth");
     hop.query_pairs_mut()
         .append_pair("Action", "continue")
         .append_pair("redirect_uri", page.as_str());
-    redirect(&hop, Some(&browser))
+    redirect(&hop, Some(browser))
 }
 
 #[derive(Clone, Copy)]
-struct Refusal {
-    title: &'static str,
-    text: &'static str,
+pub(super) struct Refusal {
+    pub(super) title: &'static str,
+    pub(super) text: &'static str,
 }
 
 const fn refusal(text: &'static str) -> Refusal {
@@ -341,17 +358,14 @@ fn judge_login(
         .ok_or(refusal(
             "The Destination is missing or no absolute address.",
         ))?;
-    let is_console = Partition::of_arn(&issued.role_arn)
-        .is_some_and(|partition| partition.has_console(&destination));
-    let is_own = shared.is_own(&destination) && destination.path().starts_with("/console");
-    if !is_console && !is_own {
+    if !is_console_of(shared, &issued.arn, &destination) {
         return Err(refusal(
             "The Destination is not a console of the role's partition.",
         ));
     }
     Ok(ConsoleSession {
         id: Uuid::new_v4().simple().to_string(),
-        role_arn: issued.role_arn.clone(),
+        identity_arn: issued.arn.clone(),
         session_name: issued.session_name.clone(),
         expires: token.session_ends,
         destination,
@@ -359,8 +373,15 @@ fn judge_login(
     })
 }
 
+/// Whether an address is a console of the identity's partition, or the stand-in's own.
+pub(super) fn is_console_of(shared: &Shared, identity_arn: &str, url: &Url) -> bool {
+    let partition = Partition::of_arn(identity_arn);
+    let is_own = shared.is_own(url) && url.path().starts_with("/console");
+    is_own || partition.is_some_and(|partition| partition.has_console(url))
+}
+
 /// Whether this browser can hold the session beside those it has.
-fn admit(
+pub(super) fn admit(
     ledger: &Ledger,
     browser: &str,
     session: ConsoleSession,
@@ -386,7 +407,7 @@ fn admit(
 
 /// Signing in again as the same identity renews its session.
 fn is_same_identity(one: &ConsoleSession, other: &ConsoleSession) -> bool {
-    one.role_arn == other.role_arn && one.session_name == other.session_name
+    one.identity_arn == other.identity_arn
 }
 
 /// Completes the attempt that began with the token, or records one of its own.
@@ -407,6 +428,7 @@ fn note_login(ledger: &mut Ledger, token: &str, parameters: &Parameters, outcome
             is_post: false,
             destination,
             issuer,
+            assertion_id: None,
             outcome,
         }),
     }
@@ -431,7 +453,7 @@ fn redirect(target: &Url, browser: Option<&str>) -> Response {
     response
 }
 
-fn bad_request(text: &str) -> Response {
+pub(super) fn bad_request(text: &str) -> Response {
     message_page(
         StatusCode::BAD_REQUEST,
         "The request could not be completed",
@@ -440,14 +462,14 @@ fn bad_request(text: &str) -> Response {
 }
 
 /// Form or query parameters; of a repeated one the first counts.
-struct Parameters(Vec<(String, String)>);
+pub(super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    fn of(encoded: &[u8]) -> Self {
+    pub(super) fn of(encoded: &[u8]) -> Self {
         Self(form_urlencoded::parse(encoded).into_owned().collect())
     }
 
-    fn value(&self, name: &str) -> Option<&str> {
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
             .find(|(known, _)| known == name)

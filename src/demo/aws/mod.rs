@@ -3,19 +3,28 @@
 //!
 //! It shares no code with `crate::aws`, whose requests it judges. It keeps what it issued in
 //! memory, secrets included, so that tests can compare; nothing of that is printed by Debug.
-//! `AssumeRoleWithSAML` is taken without a signature alone, as it needs none, so that credentials
-//! which had no business there are noticed. STS's other calls are not spoken. Entry point:
-//! [`StandIn::start`].
+//! `AssumeRoleWithSAML` and `AssumeRoleWithWebIdentity` are taken without a signature alone, as they
+//! need none, so that credentials which had no business there are noticed. Of STS's other calls
+//! those of a broker are spoken. Entry point: [`StandIn::start`].
 
 mod assume_role;
 mod catalogue;
 mod console;
+mod faults;
 mod federation;
+mod for_users;
+mod jwt;
 mod listener;
+mod mfa;
 mod partition;
+mod records;
 mod saml;
+mod saml_sign_in;
+mod session;
 mod signature;
 mod sts;
+mod web_identity;
+mod with_saml;
 mod xml;
 
 use std::collections::HashMap;
@@ -33,9 +42,15 @@ use url::Url;
 use uuid::Uuid;
 
 pub use catalogue::{Account, Catalogue, Principal, PrincipalKind, Role, Trust};
+pub use faults::{Fault, FederationFault, StsFault};
+pub use mfa::MfaDevice;
+pub use records::{Issued, SamlEvidence, SignIn, SignInOutcome, WebIdentityEvidence};
 pub use saml::SamlProvider;
+pub use sts::StsAction;
+pub use web_identity::{AccessToken, OidcProvider};
 
 use super::locked;
+use faults::Faults;
 use federation::{ConsoleSession, SigninToken};
 use listener::{CuttableListener, Line};
 
@@ -50,165 +65,6 @@ pub enum BrowserMode {
     /// Up to five identities at once.
     #[default]
     MultiSession,
-}
-
-/// A misbehaviour to set with [`StandIn::set_fault`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Of `POST /`.
-    Sts(StsFault),
-    /// Of `Action=getSigninToken`; sign-in and console pages go on working.
-    Federation(FederationFault),
-}
-
-/// How STS misbehaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StsFault {
-    /// The connection closes without an answer.
-    Down,
-    /// So many calls are answered `Throttling`, then all is well.
-    Throttle(u32),
-    /// Every `AssumeRole` and `AssumeRoleWithSAML` is refused.
-    AccessDenied,
-    /// So many calls are answered with a 500, then all is well.
-    InternalError(u32),
-    /// No answer while the fault is set; then the connection closes.
-    Hang,
-    /// A 200 with something that is not XML.
-    Garbage,
-}
-
-/// How the sign-in endpoint misbehaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FederationFault {
-    /// The connection closes without an answer.
-    Down,
-    /// Every request is refused with a 400 page.
-    BadRequest,
-    /// Requests with a `SessionDuration` are refused with a 400 page, others are not.
-    BadRequestWithSessionDuration,
-    /// Every request is answered with a 500.
-    InternalError,
-    /// A 200 with something that is not JSON.
-    Garbage,
-    /// No answer while the fault is set; then the connection closes.
-    Hang,
-}
-
-/// One successful `AssumeRole` or `AssumeRoleWithSAML`. Debug leaves the secrets out.
-#[derive(Clone)]
-#[expect(
-    missing_docs,
-    reason = "the fields are the request's and response's own names"
-)]
-pub struct Issued {
-    /// The assumed-role ARN.
-    pub arn: String,
-    pub role_arn: String,
-    pub session_name: String,
-    pub external_id: Option<String>,
-    pub tags: Vec<(String, String)>,
-    pub transitive_tag_keys: Vec<String>,
-    pub policy: Option<String>,
-    pub policy_arns: Vec<String>,
-    pub packed_policy_size: Option<usize>,
-    pub duration_seconds: u32,
-    /// The one in force: asked for, or inherited from the caller's session.
-    pub source_identity: Option<String>,
-    pub caller_arn: String,
-    /// Whether the caller's keys were temporary and not an instance's.
-    pub is_chained: bool,
-    pub access_key_id: String,
-    pub secret_access_key: String,
-    pub session_token: String,
-    pub expiration: OffsetDateTime,
-    pub request_id: String,
-    /// From the credential scope of the signature; empty where nothing was signed.
-    pub region: String,
-    /// What vouched, where it was an assertion.
-    pub saml: Option<SamlEvidence>,
-}
-
-/// The assertion behind an `AssumeRoleWithSAML`. Debug leaves the response out.
-#[derive(Clone)]
-#[expect(missing_docs, reason = "the fields are the answer's own names")]
-pub struct SamlEvidence {
-    /// The `SAMLAssertion` as received.
-    pub response: String,
-    pub assertion_id: String,
-    pub provider_arn: String,
-    pub issuer: String,
-    pub subject: String,
-    pub subject_type: String,
-    /// The `Recipient`.
-    pub audience: String,
-    pub name_qualifier: String,
-}
-
-impl fmt::Debug for SamlEvidence {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("SamlEvidence")
-            .field("assertion_id", &self.assertion_id)
-            .field("provider_arn", &self.provider_arn)
-            .field("subject", &self.subject)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Issued {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Issued")
-            .field("arn", &self.arn)
-            .field("duration_seconds", &self.duration_seconds)
-            .field("caller_arn", &self.caller_arn)
-            .field("access_key_id", &self.access_key_id)
-            .field("request_id", &self.request_id)
-            .finish_non_exhaustive()
-    }
-}
-
-/// One attempt to sign in: from the request for a token to the console. Debug leaves the
-/// credentials out.
-#[derive(Clone)]
-pub struct SignIn {
-    /// The `Session` JSON as received; empty when a login came with an unknown token.
-    pub session: String,
-    /// The `SessionDuration` as received.
-    pub session_duration: Option<String>,
-    /// Whether the token was asked for by POST, which keeps credentials out of URLs.
-    pub is_post: bool,
-    /// The `Destination` of the login.
-    pub destination: Option<String>,
-    /// The `Issuer` of the login.
-    pub issuer: Option<String>,
-    /// How far it came.
-    pub outcome: SignInOutcome,
-}
-
-/// How far a sign-in came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SignInOutcome {
-    /// The token was handed out and not used yet.
-    TokenIssued,
-    /// The browser reached the console.
-    SignedIn,
-    /// Refused, with the reason that AWS would not tell.
-    Refused(String),
-}
-
-impl fmt::Debug for SignIn {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("SignIn")
-            .field("session_duration", &self.session_duration)
-            .field("is_post", &self.is_post)
-            .field("destination", &self.destination)
-            .field("issuer", &self.issuer)
-            .field("outcome", &self.outcome)
-            .finish_non_exhaustive()
-    }
 }
 
 /// The running stand-in; dropping it stops the listener.
@@ -290,6 +146,20 @@ impl StandIn {
         self.shared.ledger().sts_calls
     }
 
+    /// Where a browser brings an assertion: AWS's SAML sign-in, which takes it as `Recipient` beside
+    /// AWS's own addresses.
+    pub fn saml_url(&self) -> Url {
+        self.shared.at("/saml")
+    }
+
+    /// The same of one action by its name, such as `AssumeRole`.
+    pub fn sts_calls_of(&self, action: &str) -> u64 {
+        let action = StsAction::named(action);
+        let ledger = self.shared.ledger();
+        let calls = action.and_then(|action| ledger.calls_by_action.get(&action));
+        calls.copied().unwrap_or_default()
+    }
+
     /// Every attempt to sign in so far, oldest first.
     pub fn sign_ins(&self) -> Vec<SignIn> {
         self.shared.ledger().sign_ins.clone()
@@ -307,10 +177,7 @@ impl StandIn {
 
     /// Sets a fault; one of STS and one of the sign-in endpoint can be set at a time.
     pub fn set_fault(&self, fault: Fault) {
-        self.shared.0.faults.send_modify(|faults| match fault {
-            Fault::Sts(fault) => faults.sts = Some(fault),
-            Fault::Federation(fault) => faults.federation = Some(fault),
-        });
+        self.shared.0.faults.send_modify(|faults| faults.set(fault));
     }
 
     /// Lifts all faults.
@@ -346,6 +213,7 @@ fn router(shared: Shared) -> Router {
     Router::new()
         .route("/", post(sts::call).get(console::home))
         .route("/federation", federation)
+        .route("/saml", post(saml_sign_in::post).get(saml_sign_in::get))
         .route("/oauth", get(federation::oauth))
         .route("/sessions/v1/opt-in", get(federation::opt_in))
         .route("/console", get(console::page))
@@ -365,17 +233,12 @@ struct Inner {
     faults: watch::Sender<Faults>,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Faults {
-    sts: Option<StsFault>,
-    federation: Option<FederationFault>,
-    is_stopped: bool,
-}
-
 /// Everything that happened so far.
 #[derive(Default)]
 struct Ledger {
     sts_calls: u64,
+    calls_by_action: HashMap<StsAction, u64>,
+    used_codes: mfa::UsedCodes,
     user_agents: Vec<String>,
     issued: Vec<Issued>,
     issued_by_key: HashMap<String, usize>,
@@ -439,14 +302,32 @@ impl Shared {
         }
         let ledger = self.ledger();
         let issued = ledger.issued(access_key_id)?;
-        let mut principal =
-            Principal::role_session(&issued.role_arn, &issued.session_name, access_key_id)
-                .with_secret(&issued.secret_access_key, &issued.session_token);
-        principal
-            .source_identity
-            .clone_from(&issued.source_identity);
-        let role = catalogue.role(&issued.role_arn)?;
-        principal.may_assume.clone_from(&role.may_assume);
+        let (key, secret) = (&issued.access_key_id, &issued.secret_access_key);
+        let role = catalogue.role(&issued.role_arn);
+        let is_role = !issued.role_arn.is_empty();
+        let mut principal = if is_role {
+            Principal::role_session(&issued.role_arn, &issued.session_name, key)
+        } else {
+            Principal::user(&issued.caller_arn, key, secret)
+        };
+        match issued.action {
+            StsAction::GetSessionToken => principal.kind = PrincipalKind::UserSession,
+            StsAction::GetFederationToken => principal.kind = PrincipalKind::FederatedUser,
+            _ => {}
+        }
+        // Of a user's session the user's own policies hold; a role that is gone allows nothing.
+        principal.may_assume = match issued.action {
+            StsAction::GetSessionToken => catalogue.permissions_of(&issued.caller_arn),
+            _ => role.map(|role| role.may_assume.clone()).unwrap_or_default(),
+        };
+        principal.caller_arn.clone_from(&issued.arn);
+        principal.has_mfa = issued.has_mfa;
+        principal.inherited_tags = issued.transitive_tags();
+        (principal.source_identity).clone_from(&issued.source_identity);
+        if is_role && role.is_none() {
+            return None;
+        }
+        let principal = principal.with_secret(secret, &issued.session_token);
         Some((principal, Some(issued.expiration)))
     }
 
@@ -454,14 +335,9 @@ impl Shared {
     async fn next_sts_fault(&self) -> Option<StsFault> {
         let mut fault = None;
         self.0.faults.send_if_modified(|faults| {
-            fault = faults.sts;
-            faults.sts = match faults.sts {
-                Some(StsFault::Throttle(0 | 1) | StsFault::InternalError(0 | 1)) => None,
-                Some(StsFault::Throttle(count)) => Some(StsFault::Throttle(count - 1)),
-                Some(StsFault::InternalError(count)) => Some(StsFault::InternalError(count - 1)),
-                other => other,
-            };
-            faults.sts != fault
+            let (next, is_changed) = faults.next_of_sts();
+            fault = next;
+            is_changed
         });
         if fault == Some(StsFault::Hang) {
             let mut faults = self.0.faults.subscribe();
@@ -469,7 +345,7 @@ impl Shared {
                 .wait_for(|faults| faults.sts != Some(StsFault::Hang))
                 .await;
         }
-        fault.filter(|fault| !matches!(fault, StsFault::Throttle(0) | StsFault::InternalError(0)))
+        fault
     }
 
     /// The same for the sign-in endpoint.

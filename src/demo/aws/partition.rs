@@ -58,6 +58,30 @@ impl Partition {
         }
     }
 
+    fn sign_in_domain(self) -> &'static str {
+        match self {
+            Self::Commercial => "signin.aws.amazon.com",
+            Self::GovCloud => "signin.amazonaws-us-gov.com",
+            Self::China => "signin.amazonaws.cn",
+            Self::EuropeanSovereign => "signin.amazonaws-eusc.eu",
+        }
+    }
+
+    /// Whether an assertion for this address is one for the partition's SAML sign-in.
+    pub(super) fn has_saml_sign_in(self, address: &str) -> bool {
+        let Ok(url) = Url::parse(address) else {
+            return false;
+        };
+        let prefix = plain_https_host(&url).and_then(|host| subdomain(host, self.sign_in_domain()));
+        let is_region = |region: &str| Self::of_region(region) == Some(self);
+        let is_known = match (prefix, self) {
+            (None, _) => false,
+            (Some(""), partition) => partition != Self::EuropeanSovereign,
+            (Some(region), _) => is_region(region),
+        };
+        is_known && url.path() == "/saml" && url.query().is_none() && url.fragment().is_none()
+    }
+
     /// Whether the sign-in endpoint takes this address as a `Destination`.
     pub(super) fn has_console(self, url: &Url) -> bool {
         let Some(host) = plain_https_host(url) else {
@@ -126,6 +150,65 @@ mod tests {
             ("eu-west-", None),
         ] {
             assert_eq!(Partition::of_region(region), expected, "{region}");
+        }
+    }
+
+    #[test]
+    fn an_assertion_is_for_the_sign_in_of_its_partition() {
+        for (address, partition, expected) in [
+            (
+                "https://signin.aws.amazon.com/saml",
+                Partition::Commercial,
+                true,
+            ),
+            (
+                "https://eu-west-1.signin.aws.amazon.com/saml",
+                Partition::Commercial,
+                true,
+            ),
+            (
+                "https://cn-north-1.signin.aws.amazon.com/saml",
+                Partition::Commercial,
+                false,
+            ),
+            (
+                "https://signin.aws.amazon.com/saml",
+                Partition::GovCloud,
+                false,
+            ),
+            (
+                "https://signin.amazonaws-us-gov.com/saml",
+                Partition::GovCloud,
+                true,
+            ),
+            ("https://signin.amazonaws.cn/saml", Partition::China, true),
+            (
+                "https://signin.amazonaws-eusc.eu/saml",
+                Partition::EuropeanSovereign,
+                false,
+            ),
+            (
+                "https://eusc-de-east-1.signin.amazonaws-eusc.eu/saml",
+                Partition::EuropeanSovereign,
+                true,
+            ),
+            (
+                "http://signin.aws.amazon.com/saml",
+                Partition::Commercial,
+                false,
+            ),
+            (
+                "https://signin.aws.amazon.com/saml/",
+                Partition::Commercial,
+                false,
+            ),
+            (
+                "https://signin.aws.amazon.com.example.com/saml",
+                Partition::Commercial,
+                false,
+            ),
+        ] {
+            assert_eq!(partition.has_saml_sign_in(address), expected, "{address}");
         }
     }
 

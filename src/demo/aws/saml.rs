@@ -120,10 +120,13 @@ impl fmt::Debug for SamlProvider {
 /// What an accepted assertion says.
 pub(super) struct Assertion {
     pub(super) id: String,
+    /// The `Destination` of the response around it, which need not be signed.
+    pub(super) destination: Option<String>,
     pub(super) issuer: String,
     pub(super) name_id: Option<String>,
     pub(super) name_id_type: String,
     pub(super) recipient: String,
+    /// Roles, each with its provider.
     pub(super) roles: Vec<(String, String)>,
     pub(super) session_name: String,
     pub(super) session_seconds: Option<u32>,
@@ -180,7 +183,19 @@ impl Assertion {
             signed.child(ASSERTION, "Assertion")
         };
         let assertion = assertion.ok_or_else(|| unreadable("Invalid SAMLResponse"))?;
-        Self::accept(assertion, provider, now)
+        Ok(Self {
+            destination: sent.attribute("Destination").map(str::to_owned),
+            ..Self::accept(assertion, provider, now)?
+        })
+    }
+
+    /// The `roleArn,providerArn` values of a response that nothing is known of yet: where to look
+    /// for keys, no more.
+    pub(super) fn claimed_roles(base64: &str) -> Option<Vec<(String, String)>> {
+        let document = String::from_utf8(STANDARD.decode(base64).ok()?).ok()?;
+        let sent = Element::parse(&document)?;
+        let assertion = sent.child(ASSERTION, "Assertion")?;
+        Some(Attributes::of(assertion).roles())
     }
 
     fn accept(
@@ -202,7 +217,13 @@ impl Assertion {
         }
         let subject = assertion.child(ASSERTION, "Subject");
         let recipient = confirmed(subject, now)?;
-        if let Some(conditions) = assertion.child(ASSERTION, "Conditions")
+        let conditions = assertion.child(ASSERTION, "Conditions");
+        if let Some(conditions) = conditions
+            && instant(conditions, "NotBefore")?.is_some_and(|begin| begin > now)
+        {
+            return Err(invalid("Token is not valid yet (NotBefore)"));
+        }
+        if let Some(conditions) = conditions
             && instant(conditions, "NotOnOrAfter")?.is_some_and(|end| end <= now)
         {
             return Err(expired(
@@ -221,6 +242,7 @@ impl Assertion {
         let attributes = Attributes::of(assertion);
         Ok(Self {
             id: assertion.attribute("ID").unwrap_or_default().to_owned(),
+            destination: None,
             issuer: provider.entity_id.clone(),
             name_id: name_id.map(|name_id| name_id.text.trim().to_owned()),
             name_id_type: format.map_or("unspecified", short_format).to_owned(),
@@ -229,17 +251,15 @@ impl Assertion {
             session_name: attributes.session_name()?,
             session_seconds: attributes.session_seconds()?,
             session_end,
-            tags: attributes.tags(),
+            tags: attributes.tags()?,
             transitive_tag_keys: attributes.values("TransitiveTagKeys"),
             source_identity: attributes.source_identity()?,
         })
     }
 
-    /// Whether it names the role with the provider, in either order of the two.
+    /// Whether it names the role with the provider.
     pub(super) fn names(&self, role: &str, provider: &str) -> bool {
-        (self.roles.iter()).any(|(one, other)| {
-            (one == role && other == provider) || (one == provider && other == role)
-        })
+        (self.roles.iter()).any(|(one, other)| one == role && other == provider)
     }
 }
 
@@ -368,8 +388,16 @@ impl Attributes {
     fn roles(&self) -> Vec<(String, String)> {
         let values = self.values("Role");
         let pairs = values.iter().filter_map(|value| value.split_once(','));
+        let pairs = pairs.map(|(one, other)| (one.trim().to_owned(), other.trim().to_owned()));
+        // The documented order is role and provider; the other is taken as well.
         pairs
-            .map(|(one, other)| (one.trim().to_owned(), other.trim().to_owned()))
+            .map(|(one, other)| {
+                if one.contains(":saml-provider/") {
+                    (other, one)
+                } else {
+                    (one, other)
+                }
+            })
             .collect()
     }
 
@@ -384,8 +412,9 @@ impl Attributes {
     }
 
     fn source_identity(&self) -> Result<Option<String>, StsError> {
-        let value = self.values("SourceIdentity").into_iter().next();
-        match value {
+        let mut values = self.values("SourceIdentity").into_iter();
+        match values.next() {
+            Some(_) if values.next().is_some() => Err(invalid("Source Identity must be one value")),
             Some(name) if !is_word(&name) || name.to_lowercase().starts_with("aws:") => {
                 Err(invalid(
                     "Source Identity must match [a-zA-Z_0-9+=,.@-]{2,64} and not begin with aws:",
@@ -408,16 +437,20 @@ impl Attributes {
         }
     }
 
-    fn tags(&self) -> Vec<(String, String)> {
+    fn tags(&self) -> Result<Vec<(String, String)>, StsError> {
         let tags = self.0.iter().filter_map(|(name, values)| {
             let key = name.strip_prefix("PrincipalTag:")?;
-            Some((key.to_owned(), values.first().cloned().unwrap_or_default()))
+            Some(match values.as_slice() {
+                [value] => Ok((key.to_owned(), value.clone())),
+                _ => Err(invalid("PrincipalTag attributes must have one value")),
+            })
         });
         tags.collect()
     }
 }
 
-fn is_word(text: &str) -> bool {
+/// Whether AWS takes it as a session name or source identity.
+pub(super) fn is_word(text: &str) -> bool {
     (2..=64).contains(&text.len())
         && (text.bytes()).all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte))
 }

@@ -4,20 +4,18 @@ use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::assume_role::AssumeRole;
-use super::catalogue::{Catalogue, Principal, PrincipalKind, Role, account_of, assumed_role_arn};
+use super::catalogue::{Account, Catalogue, Principal, PrincipalKind, Role, account_of};
 use super::listener::Line;
 use super::partition::Partition;
 use super::saml::Assertion;
+use super::session::{Caller, caller_identity, issue, result_xml};
 use super::signature::{Authorization, SignedRequest};
-use super::{Issued, SamlEvidence, Shared, StsFault, escape, random_bytes};
+use super::{Shared, StsFault, escape, for_users, mfa, web_identity, with_saml};
 
 const VERSION: &str = "2011-06-15";
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
@@ -38,6 +36,9 @@ pub(super) async fn call(
     };
     let request_id = Uuid::new_v4().to_string();
     let parameters: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
+    if let Ok(action) = StsAction::of(&parameters) {
+        *(shared.ledger().calls_by_action.entry(action)).or_default() += 1;
+    }
     if let Some(response) = fault(&shared, &line, &parameters, &request_id).await {
         return response;
     }
@@ -45,7 +46,7 @@ pub(super) async fn call(
         head: &head,
         body: &body,
     };
-    match answer(&shared, &request, &parameters, &request_id) {
+    match answer(&shared, &request, &parameters, &request_id).await {
         Ok(result) => {
             let action = parameter(&parameters, "Action").unwrap_or_default();
             let document = format!(
@@ -59,12 +60,63 @@ pub(super) async fn call(
     }
 }
 
+/// What STS is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the actions of STS")]
+pub enum StsAction {
+    AssumeRole,
+    AssumeRoleWithSaml,
+    AssumeRoleWithWebIdentity,
+    GetCallerIdentity,
+    GetFederationToken,
+    GetSessionToken,
+}
+
+impl StsAction {
+    const ALL: [Self; 6] = [
+        Self::AssumeRole,
+        Self::AssumeRoleWithSaml,
+        Self::AssumeRoleWithWebIdentity,
+        Self::GetCallerIdentity,
+        Self::GetFederationToken,
+        Self::GetSessionToken,
+    ];
+
+    /// As AWS writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AssumeRole => "AssumeRole",
+            Self::AssumeRoleWithSaml => "AssumeRoleWithSAML",
+            Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+            Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::GetFederationToken => "GetFederationToken",
+            Self::GetSessionToken => "GetSessionToken",
+        }
+    }
+
+    /// The action with a name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+
+    fn of(parameters: &[(String, String)]) -> Result<Self, StsError> {
+        let action = parameter(parameters, "Action").unwrap_or_default();
+        let version = parameter(parameters, "Version").unwrap_or("NO_VERSION_SPECIFIED");
+        let known = Self::named(action).filter(|_| version == VERSION);
+        known.ok_or_else(|| {
+            let message = format!("Could not find operation {action} for version {version}");
+            StsError::sender(400, "InvalidAction", &message)
+        })
+    }
+}
+
 /// A refusal, as STS words it.
+#[derive(Debug)]
 pub(super) struct StsError {
-    status: StatusCode,
+    pub(super) status: StatusCode,
     fault: &'static str,
-    code: &'static str,
-    message: String,
+    pub(super) code: &'static str,
+    pub(super) message: String,
 }
 
 impl StsError {
@@ -87,9 +139,9 @@ impl StsError {
         Self::sender(403, "MissingAuthenticationToken", message)
     }
 
-    fn denied(principal: &Principal, action: &str, role_arn: &str) -> Self {
+    pub(super) fn denied(principal: &Principal, action: &str, resource: &str) -> Self {
         let message = format!(
-            "User: {} is not authorized to perform: sts:{action} on resource: {role_arn}",
+            "User: {} is not authorized to perform: sts:{action} on resource: {resource}",
             principal.caller_arn
         );
         Self::sender(403, "AccessDenied", &message)
@@ -122,13 +174,18 @@ async fn fault(
     parameters: &[(String, String)],
     request_id: &str,
 ) -> Option<Response> {
-    let error = match shared.next_sts_fault().await? {
+    let of_all = shared.next_sts_fault().await;
+    let role_arn = parameter(parameters, "RoleArn").unwrap_or_default();
+    let of_role = || shared.catalogue().role(role_arn)?.fault;
+    let error = match of_all.or_else(of_role)? {
         StsFault::Down | StsFault::Hang => {
             line.cut();
             return Some(StatusCode::SERVICE_UNAVAILABLE.into_response());
         }
         StsFault::Garbage => return Some("\u{1}<<not the XML that was asked for".into_response()),
-        StsFault::Throttle(_) => StsError::sender(400, "Throttling", "Rate exceeded"),
+        StsFault::Throttle(_) | StsFault::ThrottleEvery(_) => {
+            StsError::sender(400, "Throttling", "Rate exceeded")
+        }
         StsFault::InternalError(_) => StsError {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             fault: "Receiver",
@@ -136,111 +193,126 @@ async fn fault(
             message: "An internal error has occurred".to_owned(),
         },
         StsFault::AccessDenied => {
-            let role = parameter(parameters, "RoleArn")?;
-            let action = parameter(parameters, "Action")?;
-            let message = format!("Not authorized to perform sts:{action} on resource: {role}");
+            let action = StsAction::of(parameters).ok()?;
+            if action == StsAction::GetCallerIdentity {
+                return None;
+            }
+            let action = action.name();
+            let message = format!("Not authorized to perform sts:{action} on resource: {role_arn}");
             StsError::sender(403, "AccessDenied", &message)
         }
     };
     Some(error.into_response_with(request_id))
 }
 
-fn answer(
+async fn answer(
     shared: &Shared,
     request: &SignedRequest<'_>,
     parameters: &[(String, String)],
     request_id: &str,
 ) -> Result<String, StsError> {
-    let action = parameter(parameters, "Action").unwrap_or_default();
-    let version = parameter(parameters, "Version").unwrap_or("NO_VERSION_SPECIFIED");
-    let known = ["AssumeRole", "AssumeRoleWithSAML", "GetCallerIdentity"];
-    if !known.contains(&action) || version != VERSION {
-        let message = format!("Could not find operation {action} for version {version}");
-        return Err(StsError::sender(400, "InvalidAction", &message));
-    }
-    if action == "AssumeRoleWithSAML" {
-        if request.head.headers.contains_key(header::AUTHORIZATION) {
-            let message = "AssumeRoleWithSAML needs no signature, and this one has one.";
-            return Err(StsError::validation(message));
+    let action = StsAction::of(parameters)?;
+    match action {
+        StsAction::AssumeRoleWithSaml => {
+            demand_unsigned(request, action)?;
+            return with_saml::answer(shared, parameters, request_id);
         }
-        return answer_saml(shared, parameters, request_id);
+        StsAction::AssumeRoleWithWebIdentity => {
+            demand_unsigned(request, action)?;
+            return web_identity::answer(shared, parameters, request_id).await;
+        }
+        _ => {}
     }
     let authorization = Authorization::parse(&request.head.headers)?;
-    let now = shared.now();
-    let caller = authenticate(shared, request, authorization, now)?;
-    if action == "GetCallerIdentity" {
-        return Ok(caller_identity(&caller.principal));
+    let caller = authenticate(shared, request, authorization, shared.now())?;
+    permit(&caller.principal, action, parameters)?;
+    match action {
+        StsAction::GetCallerIdentity => Ok(caller_identity(&caller.principal)),
+        StsAction::GetFederationToken => {
+            for_users::federation_token(shared, caller, parameters, request_id)
+        }
+        StsAction::GetSessionToken => {
+            for_users::session_token(shared, caller, parameters, request_id)
+        }
+        _ => assume_role(shared, caller, parameters, request_id),
     }
-    let wanted = AssumeRole::parse(parameters)?;
+}
+
+/// STS would not mind; here it does, so that credentials which had no business there are noticed.
+fn demand_unsigned(request: &SignedRequest<'_>, action: StsAction) -> Result<(), StsError> {
+    if request.head.headers.contains_key(header::AUTHORIZATION) {
+        let name = action.name();
+        let message = format!("{name} needs no signature, and this one has one.");
+        return Err(StsError::validation(&message));
+    }
+    Ok(())
+}
+
+/// Which keys may be used for which call at all.
+fn permit(
+    principal: &Principal,
+    action: StsAction,
+    parameters: &[(String, String)],
+) -> Result<(), StsError> {
+    match (action, principal.kind) {
+        (StsAction::GetCallerIdentity, _) | (_, PrincipalKind::User) => Ok(()),
+        (StsAction::GetFederationToken | StsAction::GetSessionToken, _) => {
+            let name = action.name();
+            let message = format!("Cannot call {name} with session credentials");
+            Err(StsError::sender(403, "AccessDenied", &message))
+        }
+        (_, PrincipalKind::FederatedUser) => {
+            let role_arn = parameter(parameters, "RoleArn").unwrap_or_default();
+            Err(StsError::denied(principal, action.name(), role_arn))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn assume_role(
+    shared: &Shared,
+    mut caller: Caller,
+    parameters: &[(String, String)],
+    request_id: &str,
+) -> Result<String, StsError> {
+    let now = shared.now();
+    let mut wanted = AssumeRole::parse(parameters)?;
+    let proven = mfa::prove(
+        &wanted.mfa,
+        &caller.principal,
+        &mut shared.ledger().used_codes,
+        now,
+    )?;
+    caller.principal.has_mfa |= proven.is_some();
+    inherit_tags(&caller.principal, &mut wanted)?;
     let catalogue = shared.catalogue();
     let role = authorize(&catalogue, &caller, &wanted)?;
     limit_duration(&caller.principal, role, &wanted)?;
-    let issued = issue(caller, role, wanted, now, request_id);
-    let result = credentials_xml(&issued, role);
+    let issued = issue(StsAction::AssumeRole, caller, wanted, now, request_id);
+    let result = result_xml(&issued);
     shared.keep(issued);
     Ok(result)
 }
 
-/// `AssumeRoleWithSAML`: the assertion in place of a signature.
-fn answer_saml(
-    shared: &Shared,
-    parameters: &[(String, String)],
-    request_id: &str,
-) -> Result<String, StsError> {
-    let (mut wanted, provider_arn, response) = AssumeRole::parse_with_saml(parameters)?;
-    let now = shared.now();
-    let catalogue = shared.catalogue();
-    let provider = catalogue.saml_provider(&provider_arn);
-    let provider = provider.ok_or_else(|| {
-        let message = "Specified provider doesn't exist (Service: AWSOpenIdDiscoveryService; \
-                       Status Code: 400; Error Code: AuthSamlManifestNotFoundException)";
-        StsError::sender(400, "InvalidIdentityToken", message)
-    })?;
-    let assertion = Assertion::read(&response, provider, now)?;
-    if !assertion.names(&wanted.role_arn, &provider_arn) {
-        let message = "SAML Assertion doesn't contain the requested Role and Metadata in the \
-                       attributes";
-        return Err(StsError::sender(400, "InvalidIdentityToken", message));
+/// Transitive tags of the calling session go on to the next one, and cannot be set anew.
+fn inherit_tags(principal: &Principal, wanted: &mut AssumeRole) -> Result<(), StsError> {
+    for (key, value) in &principal.inherited_tags {
+        let is_same = |known: &String| known.to_lowercase() == key.to_lowercase();
+        if wanted.tags.iter().any(|(known, _)| is_same(known)) {
+            return Err(StsError::validation(
+                "One of the specified transitive tag keys can't be set because it conflicts with \
+                 a transitive tag key from the calling session.",
+            ));
+        }
+        wanted.tags.push((key.clone(), value.clone()));
+        wanted.transitive_tag_keys.push(key.clone());
     }
-    let role = federate(&catalogue, &wanted, &provider_arn, &assertion)?;
-    wanted.check_policy_arns(role)?;
-    if wanted.duration_seconds > role.max_session_seconds {
-        return Err(StsError::validation(
-            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
-        ));
-    }
-    let left = (assertion.session_end).map(|end| (end - now).whole_seconds());
-    let left = left.and_then(|seconds| u32::try_from(seconds).ok());
-    for limit in [assertion.session_seconds, left].into_iter().flatten() {
-        wanted.duration_seconds = wanted.duration_seconds.min(limit);
-    }
-    wanted.session_name = assertion.session_name;
-    wanted.tags = assertion.tags;
-    wanted.transitive_tag_keys = assertion.transitive_tag_keys;
-    wanted.source_identity = assertion.source_identity;
-    let caller = Caller {
-        principal: Principal::user(&provider_arn, "", ""),
-        region: String::new(),
-    };
-    let mut issued = issue(caller, role, wanted, now, request_id);
-    issued.saml = Some(SamlEvidence {
-        response,
-        assertion_id: assertion.id,
-        provider_arn,
-        issuer: assertion.issuer,
-        subject: assertion.name_id.unwrap_or_default(),
-        subject_type: assertion.name_id_type,
-        audience: assertion.recipient,
-        name_qualifier: provider.name_qualifier(),
-    });
-    let result = credentials_xml(&issued, role);
-    shared.keep(issued);
-    Ok(result)
+    Ok(())
 }
 
 /// The role's trust; everything that it does not allow, and a role that does not exist, is refused
 /// in the same words.
-fn federate<'a>(
+pub(super) fn federate<'a>(
     catalogue: &'a Catalogue,
     wanted: &AssumeRole,
     provider_arn: &str,
@@ -252,6 +324,7 @@ fn federate<'a>(
         account_of(role.arn()) == account_of(provider_arn)
             && catalogue.account(account_of(provider_arn)).is_some()
             && trust.federates(provider_arn, &assertion.recipient)
+            && is_for_federation(role)
             && (assertion.tags.is_empty() || trust.allows_session_tags)
             && (assertion.source_identity.is_none() || trust.allows_source_identity)
             && assertion
@@ -265,10 +338,11 @@ fn federate<'a>(
     })
 }
 
-/// Who signed, and for which region.
-struct Caller {
-    principal: Principal,
-    region: String,
+/// Whether nothing about the role keeps out whoever has no keys: no federation has MFA for AWS, and
+/// the roles of IAM Identity Center are for itself alone.
+pub(super) fn is_for_federation(role: &Role) -> bool {
+    let name = role.arn().rsplit('/').next().unwrap_or_default();
+    !role.trust.requires_mfa && !name.starts_with("AWSReservedSSO_")
 }
 
 /// Who signed: a principal of the catalogue, or a session that this stand-in issued.
@@ -306,22 +380,6 @@ fn authenticate(
     })
 }
 
-fn caller_identity(principal: &Principal) -> String {
-    let user_id = match principal.kind {
-        PrincipalKind::User => unique_id("AIDA", &principal.arn),
-        _ => format!(
-            "{}:{}",
-            unique_id("AROA", &principal.arn),
-            principal.caller_arn.rsplit('/').next().unwrap_or_default()
-        ),
-    };
-    format!(
-        "<Arn>{}</Arn><UserId>{user_id}</UserId><Account>{}</Account>",
-        escape(&principal.caller_arn),
-        account_of(&principal.arn)
-    )
-}
-
 /// The trust policy and, where it alone does not suffice, the caller's identity policy. A role
 /// that does not exist is refused in the same words.
 fn authorize<'a>(
@@ -349,7 +407,8 @@ fn authorize<'a>(
     let is_partition_right = principal.partition() == Partition::of_arn(role.arn());
     let is_external_id_right =
         trust.external_id.is_none() || trust.external_id == wanted.external_id;
-    if !(is_trusted && is_allowed && is_partition_right && is_external_id_right) {
+    let is_mfa_right = !trust.requires_mfa || principal.has_mfa;
+    if !(is_trusted && is_allowed && is_partition_right && is_external_id_right && is_mfa_right) {
         return Err(denied("AssumeRole"));
     }
     if !wanted.tags.is_empty() && !trust.allows_session_tags {
@@ -362,19 +421,22 @@ fn authorize<'a>(
     if changes_identity || (sets_identity && !trust.allows_source_identity) {
         return Err(denied("SetSourceIdentity"));
     }
-    if account
-        .disabled_regions
-        .iter()
-        .any(|disabled| disabled == region)
-    {
+    check_region(account, region)?;
+    wanted.check_policy_arns(role.arn())?;
+    Ok(role)
+}
+
+/// Whether the account has STS active in a region.
+pub(super) fn check_region(account: &Account, region: &str) -> Result<(), StsError> {
+    if account.disabled_regions.iter().any(|known| known == region) {
         let message = format!(
-            "STS is not activated in this region for account:{account_id}. Your account \
-             administrator can activate STS in this region using the IAM Console."
+            "STS is not activated in this region for account:{}. Your account administrator can \
+             activate STS in this region using the IAM Console.",
+            account.id()
         );
         return Err(StsError::sender(403, "RegionDisabledException", &message));
     }
-    wanted.check_policy_arns(role)?;
-    Ok(role)
+    Ok(())
 }
 
 fn limit_duration(principal: &Principal, role: &Role, wanted: &AssumeRole) -> Result<(), StsError> {
@@ -393,103 +455,9 @@ fn limit_duration(principal: &Principal, role: &Role, wanted: &AssumeRole) -> Re
     Ok(())
 }
 
-fn issue(
-    caller: Caller,
-    role: &Role,
-    wanted: AssumeRole,
-    now: OffsetDateTime,
-    request_id: &str,
-) -> Issued {
-    let Caller { principal, region } = caller;
-    let now = now.replace_nanosecond(0).unwrap_or(now);
-    let packed = wanted.packed_size();
-    Issued {
-        arn: assumed_role_arn(role.arn(), &wanted.session_name),
-        role_arn: wanted.role_arn,
-        session_name: wanted.session_name,
-        external_id: wanted.external_id,
-        tags: wanted.tags,
-        transitive_tag_keys: wanted.transitive_tag_keys,
-        policy: wanted.policy,
-        policy_arns: wanted.policy_arns,
-        packed_policy_size: (packed > 0).then_some(packed),
-        duration_seconds: wanted.duration_seconds,
-        source_identity: wanted.source_identity.or(principal.source_identity),
-        caller_arn: principal.caller_arn,
-        is_chained: principal.kind == PrincipalKind::RoleSession,
-        access_key_id: format!("ASIA{}", random_base32(16)),
-        secret_access_key: STANDARD.encode(random_bytes(30)),
-        session_token: format!("IQoJb3JpZ2luX2VjE{}", STANDARD.encode(random_bytes(516))),
-        expiration: now + Duration::seconds(i64::from(wanted.duration_seconds)),
-        request_id: request_id.to_owned(),
-        region,
-        saml: None,
-    }
-}
-
-fn credentials_xml(issued: &Issued, role: &Role) -> String {
-    let optional = |name: &str, value: Option<String>| {
-        value
-            .map(|value| format!("<{name}>{}</{name}>", escape(&value)))
-            .unwrap_or_default()
-    };
-    format!(
-        "<Credentials><AccessKeyId>{}</AccessKeyId><SecretAccessKey>{}</SecretAccessKey>\
-         <SessionToken>{}</SessionToken><Expiration>{}</Expiration></Credentials>\
-         <AssumedRoleUser><AssumedRoleId>{}:{}</AssumedRoleId><Arn>{}</Arn></AssumedRoleUser>{}{}",
-        issued.access_key_id,
-        issued.secret_access_key,
-        issued.session_token,
-        issued.expiration.format(&Rfc3339).unwrap_or_default(),
-        unique_id("AROA", role.arn()),
-        escape(&issued.session_name),
-        escape(&issued.arn),
-        optional(
-            "PackedPolicySize",
-            issued.packed_policy_size.map(|size| size.to_string())
-        ),
-        optional("SourceIdentity", issued.source_identity.clone())
-            + &issued.saml.as_ref().map(evidence_xml).unwrap_or_default(),
-    )
-}
-
-fn evidence_xml(saml: &SamlEvidence) -> String {
-    let element = |name: &str, value: &str| format!("<{name}>{}</{name}>", escape(value));
-    [
-        element("Subject", &saml.subject),
-        element("SubjectType", &saml.subject_type),
-        element("Issuer", &saml.issuer),
-        element("Audience", &saml.audience),
-        element("NameQualifier", &saml.name_qualifier),
-    ]
-    .concat()
-}
-
 fn parameter<'a>(parameters: &'a [(String, String)], name: &str) -> Option<&'a str> {
     parameters
         .iter()
         .find(|(known, _)| known == name)
         .map(|(_, value)| value.as_str())
-}
-
-const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-
-fn base32(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .map(|byte| char::from(BASE32[usize::from(byte % 32)]))
-        .collect()
-}
-
-fn random_base32(length: usize) -> String {
-    base32(&random_bytes(length))
-}
-
-/// The stable id that IAM gives to a user or role.
-fn unique_id(prefix: &str, arn: &str) -> String {
-    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, arn.as_bytes());
-    format!(
-        "{prefix}{}",
-        base32(hash.as_ref().get(..17).unwrap_or_default())
-    )
 }
