@@ -150,9 +150,11 @@ impl Catalogue {
         role.map(|role| role.trust = trust).is_some()
     }
 
-    /// Adds a principal with its keys.
+    /// Adds a principal with its keys, or replaces the holder of the same access key.
     #[must_use]
     pub fn with_principal(mut self, principal: Principal) -> Self {
+        self.principals
+            .retain(|known| known.access_key_id != principal.access_key_id);
         self.principals.push(principal);
         self
     }

@@ -115,7 +115,9 @@ impl OidcProvider {
         };
         let base = base.map_or(self.url.as_str(), |base| base.as_str());
         let base = base.trim_end_matches('/');
-        let discovery = fetch(&format!("{base}/.well-known/openid-configuration")).await?;
+        let client = client()?;
+        let discovery = format!("{base}/.well-known/openid-configuration");
+        let discovery = fetch(&client, &discovery).await?;
         let discovery: Map<String, Value> =
             serde_json::from_slice(&discovery).map_err(|_| no_key())?;
         let text = |name: &str| discovery.get(name).and_then(Value::as_str);
@@ -127,7 +129,7 @@ impl OidcProvider {
             Some(path) => format!("{base}{path}"),
             None => address.to_owned(),
         };
-        KeySet::parse(&fetch(&address).await?).ok_or_else(no_key)
+        KeySet::parse(&fetch(&client, &address).await?).ok_or_else(no_key)
     }
 }
 
@@ -408,19 +410,23 @@ fn no_key() -> StsError {
     )
 }
 
-/// One document of an issuer. An issuer that cannot be reached is not one that says nonsense.
-async fn fetch(address: &str) -> Result<Vec<u8>, StsError> {
-    let unreachable = |_| {
-        let message = "The identity provider that was asked to verify the incoming identity \
-                       token could not be reached. Try again.";
-        StsError::sender(400, "IDPCommunicationError", message)
-    };
+fn unreachable(_: reqwest::Error) -> StsError {
+    let message = "The identity provider that was asked to verify the incoming identity token \
+                   could not be reached. Try again.";
+    StsError::sender(400, "IDPCommunicationError", message)
+}
+
+/// Made for each call: a test's runtime may end before the next one begins.
+fn client() -> Result<Client, StsError> {
     let client = Client::builder()
         .timeout(PATIENCE)
         .redirect(Policy::none())
-        .no_proxy()
-        .build()
-        .map_err(unreachable)?;
+        .no_proxy();
+    client.build().map_err(unreachable)
+}
+
+/// One document of an issuer. An issuer that cannot be reached is not one that says nonsense.
+async fn fetch(client: &Client, address: &str) -> Result<Vec<u8>, StsError> {
     let answer = client.get(address).send().await.map_err(unreachable)?;
     if answer.status().is_server_error() {
         return Err(StsError::sender(

@@ -394,6 +394,27 @@ async fn keys_are_fetched_from_the_issuer_at_every_call() {
 }
 
 #[tokio::test]
+async fn an_issuer_on_the_loopback_address_can_be_trusted_as_well() {
+    let key = TokenKey::new("k", "ES256");
+    let empty = Published {
+        discovery: (404, String::new()),
+        keys: (200, key_set(&[&key])),
+    };
+    let issuer = TokenIssuer::start(empty.clone()).await;
+    let url = issuer.url.as_str().trim_end_matches('/');
+    let discovery = json!({"issuer": url, "jwks_uri": format!("{url}/jwks")});
+    issuer.publish(Published {
+        discovery: (200, discovery.to_string()),
+        ..empty
+    });
+    let catalogue = web_catalogue(provider().with_url(url));
+    let stand_in = StandIn::start(catalogue, ANY_PORT).expect("starts");
+    let token = key.sign(&with("iss", json!(url)));
+    let answer = call(&stand_in, WEB, &token).send().await;
+    assert_eq!(answer.expect("is allowed").provider(), Some(url));
+}
+
+#[tokio::test]
 async fn an_access_token_goes_with_its_provider_id_alone() {
     let key = TokenKey::new("k", "ES256");
     let stand_in = web_stand_in(&[&key]);
