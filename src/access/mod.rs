@@ -38,7 +38,7 @@ pub use policy::{
 pub use preview::{Altered, Preview, RoleEffect, Terms, touched_groups};
 pub use role::{
     AUDIT_TAG, ConsoleWay, Contradiction, EffectiveRole, GrantMethod, Role, RoleDefaults,
-    SESSION_TAGS, Voucher,
+    SESSION_TAGS, Voucher, mfa_serial,
 };
 pub use rule::{MappingRule, RuleError};
 pub use session_name::{NameTemplate, RoleSessionName, SourceIdentity, TemplateError};

@@ -126,6 +126,22 @@ impl FromStr for Voucher {
     }
 }
 
+/// The serial number or ARN of an MFA device: 9–256 of `[\w+=/:,.@-]` (AWS API, AssumeRole).
+///
+/// # Errors
+/// What would be right, where `text` is none.
+pub fn mfa_serial(text: &str) -> Result<String, String> {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || "_+=/:,.@-".contains(c);
+    if (9..=256).contains(&text.len()) && text.chars().all(is_legal) {
+        return Ok(text.to_owned());
+    }
+    Err(
+        "expected the ARN of an MFA device, such as arn:aws:iam::111122223333:mfa/rolegate, or \
+         its serial number: 9 to 256 letters, digits or characters of _+=/:,.@-"
+            .to_owned(),
+    )
+}
+
 /// How the console is reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

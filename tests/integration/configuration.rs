@@ -674,7 +674,7 @@ fn credential_sources_refer_to_each_other_without_circles() {
 fn what_later_versions_will_take_is_refused_by_name() {
     let text = format!(
         "{MINIMAL}[tokens]\naccess = \"1h\"\n[[trusted_issuer]]\nid = \"x\"\n[store]\nurl = \"postgres://u:p@h/d\"\n\
-         [role_defaults]\ngrant_method = \"federation-token\"\n[[connector]]\nid = \"okta\"\n\
+         [[connector]]\nid = \"okta\"\n\
          type = \"oidc\"\nissuer = \"https://x.example.com\"\n"
     )
     .replace(
@@ -685,8 +685,7 @@ fn what_later_versions_will_take_is_refused_by_name() {
     rolegate.toml:16: tokens: is not available in this version; remove it
     rolegate.toml:18: trusted_issuer: is not available in this version; remove it
     rolegate.toml:21: store.url: PostgreSQL is not available in this version; expected sqlite:///PATH
-    rolegate.toml:23: role_defaults.grant_method: "federation-token" is not available in this version; expected "assume-role" or "assume-role-with-saml"
-    rolegate.toml:26: connector.okta.type: "oidc" is not available in this version; expected "ldap" or "saml"
+    rolegate.toml:24: connector.okta.type: "oidc" is not available in this version; expected "ldap" or "saml"
     "#);
 }
 

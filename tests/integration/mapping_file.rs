@@ -99,12 +99,12 @@ max_duration = "13h"
 session_policy = "{"
 policy_arns = ["ReadOnlyAccess"]
 session_tags = { "aws:x" = "y" }
-mfa_serial = "arn:aws:iam::111122223333:mfa/x"
+mfa_serial = "my phone"
 grant_method = "assume-rol"
 external_id = "x"
 [[role]]
 arn = "arn:aws:iam::111122223333:role/other/OPS"
-console = "saml-post"
+console = "saml-redirect"
 [[mapping]]
 group = "corp:not a dn"
 role = "Ops"
@@ -137,11 +137,11 @@ role = "arn:aws:iam::111122223333:role/x"
     mappings.toml:10: role.arn:aws:iam::111122223333:role/Ops.session_policy: expected a policy in JSON: EOF while parsing an object at line 1 column 1
     mappings.toml:11: role.arn:aws:iam::111122223333:role/Ops.policy_arns[0]: expected arn:aws:iam::ACCOUNT:policy/NAME, found "ReadOnlyAccess"
     mappings.toml:12: role.arn:aws:iam::111122223333:role/Ops.session_tags: the tag "aws:x" begins with aws:, which AWS keeps for itself
-    mappings.toml:13: role.arn:aws:iam::111122223333:role/Ops.mfa_serial: is not available in this version; remove it
+    mappings.toml:13: role.arn:aws:iam::111122223333:role/Ops.mfa_serial: expected the ARN of an MFA device, such as arn:aws:iam::111122223333:mfa/rolegate, or its serial number: 9 to 256 letters, digits or characters of _+=/:,.@-
     mappings.toml:14: role.arn:aws:iam::111122223333:role/Ops.grant_method: expected one of assume-role, assume-role-with-saml, assume-role-with-web-identity, federation-token, session-token, found "assume-rol"; did you mean "assume-role"?
     mappings.toml:15: role.arn:aws:iam::111122223333:role/Ops.external_id: expected 2 to 1224 letters, digits or characters of _+=,.@:/-
     mappings.toml:17: role.arn:aws:iam::111122223333:role/other/OPS.arn: has the same name as arn:aws:iam::111122223333:role/Ops; names are unique within an account, ignoring case
-    mappings.toml:18: role.arn:aws:iam::111122223333:role/other/OPS.console: "saml-post" is not available in this version; expected federation or idp-initiated
+    mappings.toml:18: role.arn:aws:iam::111122223333:role/other/OPS.console: expected federation, saml-post or idp-initiated, found "saml-redirect"
     mappings.toml:20: mapping[0].group: `not a dn` is not a distinguished name: `not a dn` has no attribute=value
     mappings.toml:21: mapping[0].role: `Ops` is not the ARN of a role: it looks like arn:aws:iam::111122223333:role/Name
     mappings.toml:22: mapping[0].expires: expected a date with time and zone such as 2027-01-31T00:00:00Z, found 2027-01-31T00:00:00
@@ -290,7 +290,7 @@ fn settings() -> impl Strategy<Value = RoleDefaults> {
                     .then(|| "arn:aws:iam::{account}:saml-provider/corp".to_owned()),
                 console: None,
                 vouched_by: rest.then_some(rolegate::access::Voucher::Issuer),
-                mfa_serial: None,
+                mfa_serial: rest.then(|| "arn:aws:iam::111122223333:mfa/x".to_owned()),
                 audit_tag: rest.then_some(duration.is_some()),
             },
         )

@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::access::{
     Account, Conditions, ConsoleWay, GrantMethod, Mapping, MappingRule, NameTemplate, PolicyTables,
-    Role, RoleDefaults, SessionDuration,
+    Role, RoleDefaults, SessionDuration, Voucher,
 };
 
 /// The one key whose value is a TOML date.
@@ -89,6 +89,8 @@ impl Row {
         .with("source_identity", source_identity.map(NameTemplate::as_str))
         .with("saml_provider_arn", settings.saml_provider_arn.clone())
         .with("console", settings.console.map(ConsoleWay::as_str))
+        .with("vouched_by", settings.vouched_by.map(Voucher::as_str))
+        .with("mfa_serial", settings.mfa_serial.clone())
         .with_audit_tag(settings.audit_tag)
     }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::access::{
     AUDIT_TAG, ConsoleWay, EffectiveRole, GrantMethod, NameTemplate, Role, RoleDefaults,
-    SESSION_TAGS, TargetArn, Voucher,
+    SESSION_TAGS, TargetArn, Voucher, mfa_serial,
 };
 
 /// Characters of an inline session policy and managed policies together.
@@ -37,7 +37,7 @@ pub(super) fn settings(section: &mut Section<'_>) -> RoleDefaults {
         // Of a role alone: what nothing can be limited on is not to be inherited unseen.
         console: None,
         vouched_by: section.parsed("vouched_by", str::parse::<Voucher>),
-        mfa_serial: section.string("mfa_serial"),
+        mfa_serial: section.parsed("mfa_serial", mfa_serial),
         audit_tag: section.boolean("audit_tag"),
     }
 }
