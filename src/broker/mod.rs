@@ -30,7 +30,7 @@ use url::Url;
 
 use crate::{
     access::{AccessRules, ConnectorId, Policy, PolicySettings, PolicyTables},
-    aws::{Iam, Issuer, SignIn, Sts},
+    aws::{Iam, SignIn, Sts},
     clock::Clock,
     store::{
         AccessReviews, AuditLog, Conversations, KnownPeople, PendingEdits, PersonStore,
@@ -40,7 +40,7 @@ use crate::{
 
 pub use crate::{
     audit::{Action, Actor, AuditEvent, Outcome, csv},
-    aws::{SignInUrl, destination::DestinationError, paste::Pasted as PastedText},
+    aws::{Issuer, SignInUrl, destination::DestinationError, paste::Pasted as PastedText},
     identity::{
         Answer, Carried, Connector, Departure, GroupMembers, GroupSummary, HeldProof,
         LogoutMessage, Member, RedirectConnector, saml::refusal::Reason,
@@ -204,6 +204,11 @@ impl Broker {
     /// The ways to sign in.
     pub fn connectors(&self) -> &[Connector] {
         &self.adapters.connectors
+    }
+
+    /// Rolegate as an identity provider, where it is one.
+    pub fn issuer(&self) -> Option<&Issuer> {
+        self.adapters.issuer.as_deref()
     }
 
     /// Whether the store can be read and written.
