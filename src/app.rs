@@ -3,6 +3,7 @@
 //! The only place that names concrete adapters. Entry points: [`serve`], [`Application`].
 
 pub(crate) mod audit;
+pub(crate) mod issuer;
 mod mapping_file;
 
 use std::{
@@ -23,10 +24,10 @@ use url::Url;
 
 use crate::{
     access::{
-        Abilities, AccessRules, ConnectorId, GrantMethod, GroupKey, GroupKeyForm, HelpdeskGroup,
+        AccessRules, ConnectorId, GrantMethod, GroupKey, GroupKeyForm, HelpdeskGroup,
         PolicySettings, PolicyTables, RoleDefaults, Scope, SessionDuration,
     },
-    aws::{Issuer, Sts, iam, sign_in, sts},
+    aws::{Sts, iam, sign_in, sts},
     broker::{Adapters, Broker, BrokerSettings},
     clock::Clock,
     config::{self, Config, ConnectorKind, CredentialSourceKind, mapping_file::MappingFile},
@@ -153,7 +154,11 @@ pub fn policy_settings(config: &Config) -> PolicySettings {
             .map(|(id, _)| id)
             .collect(),
         web_identity_connectors: HashSet::new(),
-        issuer: Abilities::default(),
+        issuer: config
+            .issuer
+            .as_ref()
+            .map(issuer::abilities)
+            .unwrap_or_default(),
         giving_connectors: saml_connectors(config)
             .filter(|(_, saml)| saml.offer_asserted_roles == config::OfferedRoles::All)
             .map(|(id, _)| id)
@@ -530,15 +535,6 @@ fn saml_endpoint(config: &Config) -> Option<Url> {
     config.aws.saml_endpoint.clone().or_else(beside)
 }
 
-/// The broker as an identity provider, where `[issuer]` makes it one.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the issuer's keys come with [issuer]"
-)]
-fn issuer(_config: &Config, _clock: &Arc<dyn Clock>) -> Result<Option<Arc<Issuer>>, StartError> {
-    Ok(None)
-}
-
 /// The rows of `[mappings] file`; a broken file keeps the server from starting.
 pub fn file_tables(config: &Config) -> Result<PolicyTables, StartError> {
     Ok(loaded_file(config)?.tables)
@@ -583,7 +579,7 @@ async fn broker_on(
         connectors: connectors_keeping(config, &clock, Some(&documents))?,
         sts: sts(config).await?,
         sign_in: Arc::new(sign_in),
-        issuer: issuer(config, &clock)?,
+        issuer: issuer::in_force(config, &clock)?,
         iam: Arc::new(iam::IamClient),
         policy: store.clone(),
         sessions: store.clone(),

@@ -11,6 +11,7 @@ mod connector;
 mod document;
 mod environment;
 mod finding;
+mod issuer;
 mod ldap;
 pub mod mapping_file;
 mod organisation;
@@ -34,6 +35,7 @@ pub use aws::{
 };
 pub use connector::{Connector, ConnectorKind};
 pub use finding::{Finding, Findings, Severity};
+pub use issuer::{Issuer, IssuerKey};
 pub use ldap::{Bind, DirectoryKind, GroupStrategy, Ldap, LdapUrl, UserAttributes};
 pub use organisation::{Access, AccessScope, Colour, EnvironmentRule, Organisation};
 use reader::Section;
@@ -62,6 +64,8 @@ pub struct Config {
     pub connectors: Vec<Connector>,
     /// How AWS is reached.
     pub aws: Aws,
+    /// How Rolegate vouches for people itself, where it does.
+    pub issuer: Option<Issuer>,
     /// What holds for roles that do not say.
     pub role_defaults: RoleDefaults,
     /// A file of accounts, roles and mappings that is loaded at start.
@@ -82,6 +86,9 @@ pub struct Loaded {
     /// Findings of severity [`Severity::Warning`].
     pub warnings: Vec<Finding>,
 }
+
+/// The folder that systemd keeps a service's credentials in (systemd.exec, "Credentials").
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
 /// Where the configuration is looked for when neither a path nor `ROLEGATE_CONFIG` says.
 pub const DEFAULT_FILE: &str = "config/rolegate.toml";
@@ -123,11 +130,19 @@ impl Config {
         file: &Path,
         environment: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Loaded, Findings> {
+        let environment: Vec<(OsString, OsString)> = environment
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        let credentials = environment
+            .iter()
+            .find(|(name, _)| name == CREDENTIALS_DIRECTORY)
+            .map(|(_, value)| PathBuf::from(value));
         let (config, warnings) = reader::read(
             text,
             file,
             |document, report| environment::apply(environment, document, report),
-            Self::read,
+            |top| Self::read(top, credentials.as_deref()),
         )?;
         let file = file.to_owned();
         match config {
@@ -144,8 +159,8 @@ impl Config {
         }
     }
 
-    fn read(top: &mut Section<'_>) -> Option<Self> {
-        for later in ["trusted_issuer", "issuer", "tokens"] {
+    fn read(top: &mut Section<'_>, credentials: Option<&Path>) -> Option<Self> {
+        for later in ["trusted_issuer", "tokens"] {
             top.unavailable(later);
         }
         top.demand(
@@ -155,6 +170,10 @@ impl Config {
         let public_url = top.parsed("public_url", str::parse::<PublicUrl>);
         let (connectors, connector_ids) = Connector::read_all(top);
         let aws = top.table("aws", |section| Aws::read(section, connector_ids.len()));
+        let has_issuer = top.has("issuer");
+        let issuer = top.table("issuer", |section| {
+            Issuer::read(section, has_issuer, public_url.as_ref(), credentials)
+        });
         let sign_in_timeout = connectors.iter().map(Connector::sign_in_timeout).max();
         let sign_in_timeout = sign_in_timeout.unwrap_or_default();
         let source_ids = aws.as_ref().map(Aws::source_ids);
@@ -169,6 +188,7 @@ impl Config {
             }),
             mappings_file: top.table("mappings", |section| section.readable_file("file")),
             audit: top.table("audit", Audit::read),
+            issuer,
             fingerprint: String::new(),
             public_url: public_url?,
             connectors,

@@ -392,7 +392,7 @@ impl KeyPair {
     }
 }
 
-fn contents(path: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn contents(path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |error| format!("{:?} cannot be read: {error}", path.display().to_string());
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if metadata.len() > LARGEST_FILE {
@@ -415,7 +415,7 @@ fn private_key(path: &Path) -> Result<PKey<Private>, String> {
     Ok(key)
 }
 
-fn certificate(path: &Path) -> Result<X509, String> {
+pub(super) fn certificate(path: &Path) -> Result<X509, String> {
     let name = path.display().to_string();
     let certificate = X509::from_pem(&contents(path)?)
         .map_err(|_| format!("{name:?} holds no PEM certificate"))?;
@@ -430,7 +430,7 @@ fn check_certificate(certificate: &X509) -> Result<(), String> {
     check_key(&key)
 }
 
-fn check_key<K: HasPublic>(key: &PKeyRef<K>) -> Result<(), String> {
+pub(super) fn check_key<K: HasPublic>(key: &PKeyRef<K>) -> Result<(), String> {
     let curves = [Nid::X9_62_PRIME256V1, Nid::SECP384R1, Nid::SECP521R1];
     match key.id() {
         Id::RSA if key.bits() >= LEAST_RSA_BITS => Ok(()),
