@@ -270,7 +270,11 @@ fn staff_pages() -> Router<App> {
 
 /// What AWS and people who set it up fetch of the issuer.
 fn issuer_pages() -> Router<App> {
+    use pages::issuer;
     Router::new()
+        .route("/issuer/saml/metadata", get(issuer::saml_metadata))
+        .route("/.well-known/openid-configuration", get(issuer::discovery))
+        .route("/issuer/jwks", get(issuer::jwks))
 }
 
 /// What has to be done at AWS, for each account.

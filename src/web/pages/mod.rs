@@ -5,6 +5,7 @@ pub(super) mod console;
 pub(super) mod credentials;
 mod departure;
 pub(super) mod helpdesk;
+pub(super) mod issuer;
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod picker;
