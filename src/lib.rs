@@ -14,6 +14,7 @@
 //! | [`access::explain`] | why a role is held or not, as a tree |
 //! | [`identity`] | who is this? Connectors: [`identity::ldap`] and [`identity::saml`] |
 //! | [`aws`] | STS, the console's federation endpoint, partitions, pasted addresses |
+//! | [`aws::issuer`] | Rolegate as an identity provider that IAM trusts: keys, assertions, tokens |
 //! | [`store`] | what is kept, as traits; [`store::sql`] keeps it in SQLite |
 //! | [`audit`] | the form of an event, the [hash chain](audit::chain) behind it, and its [witnesses](audit::cloudtrail) |
 //! | [`broker`] | the use-cases: they order the steps of the modules above, and audit them |

@@ -16,6 +16,7 @@ mod failure;
 mod history;
 mod import;
 mod installation;
+mod issuer;
 mod mapping;
 mod output;
 mod preview;
@@ -83,6 +84,9 @@ enum Command {
     /// Print SAML metadata, verify a response, or measure how fast that is
     #[command(subcommand)]
     Saml(saml::Command),
+    /// Make and list the keys by which Rolegate vouches for people at AWS itself
+    #[command(subcommand)]
+    Issuer(issuer::Command),
     /// Read the audit log, or verify that nobody changed it
     #[command(subcommand)]
     Audit(audit::Command),
@@ -109,6 +113,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Mapping(command) => mapping::run(file, command).await,
             Command::Explain(arguments) => explain::run(file, &arguments).await,
             Command::Saml(command) => saml::run(file, &command),
+            Command::Issuer(command) => issuer::run(file, &command),
             Command::Audit(command) => audit::run(file, command).await,
         }
     })

@@ -25,6 +25,7 @@ use super::{
     Failure,
     failure::with_causes,
     installation::Installation,
+    issuer,
     output::{self, Format, OutputArguments},
 };
 use crate::{
@@ -43,7 +44,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Print the metadata to hand to a connector's identity provider
+    /// Print the metadata to hand to a connector's identity provider, or to IAM
     Metadata(MetadataArguments),
     /// Verify one response: 0 accepted, 1 refused
     Verify(VerifyArguments),
@@ -53,7 +54,7 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct MetadataArguments {
-    /// The connector's id
+    /// The connector's id; without one, Rolegate's own metadata as an identity provider, for IAM
     connector: Option<String>,
 }
 
@@ -166,9 +167,13 @@ pub(super) fn run(file: Option<&Path>, command: &Command) -> Result<(), Failure>
     output::json_line(out, &accepted)
 }
 
-/// Prints our metadata for a connector. What the provider publishes at an address is not asked for.
+/// Prints our metadata for a connector, or as an identity provider. What the provider publishes at an
+/// address is not asked for.
 fn metadata(file: Option<&Path>, wanted: Option<&str>) -> Result<(), Failure> {
     let installation = Installation::load(file)?;
+    if wanted.is_none() && installation.config.issuer.is_some() {
+        return issuer::saml_metadata(&installation, &mut io::stdout().lock());
+    }
     let connectors = app::connectors(&installation.config, &clock::system())
         .map_err(|error| Failure::Refused(with_causes(&error)))?;
     let providers: Vec<_> = (connectors.iter())
@@ -185,8 +190,9 @@ fn metadata(file: Option<&Path>, wanted: Option<&str>) -> Result<(), Failure> {
     };
     let Some(wanted) = wanted else {
         return Err(Failure::Usage(format!(
-            "metadata of Rolegate as an identity provider is not in this version; name a connector \
-             of type saml, {known}"
+            "there is no [issuer] in {}, so Rolegate is no identity provider itself; name a \
+             connector of type saml, {known}",
+            installation.file.display()
         )));
     };
     let provider = (providers.iter())

@@ -203,9 +203,33 @@ fn configuration(installation: &Installation, lines: &mut Lines) {
     if let Err(error) = app::connectors(config, &clock::system()) {
         lines.error(installation.file.display(), with_causes(&error));
     }
+    if let Err(error) = issuer(config, installation, lines) {
+        lines.error(installation.file.display(), with_causes(&error));
+    }
     if let Err(error) = app::access_rules(config) {
         lines.error(installation.file.display(), error);
     }
+}
+
+/// What only the time tells about the issuer's keys.
+fn issuer(
+    config: &config::Config,
+    installation: &Installation,
+    lines: &mut Lines,
+) -> Result<(), app::StartError> {
+    let clock = clock::system();
+    let Some(issuer) = app::issuer::issuer(config, &clock)? else {
+        return Ok(());
+    };
+    for aging in app::issuer::aging(&issuer, clock.now())? {
+        let message = format!("{}: {}", aging.key, aging.message);
+        if aging.keeps_from_signing {
+            lines.error(installation.file.display(), message);
+        } else {
+            lines.warning(installation.file.display(), message);
+        }
+    }
+    Ok(())
 }
 
 /// The rows of the mapping file, where there is one.
