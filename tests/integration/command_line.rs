@@ -272,7 +272,7 @@ default_region = "eu-west-1"
     error    DIR/rolegate.toml:17: connector.corp.urls[1]: passwords would travel in clear; expected ldaps://, or start_tls = true
     error    DIR/rolegate.toml:19: connector.corp.bind_password_file: "/nowhere/ldap.password" cannot be read: No such file or directory (os error 2)
     error    DIR/rolegate.toml:21: connector.corp.user_filter: does not contain {username}
-    error    DIR/rolegate.toml:27: issuer: is not available in this version; remove it
+    error    DIR/rolegate.toml:27: issuer: has no keys; expected saml_keys or oidc_keys, which `rolegate issuer init` makes
     10 errors, 0 warnings, 0 ok
     "#);
     let findings = installation.run(&["check", "--output", "json"]);
@@ -1278,8 +1278,8 @@ fn the_metadata_of_a_connector_is_printed() {
         installation.refused(&["saml", "metadata"]),
         (
             2,
-            "error: metadata of Rolegate as an identity provider is not in this version; name a \
-             connector of type saml, there are: okta\n"
+            "error: there is no [issuer] in DIR/rolegate.toml, so Rolegate is no identity provider \
+             itself; name a connector of type saml, there are: okta\n"
                 .to_owned()
         )
     );

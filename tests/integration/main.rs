@@ -34,6 +34,8 @@ mod helpdesk_journeys;
 mod helpdesk_links;
 mod helpdesk_lookups;
 mod identity_providers;
+mod issuer;
+mod issuer_keys;
 mod ldap;
 mod ldap_active_directory;
 mod ldap_lookups;

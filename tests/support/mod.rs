@@ -26,6 +26,7 @@ pub mod slapd;
 pub mod tcp_proxy;
 pub mod tls;
 pub mod web_token;
+pub mod verifiers;
 
 use std::{
     fs,
