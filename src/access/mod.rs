@@ -15,6 +15,7 @@ mod identity;
 mod mapping;
 mod policy;
 mod preview;
+pub mod revocation;
 mod role;
 mod rule;
 mod session_name;
