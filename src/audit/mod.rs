@@ -123,11 +123,17 @@ pub enum Action {
     /// Old payloads of the log were erased, or old rows dropped.
     #[serde(rename = "audit.erase")]
     AuditErase,
+    /// Role sessions that AWS has issued were revoked.
+    #[serde(rename = "session.revoke")]
+    SessionRevoke,
+    /// The policy that revokes sessions was written to a role, or could not be.
+    #[serde(rename = "revocation.apply")]
+    RevocationApply,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::SignIn,
         Self::SignOut,
         Self::ConsoleOpen,
@@ -154,6 +160,8 @@ impl Action {
         Self::ReviewClose,
         Self::AuditCheckpoint,
         Self::AuditErase,
+        Self::SessionRevoke,
+        Self::RevocationApply,
     ];
 
     /// The name in rows, filters and exports.
@@ -185,6 +193,8 @@ impl Action {
             Self::ReviewClose => "review.close",
             Self::AuditCheckpoint => "audit.checkpoint",
             Self::AuditErase => "audit.erase",
+            Self::SessionRevoke => "session.revoke",
+            Self::RevocationApply => "revocation.apply",
         }
     }
 }
@@ -341,7 +351,7 @@ mod tests {
     #[test]
     fn the_schema_is_as_it_was() {
         let names = Action::ALL.map(Action::as_str);
-        insta::assert_snapshot!(names.join(" "), @"sign_in sign_out console.open credentials.issue groups.refresh account.change role.change mapping.change rule.change program.start edit.propose edit.approve edit.decline edit.withdraw edit.expire edit.undo explain view_as export settings.load mapping_file.load review.start review.decide review.close audit.checkpoint audit.erase");
+        insta::assert_snapshot!(names.join(" "), @"sign_in sign_out console.open credentials.issue groups.refresh account.change role.change mapping.change rule.change program.start edit.propose edit.approve edit.decline edit.withdraw edit.expire edit.undo explain view_as export settings.load mapping_file.load review.start review.decide review.close audit.checkpoint audit.erase session.revoke revocation.apply");
         let mut samples = String::new();
         let whole = serde_json::to_string(&sample(Action::SignIn)).unwrap();
         writeln!(samples, "{whole}").unwrap();

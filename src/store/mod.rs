@@ -921,12 +921,14 @@ pub struct Revocation {
     pub id: String,
     /// Whose sessions.
     pub whose: Revoked,
-    /// The session name of the person, which `aws:userid` ends in; none for a whole role.
-    pub session_name: Option<String>,
-    /// The source identity of the person, where one is sent.
-    pub source_identity: Option<String>,
+    /// The session names of the person, which `aws:userid` ends in; empty for a whole role.
+    pub session_names: Vec<String>,
+    /// The source identities of the person, where one is sent.
+    pub source_identities: Vec<String>,
     /// Sessions issued before this moment are denied.
     pub issued_before: OffsetDateTime,
+    /// When it was revoked.
+    pub created_at: OffsetDateTime,
     /// From when on no such session can be left.
     pub expires_at: OffsetDateTime,
     /// Who revoked, for pages: the audit row says it in full.
@@ -946,17 +948,32 @@ pub struct RevokedRole {
     pub applied_at: Option<OffsetDateTime>,
     /// What went wrong the last time; no secret.
     pub failure: Option<String>,
+    /// Whether it cannot be done for this target at all, and `failure` says why.
+    pub is_final: bool,
+}
+
+/// A role that a person opened, or was about to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedRole {
+    /// The role's ARN.
+    pub role: TargetArn,
+    /// The names that the sessions have, as far as they are known.
+    pub session_names: Vec<String>,
+    /// The source identities that were sent.
+    pub source_identities: Vec<String>,
+    /// When it was opened last.
+    pub latest: OffsetDateTime,
 }
 
 /// Revocations, and how far they came.
 #[async_trait]
 pub trait Revocations: Send + Sync {
     /// Keeps a revocation for the roles where such sessions may be left, with an audit row, in one
-    /// transaction.
+    /// transaction. A role that is [final](RevokedRole::is_final) is kept for the pages alone.
     async fn revoke(
         &self,
         revocation: &Revocation,
-        roles: &[TargetArn],
+        roles: &[RevokedRole],
         event: &AuditEvent,
     ) -> Result<(), StoreError>;
 
@@ -970,10 +987,11 @@ pub trait Revocations: Send + Sync {
     /// The newest revocations with how far they came, at most `limit`.
     async fn revocations(
         &self,
-        limit: usize,
+        limit: u32,
     ) -> Result<Vec<(Revocation, Vec<RevokedRole>)>, StoreError>;
 
-    /// Notes that a role's policy now holds these revocations, or why it does not.
+    /// Notes that a role's policy now holds these revocations, and none that had expired by then; or
+    /// why it does not.
     async fn note_revoked(
         &self,
         role: &TargetArn,
@@ -984,12 +1002,14 @@ pub trait Revocations: Send + Sync {
     /// Roles whose policy at AWS still holds revocations that have expired, or lacks some.
     async fn roles_to_settle(&self, now: OffsetDateTime) -> Result<Vec<TargetArn>, StoreError>;
 
-    /// The roles whose sessions of one person may still be in force at `now`: where the newest role
-    /// session's latest possible end is later.
+    /// What one person opened since a moment, by role, whether AWS is known to have issued it or not.
     async fn roles_with_sessions(
         &self,
         connector: &str,
         subject: &str,
         since: OffsetDateTime,
-    ) -> Result<Vec<TargetArn>, StoreError>;
+    ) -> Result<Vec<OpenedRole>, StoreError>;
+
+    /// One role session by its id.
+    async fn role_session(&self, id: &str) -> Result<Option<RoleSession>, StoreError>;
 }

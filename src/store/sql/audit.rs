@@ -9,7 +9,7 @@ use super::{
     SqlStore, audit_walk,
     column::{from_json, json, milliseconds, unreadable},
     dialect::{self, Connection, Database},
-    person,
+    person, revocation,
     writer::Write,
 };
 use crate::{
@@ -235,13 +235,13 @@ impl Entry {
 pub(super) struct Columns {
     at_ms: i64,
     action: String,
-    outcome: String,
+    pub(super) outcome: String,
     pub(super) connector: Option<String>,
     pub(super) subject: Option<String>,
     pub(super) username: Option<String>,
-    role: Option<String>,
+    pub(super) role: Option<String>,
     account: Option<String>,
-    intent: Option<String>,
+    pub(super) intent: Option<String>,
     row_id: Option<String>,
     edit: Option<String>,
 }
@@ -402,6 +402,7 @@ pub(super) async fn conclude(
     entry: &Entry,
     role_session: Option<&RoleSession>,
 ) -> Result<ChainHead, StoreError> {
+    revocation::refuse_revoked(connection, &entry.columns).await?;
     let Some(role_session) = role_session else {
         return append(connection, entry).await;
     };

@@ -240,7 +240,7 @@ pub(super) async fn note_recent(
 }
 
 #[derive(FromRow)]
-struct RoleSessionRow {
+pub(super) struct RoleSessionRow {
     id: String,
     connector: String,
     subject: String,
@@ -255,7 +255,7 @@ struct RoleSessionRow {
 }
 
 impl RoleSessionRow {
-    fn role_session(self) -> Result<RoleSession, StoreError> {
+    pub(super) fn role_session(self) -> Result<RoleSession, StoreError> {
         Ok(RoleSession {
             id: self.id,
             connector: self.connector,

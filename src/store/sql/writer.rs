@@ -19,7 +19,7 @@ use super::{
     audit::{self, Entry},
     audit_retirement, conversation,
     dialect::{self, Connection, Options, Place},
-    pending, person, policy, review, session,
+    pending, person, policy, review, revocation, session,
 };
 use crate::access::Identity;
 use crate::audit::AuditEvent;
@@ -68,6 +68,7 @@ pub(super) enum Write {
     NoteFile(Box<Entry>),
     Pending(pending::Step),
     Review(review::Step),
+    Revocation(revocation::Step),
     SaveSession(Box<SignInSession>),
     RenewSession {
         id_hash: String,
@@ -361,6 +362,7 @@ async fn perform(connection: &mut Connection, write: &Write) -> Answer {
         Write::NoteFile(entry) => policy::note_file(connection, entry).await,
         Write::Pending(step) => pending::perform(connection, step).await,
         Write::Review(step) => review::perform(connection, step).await,
+        Write::Revocation(step) => revocation::perform(connection, step).await,
         Write::SaveSession(session) => session::save(connection, session).await,
         Write::RenewSession { id_hash, identity } => {
             session::renew(connection, id_hash, identity).await

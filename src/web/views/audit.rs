@@ -51,6 +51,8 @@ pub(crate) fn action_in_words(action: Action) -> &'static str {
         Action::ReviewClose => "Signed an access review off",
         Action::AuditCheckpoint => "Checkpoint signed",
         Action::AuditErase => "Old rows erased",
+        Action::SessionRevoke => "Sessions revoked",
+        Action::RevocationApply => "Revocation written at AWS",
     }
 }
 

@@ -9,6 +9,7 @@ mod migrated_file;
 mod pending;
 mod people;
 mod reviews;
+mod revocations;
 mod sequences;
 mod sessions;
 mod sqlite_file;
@@ -22,7 +23,7 @@ use rolegate::{
     audit::{Action, Actor, AuditEvent, Outcome},
     store::{
         AccessReviews, AuditLog, Change, Conversations, EditContext, KnownPeople, PendingEdits,
-        PersonStore, PolicyStore, ProviderDocuments, SignInSessions, StoreHealth,
+        PersonStore, PolicyStore, ProviderDocuments, Revocations, SignInSessions, StoreHealth,
     },
 };
 use time::{OffsetDateTime, macros::datetime};
@@ -37,6 +38,7 @@ trait Store:
     + KnownPeople
     + PendingEdits
     + AccessReviews
+    + Revocations
     + AuditLog
     + StoreHealth
     + Send
@@ -54,6 +56,7 @@ impl<S> Store for S where
         + KnownPeople
         + PendingEdits
         + AccessReviews
+        + Revocations
         + AuditLog
         + StoreHealth
         + Send
@@ -181,6 +184,11 @@ mod sqlite {
         reviews::reviews_are_listed_newest_first_with_their_counts,
         reviews::items_are_decided_and_decided_anew_until_the_review_is_closed,
         reviews::what_is_not_in_a_review_cannot_be_decided,
+        revocations::a_revocation_is_read_back_with_its_roles,
+        revocations::roles_are_settled_when_written_and_again_when_expired,
+        revocations::what_was_never_written_is_not_settled_after_its_end,
+        revocations::a_person_s_roles_are_those_announced_and_those_issued,
+        revocations::what_was_announced_before_a_revocation_is_not_handed_out,
     );
 }
 
@@ -211,6 +219,7 @@ mod migrated {
         known_people::groups_are_remembered_for_as_long_as_they_were_the_same,
         known_people::a_group_that_was_made_again_is_another_group,
         reviews::items_are_decided_and_decided_anew_until_the_review_is_closed,
+        revocations::a_revocation_is_read_back_with_its_roles,
     );
 }
 
