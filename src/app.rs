@@ -5,6 +5,7 @@
 pub(crate) mod audit;
 pub(crate) mod issuer;
 mod mapping_file;
+mod revocation;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -667,9 +668,12 @@ impl Application {
         let audit = self.audit.run(stop.clone());
         let refresh = refresh_trust(Arc::clone(&self.broker), stop.clone());
         let reload = reload(self.mapping_file, stop.clone());
+        let settle = revocation::settle(Arc::clone(&self.broker), stop.clone());
         let pages = web::serve(listener, self.tls, self.pages, stop.clone(), self.drain);
         let operations = web::serve(operations, None, self.operations, stop, self.drain);
-        tokio::join!(warm_up, pages, operations, sweep, refresh, audit, reload);
+        tokio::join!(
+            warm_up, pages, operations, sweep, refresh, audit, reload, settle
+        );
     }
 }
 

@@ -19,6 +19,7 @@ mod policy_cache;
 mod proof;
 mod redirect;
 mod review;
+mod revoke;
 mod service;
 mod sign_in;
 mod table;
@@ -67,6 +68,10 @@ pub use person::PickerState;
 pub use proof::SessionSecret;
 pub use redirect::{Finished, Kept, RedirectArrival, RedirectSignInRefused, RedirectWish};
 pub use review::{AccessRow, ReviewEnds, ReviewScope, ReviewWish, ReviewWord};
+pub use revoke::{
+    CANNOT_BE_UNDONE, PlannedRole, Reach, RevocationPlan, RevocationRecord, RevokeAnswer,
+    RevokeOrder, RevokeRefused, RevokedBy, RoleAnswer, TAKES_EFFECT, Whom, WrittenHow,
+};
 pub use sign_in::{SignInAttempt, SignInRefused};
 
 use mapping_file::MappingFileWatch;
@@ -156,6 +161,7 @@ pub struct Broker {
     mapping_file: MappingFileWatch,
     throttle: Throttle,
     chain_checks: audit_trail::ChainChecks,
+    revoking: revoke::Writing,
 }
 
 /// From where a request comes.
@@ -182,6 +188,7 @@ impl Broker {
             mapping_file: MappingFileWatch::default(),
             throttle: Throttle::default(),
             chain_checks: audit_trail::ChainChecks::default(),
+            revoking: revoke::Writing::default(),
         }
     }
 

@@ -13,7 +13,6 @@ use crate::{
 
 impl Broker {
     /// Opens a role for the broker itself.
-    #[allow(dead_code, reason = "probing, reading and revoking come to it")]
     pub(super) async fn service_session(&self, leave: &ServiceGrant) -> Result<Issued, StsError> {
         let grant = leave.grant();
         let proof = match grant.voucher() {
