@@ -23,6 +23,7 @@ mod preview;
 mod progress;
 mod reference;
 mod review;
+mod revoke;
 mod role;
 mod row;
 mod saml;
@@ -81,6 +82,9 @@ enum Command {
     Mapping(mapping::Command),
     /// Say why a person may or may not open a role, and what would give it
     Explain(explain::Arguments),
+    /// End role sessions that AWS has issued: a person's, one, or a role's
+    #[command(subcommand)]
+    Revoke(revoke::Command),
     /// Print SAML metadata, verify a response, or measure how fast that is
     #[command(subcommand)]
     Saml(saml::Command),
@@ -112,6 +116,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Role(command) => role::run(file, command).await,
             Command::Mapping(command) => mapping::run(file, command).await,
             Command::Explain(arguments) => explain::run(file, &arguments).await,
+            Command::Revoke(command) => Box::pin(revoke::run(file, command)).await,
             Command::Saml(command) => saml::run(file, &command),
             Command::Issuer(command) => issuer::run(file, &command),
             Command::Audit(command) => audit::run(file, command).await,
