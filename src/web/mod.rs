@@ -289,7 +289,17 @@ fn probe_pages() -> Router<App> {
 
 /// Ending sessions that were issued.
 fn revocation_pages() -> Router<App> {
+    use pages::{helpdesk::revocations, sessions};
     Router::new()
+        .route("/sessions/revoke", post(sessions::revoke_one))
+        .route("/sessions/revoke-all", post(sessions::revoke_all))
+        .route(
+            "/helpdesk/revocations",
+            get(revocations::list).post(revocations::revoke),
+        )
+        .route("/helpdesk/revocations/new", get(revocations::confirm))
+        .route("/helpdesk/revocations/retry", post(revocations::retry))
+        .route("/helpdesk/revocations/{id}", get(revocations::show))
 }
 
 async fn not_found(request: Request) -> Response {

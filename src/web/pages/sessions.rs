@@ -1,7 +1,9 @@
 //! `/sessions` and the small settings a person keeps.
 
+use std::sync::Arc;
+
 use axum::{
-    extract::State,
+    extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -14,15 +16,19 @@ use super::{
         error::Frame,
         session::SignedIn,
         views::{
+            helpdesk::revocations::summary,
+            query_string,
             sessions::{RoleSession, SessionsInput, SessionsView, SignInSession},
             signed_out::ProviderEnd,
         },
     },
-    Arrival, Nothing, connector_label, layout, logout, render, see_other,
+    Arrival, Nothing, connector_label,
+    helpdesk::revocations::not_done,
+    in_own_task, layout, logout, render, see_other,
 };
 use crate::{
     access::{AuthenticationMethod, Delivery},
-    broker::{self, StoreError},
+    broker::{self, RevokeOrder, RevokedBy, StoreError, TAKES_EFFECT, Whom},
 };
 
 /// The settings that `POST /settings` takes, with their values.
@@ -31,19 +37,32 @@ const SETTINGS: [(&str, &[&str]); 2] = [
     ("sign_out_first", &["on", "off"]),
 ];
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct ShownQuery {
+    /// What was just ended: a revocation's id.
+    ended: String,
+}
+
 /// `GET /sessions`.
 pub(in crate::web) async fn show(
     State(app): State<App>,
     signed_in: SignedIn,
+    Query(query): Query<ShownQuery>,
     frame: Frame,
 ) -> Response {
-    match page(&app, &signed_in, &frame).await {
+    match page(&app, &signed_in, &frame, &query.ended).await {
         Ok(response) => response,
         Err(error) => frame.store_unavailable(&error).into_response(),
     }
 }
 
-async fn page(app: &App, signed_in: &SignedIn, frame: &Frame) -> Result<Response, StoreError> {
+async fn page(
+    app: &App,
+    signed_in: &SignedIn,
+    frame: &Frame,
+    ended: &str,
+) -> Result<Response, StoreError> {
     let identity = signed_in.identity();
     let policy = app.broker.policy().await?;
     let role_sessions: Vec<RoleSession> = app
@@ -55,6 +74,7 @@ async fn page(app: &App, signed_in: &SignedIn, frame: &Frame) -> Result<Response
             let role: crate::access::TargetArn = session.role.parse().ok()?;
             let account = policy.account(&role.account());
             Some(RoleSession {
+                id: session.id,
                 account: account.map_or_else(|| role.account().to_string(), |a| a.name.clone()),
                 role,
                 delivery: match session.delivery.as_str() {
@@ -81,9 +101,31 @@ async fn page(app: &App, signed_in: &SignedIn, frame: &Frame) -> Result<Response
         sign_in_sessions: &sign_in_sessions,
         provider: (identity.method != AuthenticationMethod::Password)
             .then(|| connector_label(app, &identity.connector)),
+        ended: just_ended(app, signed_in, ended).await?,
         now: app.broker.now(),
     });
     Ok(render(&view, frame))
+}
+
+/// How far what the person just ended came; nothing of others.
+async fn just_ended(app: &App, signed_in: &SignedIn, id: &str) -> Result<Vec<String>, StoreError> {
+    if id.is_empty() {
+        return Ok(Vec::new());
+    }
+    let identity = signed_in.identity();
+    let own = (identity.connector.to_string(), identity.subject.clone());
+    let found = app.broker.revocation(id).await?;
+    Ok(match found {
+        Some((record, _)) if record.person.as_ref() == Some(&own) => {
+            let mut sentences = vec![summary(&record)];
+            if !record.roles.is_empty() {
+                sentences.push(TAKES_EFFECT.to_owned());
+                sentences.push("Sessions that you open from now on are not touched.".to_owned());
+            }
+            sentences
+        }
+        _ => Vec::new(),
+    })
 }
 
 fn sign_in_session(session: broker::SignInSession, own: &str) -> SignInSession {
@@ -173,6 +215,52 @@ pub(in crate::web) async fn sign_out_everywhere(
             logout::ended(&app, provider.then_some(ProviderEnd::Open))
         }
         Err(error) => arrival.frame.store_unavailable(&error).into_response(),
+    }
+}
+
+/// `POST /sessions/revoke`: ends one of the person's own role sessions at AWS, with those of the
+/// same role.
+pub(in crate::web) async fn revoke_one(
+    State(app): State<App>,
+    signed_in: SignedIn,
+    arrival: Arrival,
+    CheckedForm(form): CheckedForm<SessionForm>,
+) -> Response {
+    revoke(&app, &signed_in, &arrival, Whom::RoleSession(form.session)).await
+}
+
+/// `POST /sessions/revoke-all`: ends all of the person's own role sessions at AWS, and their other
+/// browsers' sign-ins here.
+pub(in crate::web) async fn revoke_all(
+    State(app): State<App>,
+    signed_in: SignedIn,
+    arrival: Arrival,
+    CheckedForm(Nothing {}): CheckedForm<Nothing>,
+) -> Response {
+    let identity = signed_in.identity();
+    let whom = Whom::Person {
+        connector: identity.connector.clone(),
+        subject: identity.subject.clone(),
+    };
+    revoke(&app, &signed_in, &arrival, whom).await
+}
+
+async fn revoke(app: &App, signed_in: &SignedIn, arrival: &Arrival, whom: Whom) -> Response {
+    let frame = Frame(layout(&arrival.frame, signed_in));
+    let client = arrival.client(app);
+    let session = signed_in.session.clone();
+    let broker = Arc::clone(&app.broker);
+    let order = RevokeOrder { whom, reason: None };
+    let revoked = in_own_task(async move {
+        let by = RevokedBy::Themselves(&session);
+        broker.revoke(&order, by, Some(&client)).await
+    });
+    match revoked.await {
+        Some(Ok(answer)) => see_other(&query_string("/sessions", &[("ended", &answer.id)])),
+        Some(Err(refused)) => not_done(frame, &refused),
+        None => frame
+            .status(StatusCode::INTERNAL_SERVER_ERROR)
+            .into_response(),
     }
 }
 

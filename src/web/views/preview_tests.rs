@@ -400,6 +400,7 @@ fn sessions_page(entitlements: &[Entitlement<'_>]) -> String {
         .step_by(9)
         .enumerate()
         .map(|(place, entitlement)| RoleSession {
+            id: format!("session-{place}"),
             role: entitlement.role.arn.clone(),
             account: entitlement.account_name(),
             delivery: match place % 2 {
@@ -430,6 +431,7 @@ fn sessions_page(entitlements: &[Entitlement<'_>]) -> String {
         role_sessions: &role_sessions,
         sign_in_sessions: &sign_in_sessions,
         provider: Some("Example IdP"),
+        ended: Vec::new(),
         now: NOW,
     })
     .render()

@@ -9,6 +9,8 @@ use crate::access::{Delivery, TargetArn};
 /// A role session, open or ended.
 #[derive(Debug, Clone)]
 pub(crate) struct RoleSession {
+    /// Its id, for the form that ends it.
+    pub(crate) id: String,
     /// What was opened.
     pub(crate) role: TargetArn,
     /// The account's name or id.
@@ -52,11 +54,14 @@ pub(crate) struct SessionsInput<'a> {
     pub(crate) sign_in_sessions: &'a [SignInSession],
     /// What people call the provider that the person signed in with, where there is one.
     pub(crate) provider: Option<&'a str>,
+    /// What was just ended, and how far that came.
+    pub(crate) ended: Vec<String>,
     /// The present.
     pub(crate) now: OffsetDateTime,
 }
 
 struct RoleSessionRow {
+    id: String,
     arn: String,
     account: String,
     account_id: String,
@@ -79,8 +84,9 @@ struct SignInRow {
 
 /// `GET /sessions`
 ///
-/// Posts `session` (a handle) to [`SIGN_OUT_ONE`](Self::SIGN_OUT_ONE), and nothing but the token
-/// to [`SIGN_OUT_ALL`](Self::SIGN_OUT_ALL).
+/// Posts `session` (a handle) to [`SIGN_OUT_ONE`](Self::SIGN_OUT_ONE) and `session` (a role session's
+/// id) to [`REVOKE_ONE`](Self::REVOKE_ONE), and nothing but the token to
+/// [`SIGN_OUT_ALL`](Self::SIGN_OUT_ALL) and [`REVOKE_ALL`](Self::REVOKE_ALL).
 #[derive(Template)]
 #[template(path = "sessions.html", whitespace = "minimize")]
 pub(crate) struct SessionsView {
@@ -90,9 +96,14 @@ pub(crate) struct SessionsView {
     sign_ins: Vec<SignInRow>,
     sign_in_count: String,
     provider: Option<String>,
+    just_ended: Vec<String>,
 }
 
 impl SessionsView {
+    /// Where the form of one role session posts.
+    pub(crate) const REVOKE_ONE: &'static str = "/sessions/revoke";
+    /// Where `end all my role sessions` posts.
+    pub(crate) const REVOKE_ALL: &'static str = "/sessions/revoke-all";
     /// Where the form of one sign-in session posts.
     pub(crate) const SIGN_OUT_ONE: &'static str = "/sessions/sign-out";
     /// Where `sign out everywhere` posts.
@@ -116,6 +127,7 @@ impl SessionsView {
             open: rows(open),
             ended: rows(ended),
             provider: input.provider.map(str::to_owned),
+            just_ended: input.ended,
             sign_in_count: words::counted(input.sign_in_sessions.len(), "browser", "browsers"),
             sign_ins: input
                 .sign_in_sessions
@@ -135,6 +147,7 @@ impl SessionsView {
 
 fn role_session_row(session: &RoleSession, now: OffsetDateTime) -> RoleSessionRow {
     RoleSessionRow {
+        id: session.id.clone(),
         arn: session.role.to_string(),
         account: session.account.clone(),
         account_id: session.role.account().to_string(),

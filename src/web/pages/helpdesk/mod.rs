@@ -12,6 +12,7 @@ pub(in crate::web) mod pending;
 pub(in crate::web) mod people;
 pub(in crate::web) mod preview;
 pub(in crate::web) mod reviews;
+pub(in crate::web) mod revocations;
 pub(in crate::web) mod roles;
 pub(in crate::web) mod rules;
 pub(in crate::web) mod suggest;

@@ -14,6 +14,7 @@ pub(crate) mod preview;
 #[cfg(test)]
 pub(in crate::web::views) mod preview_tests;
 pub(crate) mod reviews;
+pub(crate) mod revocations;
 pub(crate) mod roles;
 pub(crate) mod rules;
 mod tree;
@@ -38,13 +39,15 @@ pub(crate) enum Section {
     History,
     /// `/helpdesk/reviews`
     Reviews,
+    /// `/helpdesk/revocations`: sessions that were ended
+    Revocations,
     /// `/helpdesk/import`: import and export
     Import,
 }
 
 impl Section {
     /// Every section, in the order of the navigation.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Mappings,
         Self::Rules,
         Self::People,
@@ -53,6 +56,7 @@ impl Section {
         Self::Pending,
         Self::History,
         Self::Reviews,
+        Self::Revocations,
         Self::Import,
     ];
 
@@ -67,6 +71,7 @@ impl Section {
             Self::Pending => "/helpdesk/pending",
             Self::History => "/helpdesk/history",
             Self::Reviews => "/helpdesk/reviews",
+            Self::Revocations => "/helpdesk/revocations",
             Self::Import => "/helpdesk/import",
         }
     }
@@ -82,6 +87,7 @@ impl Section {
             Self::Pending => "Pending",
             Self::History => "History",
             Self::Reviews => "Access reviews",
+            Self::Revocations => "Ended sessions",
             Self::Import => "Import and export",
         }
     }
@@ -105,7 +111,7 @@ pub(crate) struct Desk {
 impl Desk {
     /// The sections of the navigation.
     #[expect(clippy::unused_self, reason = "templates reach it through the value")]
-    pub(crate) fn sections(&self) -> [Section; 9] {
+    pub(crate) fn sections(&self) -> [Section; 10] {
         Section::ALL
     }
 }

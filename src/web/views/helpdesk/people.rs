@@ -240,6 +240,7 @@ pub(crate) struct PersonView {
     question: Question,
     explanation: Option<ExplanationPart>,
     audit_href: Option<String>,
+    revoke_href: String,
 }
 
 impl PersonView {
@@ -282,6 +283,13 @@ impl PersonView {
             audit_href: input
                 .may_read_audit
                 .then(|| query_string("/audit", &[("person", &identity.subject)])),
+            revoke_href: query_string(
+                "/helpdesk/revocations/new",
+                &[
+                    ("connector", identity.connector.as_str()),
+                    ("subject", &identity.subject),
+                ],
+            ),
             layout: input.layout.clone(),
             desk: input.desk,
             href,
