@@ -50,6 +50,7 @@ mod people;
 mod preview;
 mod process;
 mod refusals;
+mod revoke;
 mod saml_acs;
 mod saml_cases;
 mod saml_fuzz;
