@@ -102,6 +102,19 @@ pub struct Caller {
     pub is_temporary: bool,
 }
 
+impl Caller {
+    /// The name of the IAM user whose long-term keys these may be; none for roles, federated users
+    /// and an account's root user.
+    pub fn user_name(&self) -> Option<&str> {
+        let mut parts = self.arn.splitn(6, ':').skip(2);
+        let (service, resource) = (parts.next()?, parts.nth(2)?);
+        let path = resource
+            .strip_prefix("user/")
+            .filter(|_| service == "iam")?;
+        path.rsplit('/').next()
+    }
+}
+
 /// The Security Token Service.
 #[async_trait]
 pub trait Sts: Send + Sync {
@@ -177,6 +190,9 @@ pub enum StsError {
         /// STS's request id.
         request_id: Option<String>,
     },
+    /// The code of the MFA device was used a moment ago, so that AWS was not asked.
+    #[error("the code of the MFA device was used already")]
+    CodeUsed,
     /// Our own issuer could not sign.
     #[error("the issuer could not vouch")]
     Issuer(#[source] IssuerError),
@@ -201,6 +217,7 @@ impl StsError {
             Self::AssertionRefused { .. } => "aws_assertion_refused",
             Self::RegionDisabled { .. } => "aws_region_disabled",
             Self::CodeRefused { .. } => "aws_code_refused",
+            Self::CodeUsed => "code_used",
             Self::Issuer(_) => "issuer_failed",
             Self::BrokerCredentials { .. } => "aws_broker_credentials",
             Self::Throttled => "aws_throttled",

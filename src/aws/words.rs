@@ -6,7 +6,10 @@
 
 use serde::Serialize;
 
-use super::{SignInUrlError, StsError, sts::TooLong};
+use super::{
+    SignInUrlError, StsError,
+    sts::{ISSUER_UNREACHABLE, TooLong},
+};
 use crate::access::{SamlProviderArn, TargetArn};
 
 /// The advice that ends most of what a person reads.
@@ -23,13 +26,12 @@ impl StsError {
             Self::Invalid { code, .. } => self.invalid_for_person(code),
             // Whose assertion is old is sent for a fresh one; who reads this has brought it just now.
             Self::AssertionExpired => format!(
-                "AWS takes a sign-in for five minutes, and holds yours for older although it is \
+                "AWS takes a sign-in for a few minutes, and holds yours for older although it is \
                  new: a clock is wrong. {ASK}."
             ),
             Self::AssertionRefused { .. } => format!(
-                "AWS did not take your identity provider's word for this role. If you were given \
-                 the role just now, sign out, sign in and open it again. {ASK} if that does not \
-                 help."
+                "AWS did not take the word that was given for you. If you were given the role \
+                 just now, sign out, sign in and open it again. {ASK} if that does not help."
             ),
             Self::RegionDisabled { region } => format!(
                 "The account of this role has switched off sign-in in {region}. {ASK}: the role \
@@ -45,6 +47,9 @@ impl StsError {
                                           the role again."
                     .to_owned()
             }
+            Self::CodeUsed => "AWS takes a code once, and this one was used. Wait for the next \
+                               one on the device, and open the role again."
+                .to_owned(),
             Self::Issuer(_) => format!(
                 "Rolegate could not vouch for you at AWS; nothing is wrong with your access. {ASK}."
             ),
@@ -93,26 +98,7 @@ impl StsError {
     /// What happened at AWS and what to check, for whoever runs the broker.
     pub fn for_operator(&self) -> String {
         match self {
-            Self::AccessDenied { message, .. } if message.contains("AssumeRoleWithSAML") => {
-                format!(
-                    "AWS refused: {message}. Check that the role exists under exactly this name (AWS \
-                 answers the same where it does not); that its trust policy names the IAM SAML \
-                 provider as Federated principal and allows sts:AssumeRoleWithSAML; that its \
-                 SAML:aud lists our assertion consumer service, which is the Recipient of the \
-                 assertion and not its Audience; that sts:TagSession and sts:SetSourceIdentity \
-                 are allowed where the assertion carries tags or a SourceIdentity; and that the \
-                 assertion has a NameID."
-                )
-            }
-            Self::AccessDenied { message, .. } => format!(
-                "AWS refused: {message}. Check that the role exists under exactly this name (AWS \
-                 answers the same where it does not); that its trust policy names the broker's \
-                 principal, and names it anew if that was deleted and made again; that the \
-                 ExternalId, the SourceIdentity and every other condition match; that \
-                 sts:TagSession and sts:SetSourceIdentity are allowed where tags or a \
-                 SourceIdentity are sent; and, for another account, that the broker's own policy \
-                 allows sts:AssumeRole on the role."
-            ),
+            Self::AccessDenied { message, .. } => access_denied(message),
             Self::Invalid { code, message, .. } => {
                 format!(
                     "AWS found the request invalid ({code}: {message}). {}",
@@ -120,13 +106,14 @@ impl StsError {
                 )
             }
             Self::AssertionExpired => {
-                "AWS takes an assertion for five minutes after its IssueInstant. If this happens \
-                 to fresh sign-ins too, the identity provider's clock is behind: check its time \
-                 synchronisation."
+                "AWS takes an assertion for five minutes after its IssueInstant, and a token until \
+                 its exp. If this happens to fresh sign-ins too, the clock of whoever vouches is \
+                 behind: check the time synchronisation of the identity provider, or ours where \
+                 [issuer] vouches."
                     .to_owned()
             }
             Self::AssertionRefused { code, message, .. } => format!(
-                "AWS refused the assertion ({code}: {message}). {}",
+                "AWS refused the assertion or token ({code}: {message}). {}",
                 assertion_cure(message)
             ),
             Self::RegionDisabled { region } => format!(
@@ -136,9 +123,14 @@ impl StsError {
             ),
             Self::BrokerCredentials { code, .. } => broker_credentials(code),
             Self::CodeRefused { .. } => {
-                "AWS did not take the code of the MFA device: it is wrong, was \
-                                          used before, or the device of mfa_serial is not the one \
-                                          of the IAM user whose keys sign."
+                "AWS did not take the code of the MFA device: it is wrong, or was \
+                                          used before. If every code is refused, mfa_serial is not \
+                                          the device of the IAM user whose keys sign."
+                    .to_owned()
+            }
+            Self::CodeUsed => {
+                "Somebody sent a code of an MFA device that AWS took a moment ago. A \
+                               device has one code for half a minute, whoever uses it."
                     .to_owned()
             }
             Self::Issuer(error) => format!(
@@ -148,6 +140,14 @@ impl StsError {
             Self::Throttled => "STS is throttling the broker's account. If this lasts, look for \
                                 another caller in that account, or ask AWS for a higher quota."
                 .to_owned(),
+            Self::Unavailable(cause) if cause.to_string().starts_with(ISSUER_UNREACHABLE) => {
+                format!(
+                    "AWS could not read the keys of the token's issuer ({cause}). Its \
+                     /.well-known/openid-configuration and jwks_uri have to answer AWS from the \
+                     internet, over HTTPS with a public certificate; where [issuer] vouches, that \
+                     is Rolegate's own address."
+                )
+            }
             Self::Unavailable(cause) => format!(
                 "STS gave no usable answer ({cause}). Check that the broker reaches the regional \
                  endpoint, or aws.sts_endpoint, through its proxy and firewall."
@@ -188,6 +188,11 @@ impl StsError {
             "saml_provider" => {
                 "Set saml_provider_arn for the role, or let the assertion name the provider."
             }
+            "credential_source" => {
+                "Give the role a credential source with the long-term keys of that IAM user; \
+                 `rolegate check --live` says who each source is."
+            }
+            "session_policy" => "Correct the role's session_policy and policy_arns.",
             "console" => "The identity provider opens this role; nothing is asked of AWS for it.",
             "region" => "Correct the role's region; everything about a role is in one partition.",
             "grant_method" => "Correct the role's grant_method or its ARN.",
@@ -197,6 +202,51 @@ impl StsError {
             }
         }
     }
+}
+
+/// What to look at where AWS says no and not why, by the call that it names.
+fn access_denied(message: &str) -> String {
+    let cures = [
+        (
+            "AssumeRoleWithSAML",
+            "Check that the role exists under exactly this name (AWS answers the same where it \
+             does not); that its trust policy names the IAM SAML provider as Federated principal \
+             and allows sts:AssumeRoleWithSAML; that its SAML:aud lists our assertion consumer \
+             service, which is the Recipient of the assertion and not its Audience (where [issuer] \
+             vouches, AWS's SAML sign-in address); that sts:TagSession and sts:SetSourceIdentity \
+             are allowed where the assertion carries tags or a SourceIdentity; and that the \
+             assertion has a NameID.",
+        ),
+        (
+            "AssumeRoleWithWebIdentity",
+            "Check that the role exists under exactly this name (AWS answers the same where it \
+             does not); that its trust policy names the IAM OIDC provider as Federated principal \
+             and allows sts:AssumeRoleWithWebIdentity; that its conditions on aud and sub match \
+             the token; and that sts:TagSession and sts:SetSourceIdentity are allowed where the \
+             token carries tags or a source identity.",
+        ),
+        (
+            "with session credentials",
+            "The credential source gives temporary credentials, and AWS gives federation-token and \
+             session-token to the long-term keys of an IAM user alone.",
+        ),
+        (
+            "GetFederationToken",
+            "The broker's IAM user needs sts:GetFederationToken on the federated user, and \
+             sts:TagSession where the role has session_tags.",
+        ),
+    ];
+    let found = cures.iter().find(|(words, _)| message.contains(words));
+    let cure = found.map_or(
+        "Check that the role exists under exactly this name (AWS answers the same where it does \
+         not); that its trust policy names the broker's principal, and names it anew if that was \
+         deleted and made again; that the ExternalId, the SourceIdentity and every other condition \
+         match; that mfa_serial is set where the trust policy wants a code; that sts:TagSession \
+         and sts:SetSourceIdentity are allowed where tags or a SourceIdentity are sent; and, for \
+         another account, that the broker's own policy allows sts:AssumeRole on the role.",
+        |(_, cure)| cure,
+    );
+    format!("AWS refused: {message}. {cure}")
 }
 
 /// What to look at, by what AWS says of an assertion; it has one code for nearly all of it.
@@ -211,6 +261,15 @@ fn assertion_cure(message: &str) -> &'static str {
             "Issuer not present",
             "The IAM SAML provider has another identity provider's metadata: its entityID has to \
              be the assertion's Issuer.",
+        ),
+        (
+            "OpenIDConnect provider",
+            "There is no IAM OIDC provider for the token's issuer in the role's account: make one \
+             with exactly the token's iss as its URL.",
+        ),
+        (
+            "token audience",
+            "The token's aud is none of the client ids of the IAM OIDC provider: add it there.",
         ),
         (
             "provider doesn't exist",
@@ -243,7 +302,7 @@ fn assertion_cure(message: &str) -> &'static str {
     found.map_or(
         "Check that the IAM SAML provider has the identity provider's current metadata, that the \
          assertion names the role with that provider, and that it is neither encrypted nor \
-         changed on its way.",
+         changed on its way; of a token, that its issuer publishes the key that signed it.",
         |(_, cure)| cure,
     )
 }
@@ -469,7 +528,7 @@ fn printed(statement: &Statement<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Partition;
+    use crate::{access::Partition, aws::IssuerError};
 
     fn invalid(code: &str, message: &str) -> StsError {
         StsError::Invalid {
@@ -514,6 +573,27 @@ mod tests {
                 message: "Not authorized to perform sts:AssumeRoleWithSAML".to_owned(),
                 request_id: None,
             },
+            StsError::AccessDenied {
+                message: "Not authorized to perform sts:AssumeRoleWithWebIdentity".to_owned(),
+                request_id: None,
+            },
+            StsError::AccessDenied {
+                message: "Cannot call GetFederationToken with session credentials".to_owned(),
+                request_id: None,
+            },
+            StsError::AccessDenied {
+                message: "not authorized to perform: sts:GetFederationToken on secret-arn"
+                    .to_owned(),
+                request_id: None,
+            },
+            refused("Incorrect token audience"),
+            refused("No OpenIDConnect provider found in your account for https://secret-arn"),
+            StsError::CodeRefused { request_id: None },
+            StsError::CodeUsed,
+            StsError::Issuer(IssuerError::NoKey("secret-arn")),
+            StsError::Unavailable(format!("{ISSUER_UNREACHABLE}: secret-arn").into()),
+            invalid("credential_source", "secret-arn"),
+            invalid("session_policy", "secret-arn"),
             invalid("proof", "secret-arn"),
             invalid("saml_provider", "secret-arn"),
             invalid("console", "secret-arn"),

@@ -1,11 +1,17 @@
-//! [`Sts`] on the AWS SDK: `AssumeRole`, `AssumeRoleWithSAML` and `GetCallerIdentity`.
+//! [`Sts`] on the AWS SDK: the five calls that issue credentials, and `GetCallerIdentity`.
 //!
 //! Never here: deciding who may; keeping people's credentials. Entry points: [`SdkSts::new`],
 //! [`Settings`].
 
+mod answer;
+mod code;
+mod own;
 mod refusal;
 mod saml;
+mod settings;
 mod sources;
+mod tokens;
+mod web_identity;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,75 +23,32 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_sts::{
     Client,
-    config::{
-        AppName, BehaviorVersion, FrameworkMetadata, Region, retry::RetryConfig,
-        timeout::TimeoutConfig,
-    },
-    operation::RequestId,
-    types::{AssumedRoleUser, Credentials, PolicyDescriptorType, Tag},
+    config::Region,
+    types::{PolicyDescriptorType, Tag},
 };
-use thiserror::Error;
-use time::OffsetDateTime;
 use tokio::time::Instant;
-use url::Url;
 
-pub(super) use self::refusal::TooLong;
-use self::refusal::{Signer, refusal};
-pub use self::sources::{SourceKind, SourceSettings};
+pub(super) use self::refusal::{ISSUER_UNREACHABLE, TooLong};
+pub(crate) use self::tokens::federated_name;
+use self::{
+    answer::{Answer, no_answer},
+    code::{Code, UsedCodes},
+    refusal::{Signer, refusal},
+    web_identity::Token,
+};
+pub use self::{
+    settings::{Settings, SettingsError},
+    sources::{SourceKind, SourceSettings},
+};
 use super::{
-    Caller, Issued, Proof, SessionCredentials, Sts, StsError,
+    Caller, Issued, Proof, Sts, StsError,
     partition::{implicit_region, partition_of_region},
 };
-use crate::access::{
-    ConsoleWay, Grant, GrantMethod, Partition, SessionDuration, TargetArn, TargetKind,
-};
+use crate::access::{ConsoleWay, Grant, GrantMethod, Partition, SessionDuration, TargetArn};
 
-/// The first pause before a repeated call; the SDK doubles it with jitter.
-const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
-/// How long a connection may take, where the whole call may take longer.
-const LONGEST_CONNECT: Duration = Duration::from_secs(3);
 /// How old a client with refused credentials must be before it is made again, so that new
 /// profiles are noticed and a stubborn refusal does not cost a client per click.
 const LEAST_CLIENT_AGE: Duration = Duration::from_secs(5);
-
-/// How STS is asked.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The region to ask in where a role names none and it is in the role's partition.
-    pub default_region: String,
-    /// Instead of the regional endpoint of the SDK.
-    pub endpoint: Option<Url>,
-    /// The deadline of one call with all its repetitions.
-    pub call_timeout: Duration,
-    /// How often a call is tried at most, 1 or more; only throttling, 5xx and broken connections
-    /// are tried again.
-    pub attempts: u32,
-    /// The credential sources.
-    pub sources: Vec<SourceSettings>,
-}
-
-/// What is wrong with the settings.
-#[derive(Debug, Error, Clone, PartialEq, Eq)]
-pub enum SettingsError {
-    /// Two sources have one id.
-    #[error("the credential source `{0}` is there twice: ids are unique")]
-    Twice(String),
-    /// A chained source names another that is not there.
-    #[error("the credential source `{id}` builds on `{source_id}`, which is not configured")]
-    UnknownSource {
-        /// The chained source.
-        id: String,
-        /// What it names.
-        source_id: String,
-    },
-    /// Chained sources build on each other in a circle.
-    #[error("the credential source `{0}` builds on itself: a chain must end at another type")]
-    Circle(String),
-    /// Not a region.
-    #[error("`{0}` is not an AWS region, such as eu-west-1")]
-    Region(String),
-}
 
 /// The Security Token Service, spoken to by the AWS SDK.
 ///
@@ -97,6 +60,9 @@ pub struct SdkSts {
     clients: Mutex<HashMap<(String, String), (Client, Instant)>>,
     unsigned: Mutex<HashMap<String, Client>>,
     chained: Mutex<HashMap<String, bool>>,
+    codes: UsedCodes,
+    /// Roles behind a code that gave an hour at most: to ask for more first would use up the code.
+    short: Mutex<HashSet<TargetArn>>,
 }
 
 impl std::fmt::Debug for SdkSts {
@@ -122,6 +88,8 @@ impl SdkSts {
             clients: Mutex::default(),
             unsigned: Mutex::default(),
             chained: Mutex::new(chained),
+            codes: UsedCodes::default(),
+            short: Mutex::default(),
         })
     }
 
@@ -182,56 +150,32 @@ impl SdkSts {
         locked(&self.chained).get(source).copied() == Some(true)
     }
 
-    async fn assume_role(
-        &self,
-        grant: &Grant,
-        region: &str,
-        duration: SessionDuration,
-    ) -> Result<Issued, StsError> {
-        let source = grant.credential_source();
-        let client = self.client(source, region).await?;
-        let output = client
-            .assume_role()
-            .role_arn(grant.target().as_str())
-            .role_session_name(grant.session_name().as_str())
-            .duration_seconds(duration.seconds().cast_signed())
-            .set_external_id(grant.external_id().map(str::to_owned))
-            .set_source_identity(grant.source_identity().map(|name| name.as_str().to_owned()))
-            .set_policy(grant.session_policy().map(str::to_owned))
-            .set_policy_arns(policy_arns(grant))
-            .set_tags(tags(grant))
+    /// Who a source is, asked in `region`; an account's root user is refused.
+    async fn caller_in(&self, source: &str, region: &str) -> Result<Caller, StsError> {
+        let output = self
+            .client(source, region)
+            .await?
+            .get_caller_identity()
             .send()
             .await
             .map_err(|error| refusal(&error, region, Signer::Broker))
             .inspect_err(|error| self.forget_refused(source, error))?;
-        let answer = Answer {
-            request_id: output.request_id().map(str::to_owned),
-            credentials: output.credentials,
-            user: output.assumed_role_user,
+        let (Some(arn), Some(account)) = (output.arn, output.account) else {
+            return Err(no_answer());
         };
-        answer.issued(region, duration, self.is_chained(source))
-    }
-
-    async fn issue_own(&self, grant: &Grant, region: &str) -> Result<Issued, StsError> {
-        let source = grant.credential_source();
-        let asked = grant.duration();
-        let may_shorten = may_shorten(grant);
-        if may_shorten && self.is_chained(source) {
-            return self.assume_role(grant, region, SessionDuration::HOUR).await;
+        if arn.ends_with(":root") {
+            return Err(StsError::BrokerCredentials {
+                code: "root".to_owned(),
+                cause: None,
+            });
         }
-        let error = match self.assume_role(grant, region, asked).await {
-            Ok(issued) => return Ok(issued),
-            Err(error) => error,
-        };
-        let limit = TooLong::of(&error);
-        if limit == Some(TooLong::ForChaining) {
-            locked(&self.chained).insert(source.to_owned(), true);
-        }
-        if limit.is_some() && may_shorten {
-            self.assume_role(grant, region, SessionDuration::HOUR).await
-        } else {
-            Err(error)
-        }
+        let is_temporary = is_role_session(&arn);
+        locked(&self.chained).insert(source.to_owned(), is_temporary);
+        Ok(Caller {
+            arn,
+            account,
+            is_temporary,
+        })
     }
 }
 
@@ -251,31 +195,55 @@ fn invalid(code: &str, message: String) -> StsError {
 #[async_trait]
 impl Sts for SdkSts {
     async fn issue(&self, grant: &Grant, proof: &Proof) -> Result<Issued, StsError> {
-        if grant.target().kind() != TargetKind::Role {
+        if grant.target().kind() != grant.method().target_kind() {
             return Err(ungrantable(grant));
         }
-        if grant.console() != ConsoleWay::Federation {
+        if grant.console() == ConsoleWay::IdpInitiated {
             let message = format!("{} is opened by the identity provider", grant.target());
             return Err(invalid("console", message));
         }
-        match (grant.method(), proof) {
-            (GrantMethod::AssumeRole, Proof::Own) => {
-                let region = self.region(grant)?;
-                self.issue_own(grant, &region).await
+        let region = self.region(grant)?;
+        match (grant.method(), proof, grant.mfa_serial()) {
+            (GrantMethod::AssumeRole, Proof::Own, None) => {
+                self.issue_own(grant, &region, None).await
             }
-            (GrantMethod::AssumeRoleWithSaml, Proof::SamlResponse(response)) => {
-                let region = self.region(grant)?;
+            (GrantMethod::AssumeRole, Proof::OwnWithCode(digits), Some(serial)) => {
+                let code = Code { serial, digits };
+                self.codes.refuse_used(&code, Instant::now())?;
+                let issued = self.issue_own(grant, &region, Some(&code)).await?;
+                self.codes.note_accepted(&code);
+                Ok(issued)
+            }
+            (GrantMethod::SessionToken, Proof::Own, None) => {
+                self.issue_session_token(grant, &region, None).await
+            }
+            (GrantMethod::SessionToken, Proof::OwnWithCode(digits), Some(serial)) => {
+                let code = Code { serial, digits };
+                self.codes.refuse_used(&code, Instant::now())?;
+                let issued = self
+                    .issue_session_token(grant, &region, Some(&code))
+                    .await?;
+                self.codes.note_accepted(&code);
+                Ok(issued)
+            }
+            (GrantMethod::FederationToken, Proof::Own, _) => {
+                self.issue_federation_token(grant, &region).await
+            }
+            (GrantMethod::AssumeRoleWithSaml, Proof::SamlResponse(response), _) => {
                 self.issue_by_saml(grant, &region, response).await
             }
-            (GrantMethod::AssumeRole, _) => Err(invalid(
-                "proof",
-                "an assertion was brought for a role that is assumed without one".to_owned(),
-            )),
-            (GrantMethod::AssumeRoleWithSaml, _) => Err(invalid(
-                "proof",
-                "the role is assumed with an assertion, and none was brought".to_owned(),
-            )),
-            _ => Err(ungrantable(grant)),
+            (
+                GrantMethod::AssumeRoleWithWebIdentity,
+                Proof::WebIdentity { token, provider_id },
+                _,
+            ) => {
+                let token = Token {
+                    token,
+                    provider_id: provider_id.as_deref(),
+                };
+                self.issue_by_web_identity(grant, &region, token).await
+            }
+            _ => Err(misfit(grant)),
         }
     }
 
@@ -290,121 +258,12 @@ impl Sts for SdkSts {
             Some(partition) => self.region_in(partition),
             None => self.settings.default_region.clone(),
         };
-        let output = self
-            .client(credential_source, &region)
-            .await?
-            .get_caller_identity()
-            .send()
-            .await
-            .map_err(|error| refusal(&error, &region, Signer::Broker))
-            .inspect_err(|error| self.forget_refused(credential_source, error))?;
-        let (Some(arn), Some(account)) = (output.arn, output.account) else {
-            return Err(no_answer());
-        };
-        if arn.ends_with(":root") {
-            return Err(StsError::BrokerCredentials {
-                code: "root".to_owned(),
-                cause: None,
-            });
-        }
-        let is_temporary = is_role_session(&arn);
-        locked(&self.chained).insert(credential_source.to_owned(), is_temporary);
-        Ok(Caller {
-            arn,
-            account,
-            is_temporary,
-        })
+        self.caller_in(credential_source, &region).await
     }
 
     fn credential_sources(&self) -> Vec<String> {
         let sources = self.settings.sources.iter();
         sources.map(|source| source.id.clone()).collect()
-    }
-}
-
-impl Settings {
-    fn check(&self) -> Result<(), SettingsError> {
-        if partition_of_region(&self.default_region).is_none() {
-            return Err(SettingsError::Region(self.default_region.clone()));
-        }
-        let mut seen = HashSet::new();
-        for source in &self.sources {
-            if !seen.insert(&source.id) {
-                return Err(SettingsError::Twice(source.id.clone()));
-            }
-        }
-        for source in &self.sources {
-            let SourceKind::AssumeRole { source: before, .. } = &source.kind else {
-                continue;
-            };
-            if self.source(before).is_none() {
-                return Err(SettingsError::UnknownSource {
-                    id: source.id.clone(),
-                    source_id: before.clone(),
-                });
-            }
-            if self.chain(&source.id).is_none() {
-                return Err(SettingsError::Circle(source.id.clone()));
-            }
-        }
-        Ok(())
-    }
-
-    fn source(&self, id: &str) -> Option<&SourceSettings> {
-        self.sources.iter().find(|source| source.id == id)
-    }
-
-    /// The sources that `id` builds on, the first one first, and `id` itself; none where one is
-    /// missing or they form a circle.
-    fn chain(&self, id: &str) -> Option<Vec<&SourceSettings>> {
-        let mut chain = vec![self.source(id)?];
-        while let Some(SourceKind::AssumeRole { source, .. }) = chain.last().map(|s| &s.kind) {
-            if chain.len() > self.sources.len() {
-                return None;
-            }
-            chain.push(self.source(source)?);
-        }
-        chain.reverse();
-        Some(chain)
-    }
-
-    /// The partition that a chained source's own role is in.
-    fn partition(&self, id: &str) -> Option<Partition> {
-        match &self.source(id)?.kind {
-            SourceKind::AssumeRole { role_arn, .. } => role_arn
-                .parse::<TargetArn>()
-                .ok()
-                .map(|arn| arn.partition()),
-            _ => None,
-        }
-    }
-
-    async fn sdk_config(&self) -> SdkConfig {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(self.call_timeout.min(LONGEST_CONNECT))
-            .operation_timeout(self.call_timeout)
-            .build();
-        let retries = RetryConfig::standard()
-            .with_max_attempts(self.attempts.max(1))
-            .with_initial_backoff(INITIAL_BACKOFF)
-            .with_max_backoff(LONGEST_BACKOFF);
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(self.default_region.clone()))
-            .no_credentials()
-            .timeout_config(timeouts)
-            .retry_config(retries);
-        if let Some(endpoint) = &self.endpoint {
-            loader = loader.endpoint_url(endpoint.as_str());
-        }
-        // `app/rolegate-0.1.0` and `lib/rolegate/0.1.0`: the SDK allows no slash in an app name.
-        let version = env!("CARGO_PKG_VERSION");
-        if let Ok(name) = AppName::new(format!("rolegate-{version}")) {
-            loader = loader.app_name(name);
-        }
-        if let Ok(metadata) = FrameworkMetadata::new("rolegate", Some(version)) {
-            loader = loader.framework_metadata(metadata);
-        }
-        loader.load().await
     }
 }
 
@@ -423,51 +282,21 @@ fn tags(grant: &Grant) -> Option<Vec<Tag>> {
     (!tags.is_empty()).then(|| built.collect())
 }
 
+/// What vouches and what the grant wants do not go together; a mistake of ours.
+fn misfit(grant: &Grant) -> StsError {
+    let wanted = match (grant.method(), grant.mfa_serial()) {
+        (GrantMethod::AssumeRoleWithSaml, _) => "with an assertion",
+        (GrantMethod::AssumeRoleWithWebIdentity, _) => "with a token of an identity provider",
+        (_, Some(_)) => "with a code of its MFA device",
+        (_, None) => "with our own credentials alone",
+    };
+    let message = format!("the role is opened {wanted}, and something else was brought");
+    invalid("proof", message)
+}
+
 fn ungrantable(grant: &Grant) -> StsError {
     let message = format!("{} cannot be granted by {}", grant.target(), grant.method());
     invalid("grant_method", message)
-}
-
-/// What both calls answer.
-struct Answer {
-    request_id: Option<String>,
-    credentials: Option<Credentials>,
-    user: Option<AssumedRoleUser>,
-}
-
-impl Answer {
-    fn issued(
-        self,
-        region: &str,
-        duration: SessionDuration,
-        is_chained: bool,
-    ) -> Result<Issued, StsError> {
-        let (Some(credentials), Some(user)) = (self.credentials, self.user) else {
-            return Err(no_answer());
-        };
-        let expiration = OffsetDateTime::from_unix_timestamp(credentials.expiration.secs());
-        if credentials.access_key_id.is_empty() || credentials.session_token.is_empty() {
-            return Err(no_answer());
-        }
-        Ok(Issued {
-            credentials: SessionCredentials {
-                access_key_id: credentials.access_key_id,
-                secret_access_key: credentials.secret_access_key.into(),
-                session_token: credentials.session_token.into(),
-                expiration: expiration.map_err(|_| no_answer())?,
-            },
-            assumed_role_arn: user.arn,
-            assumed_role_id: user.assumed_role_id,
-            request_id: self.request_id,
-            region: region.to_owned(),
-            duration,
-            is_chained,
-        })
-    }
-}
-
-fn no_answer() -> StsError {
-    StsError::Unavailable("the answer of STS lacks what it must hold".into())
 }
 
 /// Whether assuming a role with these credentials is role chaining.
@@ -494,72 +323,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn chained(id: &str, source: &str) -> SourceSettings {
-        SourceSettings {
-            id: id.to_owned(),
-            kind: SourceKind::AssumeRole {
-                source: source.to_owned(),
-                role_arn: "arn:aws-cn:iam::111122223333:role/hub".to_owned(),
-                external_id: None,
-            },
-        }
-    }
-
-    fn settings(sources: Vec<SourceSettings>) -> Settings {
-        Settings {
-            default_region: "eu-west-1".to_owned(),
-            endpoint: None,
-            call_timeout: Duration::from_secs(1),
-            attempts: 1,
-            sources,
-        }
-    }
-
-    fn root() -> SourceSettings {
-        SourceSettings {
-            id: "root".to_owned(),
-            kind: SourceKind::DefaultChain,
-        }
-    }
-
-    #[test]
-    fn sources_that_cannot_work_are_refused() {
-        let check = |sources| settings(sources).check();
-        assert_eq!(
-            check(vec![root(), chained("a", "root"), chained("b", "a")]),
-            Ok(())
-        );
-        assert_eq!(
-            check(vec![root(), root()]),
-            Err(SettingsError::Twice("root".to_owned()))
-        );
-        assert_eq!(
-            check(vec![chained("a", "b"), chained("b", "a")]),
-            Err(SettingsError::Circle("a".to_owned()))
-        );
-        assert_eq!(
-            check(vec![chained("a", "x")]),
-            Err(SettingsError::UnknownSource {
-                id: "a".to_owned(),
-                source_id: "x".to_owned()
-            })
-        );
-        let elsewhere = Settings {
-            default_region: "eu-west".to_owned(),
-            ..settings(vec![])
-        };
-        assert!(matches!(elsewhere.check(), Err(SettingsError::Region(_))));
-    }
-
-    #[test]
-    fn chains_start_at_the_source_that_needs_no_other() {
-        let settings = settings(vec![chained("b", "a"), chained("a", "root"), root()]);
-        let chain = settings.chain("b").unwrap();
-        let ids: Vec<&str> = chain.iter().map(|source| source.id.as_str()).collect();
-        assert_eq!(ids, ["root", "a", "b"]);
-        assert_eq!(settings.partition("b"), Some(Partition::AwsCn));
-    }
 
     #[test]
     fn role_sessions_are_told_from_users_and_instances() {

@@ -18,6 +18,10 @@ use crate::aws::{Cause, StsError};
 
 /// The longest message of AWS's that is passed on, in characters.
 const LONGEST_MESSAGE: usize = 1_000;
+/// How AWS's answer starts that it could not read the keys of a token's issuer.
+pub(in crate::aws) const ISSUER_UNREACHABLE: &str = "IDPCommunicationError";
+/// How AWS's answer to a code starts that is wrong, or was used before.
+const CODE_REFUSED: &str = "MultiFactorAuthentication failed";
 /// How much of an answer is searched for a code that the SDK did not find, in bytes.
 const SEARCHED: usize = 8 * 1024;
 
@@ -148,6 +152,12 @@ impl Answer {
         let code = self.code.as_deref().map_or_else(String::new, printable);
         let message = self.message.as_deref().map_or_else(String::new, printable);
         match code.as_str() {
+            "AccessDenied" if message.starts_with(CODE_REFUSED) => StsError::CodeRefused {
+                request_id: self.request_id,
+            },
+            code if code.starts_with(ISSUER_UNREACHABLE) => {
+                StsError::Unavailable(cause(format!("{ISSUER_UNREACHABLE}: {message}")))
+            }
             "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => {
                 StsError::AccessDenied {
                     message,
@@ -280,6 +290,27 @@ mod tests {
         ] {
             let found = meaning_for(status, code, "m", Signer::Nobody);
             assert_eq!(found.code(), meant, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_that_aws_cannot_reach_is_an_outage_with_words_of_its_own() {
+        for code in ["IDPCommunicationError", "IDPCommunicationErrorException"] {
+            let found = meaning_for(400, code, "Couldn't retrieve", Signer::Nobody);
+            assert_eq!(found.code(), "aws_unavailable");
+            assert!(found.for_operator().contains("jwks"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_code_is_told_from_a_refused_role() {
+        for message in [
+            "MultiFactorAuthentication failed with invalid MFA one time pass code. ",
+            "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA \
+             serial number is valid and associated with this user.",
+        ] {
+            let found = meaning(403, "AccessDenied", message);
+            assert_eq!(found.code(), "aws_code_refused", "{message}");
         }
     }
 

@@ -7,9 +7,7 @@ use aws_sdk_sts::{Client, config::Region, operation::RequestId};
 use secrecy::{ExposeSecret, SecretString};
 use time::{Duration, OffsetDateTime};
 
-use super::{
-    Answer, SdkSts, Signer, TooLong, invalid, locked, may_shorten, policy_arns, refusal::refusal,
-};
+use super::{Answer, SdkSts, Signer, TooLong, invalid, locked, may_shorten, policy_arns, refusal};
 use crate::{
     access::{Grant, SessionDuration},
     aws::{Issued, StsError},
@@ -22,7 +20,7 @@ const RESPONSE_CHARACTERS: std::ops::RangeInclusive<usize> = 4..=100_000;
 const CLOCK_SKEW: Duration = Duration::minutes(2);
 
 impl SdkSts {
-    /// Asks with the response that the identity provider gave the person; an hour the second time
+    /// Asks with a response of the person's identity provider, or of our own issuer; an hour the second time
     /// where the role allows less than was granted and nobody chose the length.
     pub(super) async fn issue_by_saml(
         &self,
@@ -79,7 +77,7 @@ impl SdkSts {
         let answer = Answer {
             request_id: output.request_id().map(str::to_owned),
             credentials: output.credentials,
-            user: output.assumed_role_user,
+            who: output.assumed_role_user.map(Into::into),
         };
         let mut issued = answer.issued(region, duration, false)?;
         let expiration = issued.credentials.expiration;
@@ -88,7 +86,7 @@ impl SdkSts {
     }
 
     /// The client of a region that signs nothing.
-    fn unsigned(&self, region: &str) -> Client {
+    pub(super) fn unsigned(&self, region: &str) -> Client {
         let mut clients = locked(&self.unsigned);
         let client = clients.entry(region.to_owned()).or_insert_with(|| {
             // The base has no credentials, and the SDK then leaves the signature out.
