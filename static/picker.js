@@ -9,7 +9,9 @@ const rowsAtOnce = 60;
 const rowsFirst = 10;
 const chipsAtOnce = 24;
 const fewRows = 5;
-const flag = { favourite: 1, reason: 2, soon: 4, warning: 8, readOnly: 16, atProvider: 32 };
+const flag = { favourite: 1, reason: 2, soon: 4, warning: 8, readOnly: 16, atProvider: 32, code: 64, noConsole: 128 };
+// More is needed than a click: the options are shown.
+const asksFirst = flag.reason | flag.code | flag.noConsole;
 const letterOrDigit = /[\p{Alphabetic}\p{N}]/u;
 
 // ---- Search -------------------------------------------------------------------------------
@@ -252,8 +254,8 @@ function drawChip(account, role, words) {
   const button = element(
     "button",
     {
-      form: has(flag.reason) ? "ask" : "open",
-      name: has(flag.reason) ? "arn" : "role",
+      form: has(asksFirst) ? "ask" : "open",
+      name: has(asksFirst) ? "arn" : "role",
       value: role.arn,
       "data-role-arn": role.arn,
       title,
@@ -262,9 +264,10 @@ function drawChip(account, role, words) {
   );
   if (has(flag.favourite)) button.append(element("span", { class: "icon star" }), hiddenWords(", favourite"));
   if (has(flag.readOnly)) button.append(element("span", { class: "tag" }, "read-only"));
-  if (has(flag.reason)) {
-    button.append(element("span", { class: "icon lock" }), element("span", { class: "tag" }, "reason"));
-  }
+  if (has(flag.reason | flag.code)) button.append(element("span", { class: "icon lock" }));
+  if (has(flag.reason)) button.append(element("span", { class: "tag" }, "reason"));
+  if (has(flag.code)) button.append(element("span", { class: "tag" }, "code"));
+  if (has(flag.noConsole)) button.append(element("span", { class: "tag" }, "credentials"));
   if (has(flag.atProvider)) {
     button.append(element("span", { class: "icon out" }), hiddenWords(", opens at your identity provider"));
   }
@@ -464,7 +467,7 @@ function start(root) {
       card.querySelector(".role-head").append(element("button", { type: "button", class: "small", "data-close": "1" }, "Close"));
       dialog.showModal();
       // The first control is the favourite; what is typed next is a reason or a service.
-      if (canType) card.querySelector("#reason, #destination").focus();
+      if (canType) card.querySelector("#reason, #mfa-code, #destination, #region").focus();
       card.dispatchEvent(new CustomEvent("rolegate:shown", { bubbles: true }));
       dialog.addEventListener("close", () => chip?.focus(), { once: true });
     } catch {

@@ -62,7 +62,7 @@ pub use groups::GroupsRefused;
 pub use links::Links;
 pub use logout::ProviderLogout;
 pub use mapping_file::{MappingFileState, MappingFileTrouble};
-pub use open::{IssuedCredentials, OpenOrder, OpenRefused, Opened};
+pub use open::{CodeTrouble, IssuedCredentials, OpenOrder, OpenRefused, Opened, SamlPost};
 pub use people::{Crowd, Found, FoundPerson, GroupRecord, PersonRecord, Progress};
 pub use person::PickerState;
 pub use proof::SessionSecret;

@@ -98,7 +98,6 @@ impl fmt::Debug for SessionSecret {
 
 /// A proof as it is held.
 pub(super) struct Held {
-    #[allow(dead_code, reason = "tokens of providers come to it")]
     pub(super) kind: ProofKind,
     pub(super) secret: SecretString,
     /// Since when it is held.

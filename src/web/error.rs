@@ -15,6 +15,7 @@ use super::{
         Layout,
         error::{AskedRole, ErrorView, Offer},
         helpdesk::explanation::OwnMiss,
+        query_string,
     },
 };
 use crate::{
@@ -323,11 +324,10 @@ impl Frame {
                 NotEntitled::Unenforceable { condition, .. } => {
                     ErrorView::condition_unenforceable(layout, asked, condition.key())
                 }
-                NotEntitled::NoIssuer(_) => {
-                    ErrorView::setting_cannot_hold(layout, asked, "vouched_by")
-                }
+                NotEntitled::NoIssuer(_) => ErrorView::no_issuer(layout, asked),
                 NotEntitled::CredentialsOnly => {
-                    ErrorView::setting_cannot_hold(layout, asked, "grant_method")
+                    let href = query_string("/role", &[("arn", &order.role)]);
+                    ErrorView::credentials_only(layout, asked, href)
                 }
                 NotEntitled::ReasonRequired(_) => {
                     ErrorView::reason_required(layout, asked, action, fields(order, None))
@@ -338,13 +338,17 @@ impl Frame {
                     ErrorView::too_long(layout, asked, *longest, action, fields)
                 }
                 NotEntitled::ReadOnlyUnavailable => ErrorView::read_only_unavailable(layout, asked),
-                NotEntitled::Contradiction { key }
-                | NotEntitled::HandOverUnlimited { key, .. }
-                | NotEntitled::Template { key, .. } => {
+                NotEntitled::Contradiction { key } | NotEntitled::HandOverUnlimited { key, .. } => {
                     ErrorView::setting_cannot_hold(layout, asked, key)
                 }
-                NotEntitled::SamlSignInRequired(_) | NotEntitled::OidcSignInRequired(_) => {
+                NotEntitled::Template { placeholder, .. } => {
+                    ErrorView::template_unfilled(layout, asked, placeholder)
+                }
+                NotEntitled::SamlSignInRequired(_) => {
                     ErrorView::saml_sign_in_required(layout, asked)
+                }
+                NotEntitled::OidcSignInRequired(_) => {
+                    ErrorView::oidc_sign_in_required(layout, asked)
                 }
                 NotEntitled::NotAsserted => ErrorView::not_asserted(layout, asked),
                 NotEntitled::ConsoleOnly => ErrorView::console_only(layout, asked),
@@ -362,6 +366,10 @@ impl Frame {
             // The handlers send people to their provider for it; this is for one that cannot.
             OpenRefused::FreshAssertion => ErrorView::assertion_too_old(layout, asked).into(),
             OpenRefused::NoAssertion => ErrorView::no_assertion(layout, asked).into(),
+            OpenRefused::CodeNeeded { serial, trouble } => {
+                let fields = fields(order, None);
+                ErrorView::code_needed(layout, asked, (serial, *trouble), action, fields).into()
+            }
             OpenRefused::ConsoleOnly | OpenRefused::NoAwsApplication => {
                 ErrorView::opens_at_provider_alone(layout, asked).into()
             }
@@ -377,7 +385,7 @@ impl Frame {
     }
 }
 
-/// The order as hidden form fields, with another duration where one is given.
+/// The order as hidden form fields, with another duration where one is given; a code never.
 fn fields(order: &OpenOrder, duration: Option<String>) -> Vec<(String, String)> {
     let flag = |is_set: bool| is_set.then(|| "true".to_owned());
     [

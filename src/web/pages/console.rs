@@ -7,7 +7,9 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
+use time::OffsetDateTime;
 
 use super::{
     super::{
@@ -20,14 +22,18 @@ use super::{
             console::{ConsoleInput, ConsoleView},
             error::AskedRole,
             helpdesk::explanation::{OwnMiss, own_words},
+            picker::opens_no_console,
             query_string,
         },
     },
     Arrival, departure, in_own_task, layout, login, render, see_other,
 };
 use crate::{
-    access::{AccountId, Identity, NotEntitled, TargetArn},
-    broker::{GroupsRefused, OpenOrder, OpenRefused, Opened, RedirectWish, SignInSession},
+    access::{AccountId, Entitlement, Identity, NotEntitled, TargetArn},
+    broker::{
+        Carried, GroupsRefused, OpenOrder, OpenRefused, Opened, RedirectWish, SamlPost,
+        SignInSession,
+    },
 };
 
 /// The fields of a request to open a role, however it is delivered.
@@ -46,6 +52,8 @@ pub(in crate::web) struct OrderForm {
     read_only: Option<String>,
     #[serde(default, deserialize_with = "filled")]
     sign_out_first: Option<String>,
+    #[serde(default, deserialize_with = "hidden")]
+    mfa_code: Option<SecretString>,
 }
 
 /// An empty field is one that was not filled in.
@@ -53,6 +61,11 @@ fn filled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, 
     let text = String::deserialize(deserializer)?;
     let text = text.trim();
     Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// As of [`filled`], for what must not be shown.
+fn hidden<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    filled(deserializer).map(|text| text.map(SecretString::from))
 }
 
 impl From<OrderForm> for OpenOrder {
@@ -66,11 +79,13 @@ impl From<OrderForm> for OpenOrder {
             reason: form.reason,
             read_only: is_set(form.read_only),
             sign_out_first: is_set(form.sign_out_first),
+            mfa_code: form.mfa_code,
         }
     }
 }
 
-/// `POST /console`: 303 to the federation sign-in URL, or to the provider that opens the role.
+/// `POST /console`: 303 to the federation sign-in URL, or to the provider that opens the role; or a
+/// page whose form the browser posts to AWS.
 pub(in crate::web) async fn open(
     State(app): State<App>,
     SignedIn {
@@ -97,9 +112,10 @@ pub(in crate::web) async fn open(
     };
     match opened {
         Ok(opened) => {
-            // The Location is a bearer secret: nothing may keep it or pass it on.
+            // What leads there is a bearer secret: nothing may keep it or pass it on.
             let mut response = match opened {
                 Opened::Console(url) => see_other(&url.into_location()),
+                Opened::Post(post) => departure::carry(&arrival.frame, posted(&post)),
                 Opened::HandOver(url) => see_other(url.as_str()),
             };
             keep_secret(&mut response);
@@ -112,6 +128,17 @@ pub(in crate::web) async fn open(
             let whose = (arrival.frame, &session.identity);
             refuse(&app, whose, &refused, "/console", &order).await
         }
+    }
+}
+
+/// What the browser carries to AWS (IAM User Guide, "Configure SAML assertions").
+fn posted(post: &SamlPost) -> Carried {
+    Carried::Form {
+        action: post.action.clone(),
+        fields: vec![
+            ("SAMLResponse", post.response.expose_secret().to_owned()),
+            ("RelayState", post.relay_state.to_string()),
+        ],
     }
 }
 
@@ -148,6 +175,7 @@ pub(super) async fn sign_in_again(
 fn way_back(order: &OpenOrder) -> String {
     let is_plain = order.duration.is_none()
         && order.reason.is_none()
+        && order.mfa_code.is_none()
         && !order.read_only
         && !order.sign_out_first;
     match deep_link_path(&order.role).filter(|_| is_plain) {
@@ -307,16 +335,42 @@ pub(in crate::web) async fn deep_link(
         )
         .await;
     };
+    if opens_no_console(entitlement) {
+        return no_console(frame, entitlement, now);
+    }
     let view = ConsoleView::new(ConsoleInput {
         layout: frame.0.clone(),
-        role: &entitlement.role.arn,
-        account: entitlement.account,
+        entitlement,
         destination: &query.destination,
         region: &query.region,
-        requires_reason: entitlement.requires_reason(),
         may_open_at_once: !came_from_elsewhere,
     });
     render(&view, &frame)
+}
+
+/// The link's role gives credentials alone.
+fn no_console(frame: Frame, entitlement: &Entitlement<'_>, now: OffsetDateTime) -> Response {
+    let arn = &entitlement.role.arn;
+    let refused = OpenRefused::NotEntitled {
+        reason: NotEntitled::CredentialsOnly,
+        role: Some(arn.clone()),
+        groups: 0,
+    };
+    let asked = AskedRole {
+        account: entitlement.account_name(),
+        role: arn.name().to_owned(),
+    };
+    let order = OpenOrder {
+        role: arn.to_string(),
+        ..OpenOrder::default()
+    };
+    let repeat = Repeat {
+        action: "/credentials",
+        order: &order,
+    };
+    frame
+        .open_refused(&refused, &asked, repeat, now)
+        .into_response()
 }
 
 /// The link's role is not among the person's: the same page whether or not it exists, unless they
@@ -408,7 +462,13 @@ mod tests {
             reason: Some("incident".to_owned()),
             ..order()
         };
-        for order in [narrowed, with_reason] {
+        let with_code = OpenOrder {
+            mfa_code: Some("123456".to_owned().into()),
+            ..order()
+        };
+        assert!(!format!("{with_code:?}").contains("123456"));
+        assert!(!way_back(&with_code).contains("123456"));
+        for order in [narrowed, with_reason, with_code] {
             assert!(way_back(&order).starts_with("/role?"), "{order:?}");
         }
     }

@@ -3,22 +3,18 @@
 use askama::Template;
 
 use super::{Layout, environment::Environment};
-use crate::access::{Account, TargetArn};
+use crate::access::Entitlement;
 
 /// What the deep link's page is made from.
 pub(crate) struct ConsoleInput<'a> {
     /// The frame.
     pub(crate) layout: Layout,
-    /// The role that the link names.
-    pub(crate) role: &'a TargetArn,
-    /// Its account, where the table has it.
-    pub(crate) account: Option<&'a Account>,
+    /// The role that the link names, as the person may open it.
+    pub(crate) entitlement: &'a Entitlement<'a>,
     /// `?destination=`, checked by the caller. May be empty.
     pub(crate) destination: &'a str,
     /// `?region=`. May be empty.
     pub(crate) region: &'a str,
-    /// Whether a reason must be entered.
-    pub(crate) requires_reason: bool,
     /// Whether the navigation did not come from another site, so that script may post the form.
     pub(crate) may_open_at_once: bool,
 }
@@ -36,25 +32,28 @@ pub(crate) struct ConsoleView {
     destination: String,
     region: String,
     requires_reason: bool,
+    code_of: Option<String>,
     auto_submit: bool,
 }
 
 impl ConsoleView {
-    /// A role that asks for a reason always waits for the person.
+    /// A role that asks for something always waits for the person.
     pub(crate) fn new(input: ConsoleInput<'_>) -> Self {
-        let account_id = input.role.account().to_string();
+        let entitlement = input.entitlement;
+        let arn = &entitlement.role.arn;
+        let requires_reason = entitlement.requires_reason();
+        let code_of = entitlement.effective.mfa_serial.clone();
         Self {
-            arn: input.role.to_string(),
-            role: input.role.name().to_owned(),
-            account: input
-                .account
-                .map_or_else(|| account_id.clone(), |account| account.name.clone()),
-            account_id,
-            environment: Environment::of(input.account, &input.layout.environments),
+            arn: arn.to_string(),
+            role: arn.name().to_owned(),
+            account: entitlement.account_name(),
+            account_id: arn.account().to_string(),
+            environment: Environment::of(entitlement.account, &input.layout.environments),
             destination: input.destination.to_owned(),
             region: input.region.to_owned(),
-            requires_reason: input.requires_reason,
-            auto_submit: input.may_open_at_once && !input.requires_reason,
+            auto_submit: input.may_open_at_once && !requires_reason && code_of.is_none(),
+            requires_reason,
+            code_of,
             layout: input.layout,
         }
     }

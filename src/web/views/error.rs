@@ -6,7 +6,7 @@ use askama::Template;
 use time::OffsetDateTime;
 
 use super::{Layout, Moment, helpdesk::explanation::OwnMiss, words};
-use crate::access::Clipped;
+use crate::{access::Clipped, broker::CodeTrouble};
 
 /// Something to do about it with one click.
 pub(crate) enum Offer {
@@ -16,8 +16,8 @@ pub(crate) enum Offer {
         action: String,
         /// Hidden fields beside `csrf_token`.
         fields: Vec<(String, String)>,
-        /// Whether a reason must be entered first.
-        asks_reason: bool,
+        /// What must be entered first.
+        asks: Asks,
         /// The button's words.
         button: String,
     },
@@ -27,6 +27,19 @@ pub(crate) enum Offer {
         href: String,
         /// Its words.
         text: String,
+    },
+}
+
+/// What a form asks for.
+pub(crate) enum Asks {
+    /// Nothing: its button is all.
+    Nothing,
+    /// Why.
+    Reason,
+    /// A code of an MFA device.
+    Code {
+        /// The device, as AWS names it.
+        serial: String,
     },
 }
 
@@ -324,9 +337,132 @@ impl ErrorView {
         .offer(Offer::Form {
             action: action.to_owned(),
             fields,
-            asks_reason: true,
+            asks: Asks::Reason,
             button: "Open".to_owned(),
         })
+    }
+
+    /// 400: a code of an MFA device is missing, or AWS does not take the one that came. `fields`
+    /// repeat the request.
+    pub(crate) fn code_needed(
+        layout: Layout,
+        asked: &AskedRole,
+        (serial, trouble): (&str, Option<CodeTrouble>),
+        action: &str,
+        fields: Vec<(String, String)>,
+    ) -> Self {
+        let asked = asked.words();
+        let (title, happened) = match trouble {
+            None => (
+                "Please enter a code",
+                format!("{asked} opens with a code of an MFA device."),
+            ),
+            Some(CodeTrouble::NotSixDigits) => (
+                "A code has six digits",
+                format!("What you entered for {asked} has not, so nothing was opened."),
+            ),
+            Some(CodeTrouble::Refused) => (
+                "AWS did not take that code",
+                format!(
+                    "{asked} was not opened. A code lasts half a minute: wait for the next one, and \
+                     look whether it comes from the right device."
+                ),
+            ),
+            Some(CodeTrouble::Used) => (
+                "That code was used already",
+                format!(
+                    "{asked} was not opened. AWS takes a code once: wait for the next one on the \
+                     device."
+                ),
+            ),
+        };
+        let button = if action == "/credentials" {
+            "Show credentials"
+        } else {
+            "Open the console"
+        };
+        Self::new(layout, 400, title, &happened).offer(Offer::Form {
+            action: action.to_owned(),
+            fields,
+            asks: Asks::Code {
+                serial: serial.to_owned(),
+            },
+            button: button.to_owned(),
+        })
+    }
+
+    /// 400: the console of a role that gives credentials alone. `href` leads to its options.
+    pub(crate) fn credentials_only(layout: Layout, asked: &AskedRole, href: String) -> Self {
+        Self::new(
+            layout,
+            400,
+            "This role opens no console",
+            &format!(
+                "{} gives credentials for the command line, and AWS opens no console with them.",
+                asked.words()
+            ),
+        )
+        .step("Take its credentials instead.")
+        .offer(Offer::Link {
+            href,
+            text: "Show its options".to_owned(),
+        })
+    }
+
+    /// 403: Rolegate itself is to vouch for the person, and cannot.
+    pub(crate) fn no_issuer(layout: Layout, asked: &AskedRole) -> Self {
+        Self::new(
+            layout,
+            403,
+            "This role cannot be opened yet",
+            &format!(
+                "Rolegate itself has to vouch for you to open {}, and is not set up for that.",
+                asked.words()
+            ),
+        )
+        .step("Tell your helpdesk, and quote the request id.")
+        .back_to_roles()
+    }
+
+    /// 403: the role opens with a token of the person's provider, and theirs gives none that AWS
+    /// takes.
+    pub(crate) fn oidc_sign_in_required(layout: Layout, asked: &AskedRole) -> Self {
+        Self::new(
+            layout,
+            403,
+            "This role needs another way to sign in",
+            &format!(
+                "{} opens only for people who signed in through an identity provider whose tokens \
+                 AWS takes, and you signed in otherwise.",
+                asked.words()
+            ),
+        )
+        .step("Sign out, sign in through that identity provider, and open the role again.")
+        .step("If you see no such way on the sign-in page, tell your helpdesk.")
+        .back_to_roles()
+    }
+
+    /// 403: something of the person that the role is opened with is missing or does not fit.
+    /// `placeholder` is its name in templates.
+    pub(crate) fn template_unfilled(layout: Layout, asked: &AskedRole, placeholder: &str) -> Self {
+        let what = match placeholder {
+            "username" => "user name",
+            "email" => "e-mail address",
+            "connector" => "way to sign in",
+            other => other,
+        };
+        Self::new(
+            layout,
+            403,
+            "Something about you does not fit this role",
+            &format!(
+                "{} is opened with your {what}, and AWS cannot be told what Rolegate knows of it.",
+                asked.words()
+            ),
+        )
+        .step("Ask your helpdesk to look at it in the directory, and quote the request id.")
+        .step("Once it is mended, sign out and sign in again.")
+        .back_to_roles()
     }
 
     /// 400: longer than allowed. `fields` repeat the request with the longest duration allowed.
@@ -346,7 +482,7 @@ impl ErrorView {
         .offer(Offer::Form {
             action: action.to_owned(),
             fields,
-            asks_reason: false,
+            asks: Asks::Nothing,
             button: format!("Open for {} instead", words::minutes(longest.longest)),
         })
     }

@@ -30,11 +30,11 @@ use super::{
 use crate::{
     access::{
         Account, AuthenticationMethod, Clipped, Conditions, ConnectorId, ConsoleWay, Delivery,
-        Entitlement, Group, GroupKey, GroupKeyForm, Identity, Limit, Mapping, MappingId,
-        NameTemplate, Origin, Policy, PolicySettings, PolicyTables, Role, RoleDefaults,
+        Entitlement, GrantMethod, Group, GroupKey, GroupKeyForm, Identity, Limit, Mapping,
+        MappingId, NameTemplate, Origin, Policy, PolicySettings, PolicyTables, Role, RoleDefaults,
         SessionDuration, TargetArn,
     },
-    broker::{ChainCheck, ChainHead},
+    broker::{ChainCheck, ChainHead, CodeTrouble},
     web::assets,
 };
 
@@ -456,14 +456,12 @@ fn credentials_page() -> String {
     .unwrap()
 }
 
-fn console_page(entitlement: &Entitlement<'_>, requires_reason: bool, at_once: bool) -> String {
+fn console_page(entitlement: &Entitlement<'_>, at_once: bool) -> String {
     ConsoleView::new(ConsoleInput {
         layout: layout(),
-        role: &entitlement.role.arn,
-        account: entitlement.account,
+        entitlement,
         destination: "https://eu-west-1.console.aws.amazon.com/s3/buckets/reports",
         region: "eu-west-1",
-        requires_reason,
         may_open_at_once: at_once,
     })
     .render()
@@ -594,6 +592,7 @@ fn provider_error_pages() -> Vec<(&'static str, String)> {
     ]
     .into_iter()
     .chain(asserted_role_pages(&asked))
+    .chain(grant_method_error_pages(&asked))
     .map(|(name, view)| (name, view.render().unwrap()))
     .collect()
 }
@@ -697,6 +696,79 @@ fn provider_pages() -> Vec<(&'static str, String)> {
             "role-back",
             role_page_of(&forty_roles().entitlements(&identity(), NOW)[0], true),
         ),
+    ]
+}
+
+/// What people read of roles that AWS opens in its other ways.
+fn grant_method_error_pages(asked: &AskedRole) -> Vec<(&'static str, ErrorView)> {
+    let serial = "arn:aws:iam::111122223333:mfa/operations";
+    let fields = || vec![("role".to_owned(), "arn:aws:iam::1:role/x".to_owned())];
+    let code =
+        |trouble| ErrorView::code_needed(layout(), asked, (serial, trouble), "/console", fields());
+    vec![
+        ("code", code(None)),
+        ("code-digits", code(Some(CodeTrouble::NotSixDigits))),
+        ("code-refused", code(Some(CodeTrouble::Refused))),
+        ("code-used", code(Some(CodeTrouble::Used))),
+        (
+            "credentials-only",
+            ErrorView::credentials_only(layout(), asked, "/role?arn=x".to_owned()),
+        ),
+        ("no-issuer", ErrorView::no_issuer(layout(), asked)),
+        (
+            "oidc-sign-in-required",
+            ErrorView::oidc_sign_in_required(layout(), asked),
+        ),
+        (
+            "template-unfilled",
+            ErrorView::template_unfilled(layout(), asked, "email"),
+        ),
+    ]
+}
+
+/// Roles that ask for a code, and one that gives credentials alone.
+fn roles_with_keys() -> Policy {
+    let account = account(
+        111_122_223_333,
+        "Payments production",
+        None,
+        Some("production"),
+    );
+    let serial = || Some("arn:aws:iam::111122223333:mfa/operations".to_owned());
+    let mut operator = role(&account, "Operator", Some("Restart and scale"));
+    operator.own.mfa_serial = serial();
+    let mut support = role(&account, "Support", None);
+    support.own.mfa_serial = serial();
+    let mut uploads = role(&account, "uploads", Some("The upload tool's own user"));
+    uploads.arn = "arn:aws:iam::111122223333:user/tools/uploads"
+        .parse()
+        .unwrap();
+    uploads.own.grant_method = Some(GrantMethod::SessionToken);
+    let reason = Conditions {
+        require_reason: true,
+        ..Conditions::default()
+    };
+    let mappings = vec![
+        mapping(0, &operator, Conditions::default()),
+        mapping(1, &support, reason),
+        mapping(2, &uploads, Conditions::default()),
+    ];
+    policy(vec![account], vec![operator, support, uploads], mappings)
+}
+
+fn grant_method_pages() -> Vec<(&'static str, String)> {
+    let table = roles_with_keys();
+    let roles = table.entitlements(&identity(), NOW);
+    let named = |name: &str| {
+        let mut roles = roles.iter();
+        roles.find(|role| role.role.arn.name() == name).unwrap()
+    };
+    vec![
+        ("picker-codes", picker(&roles, "", None).render().unwrap()),
+        ("role-code", role_page(named("Operator"))),
+        ("role-code-reason", role_page(named("Support"))),
+        ("role-credentials-only", role_page(named("uploads"))),
+        ("console-code", console_page(named("Operator"), true)),
     ]
 }
 
@@ -857,6 +929,7 @@ fn pages() -> Vec<(&'static str, String)> {
     let arn = "arn:aws:s3:::reports";
     let rendered = |view: PickerView| view.render().unwrap();
     let reason = roles.iter().find(|e| e.requires_reason()).unwrap();
+    let plain = roles.iter().find(|e| !e.requires_reason()).unwrap();
     let mut pages = vec![
         ("picker", rendered(picker(&roles, "", None))),
         ("picker-query", rendered(picker(&roles, "pay op", None))),
@@ -884,9 +957,9 @@ fn pages() -> Vec<(&'static str, String)> {
         ),
         ("role", role_page(&roles[0])),
         ("role-reason", role_page(reason)),
-        ("console", console_page(&roles[0], false, false)),
-        ("console-reason", console_page(reason, true, true)),
-        ("console-at-once", console_page(&roles[0], false, true)),
+        ("console", console_page(plain, false)),
+        ("console-reason", console_page(reason, true)),
+        ("console-at-once", console_page(plain, true)),
         ("credentials", credentials_page()),
         ("sessions", sessions_page(&roles)),
         (
@@ -898,6 +971,7 @@ fn pages() -> Vec<(&'static str, String)> {
     ];
     pages.extend(sign_in_pages());
     pages.extend(provider_pages());
+    pages.extend(grant_method_pages());
     pages.extend(error_pages());
     pages.extend(provider_error_pages());
     pages.extend(super::helpdesk::preview_tests::pages(layout()));
@@ -1112,7 +1186,13 @@ fn the_form_of_the_connector_used_last_comes_first() {
 fn a_deep_link_waits_for_a_click_where_a_reason_is_asked() {
     let table = forty_roles();
     let roles = table.entitlements(&identity(), NOW);
-    assert!(console_page(&roles[0], false, true).contains("data-auto-submit"));
-    assert!(!console_page(&roles[0], false, false).contains("data-auto-submit"));
-    assert!(!console_page(&roles[0], true, true).contains("data-auto-submit"));
+    let plain = roles.iter().find(|role| !role.requires_reason()).unwrap();
+    assert!(console_page(plain, true).contains("data-auto-submit"));
+    assert!(!console_page(plain, false).contains("data-auto-submit"));
+    let reason = roles.iter().find(|role| role.requires_reason()).unwrap();
+    assert!(!console_page(reason, true).contains("data-auto-submit"));
+    let table = roles_with_keys();
+    let roles = table.entitlements(&identity(), NOW);
+    let code = roles.iter().find(|role| role.role.arn.name() == "Operator");
+    assert!(!console_page(code.unwrap(), true).contains("data-auto-submit"));
 }

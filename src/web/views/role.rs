@@ -8,10 +8,10 @@ use time::{OffsetDateTime, Time};
 use super::{
     Layout, Moment,
     environment::Environment,
-    picker::{access_ends_at, opens_at_provider},
+    picker::{access_ends_at, opens_at_provider, opens_no_console},
     words,
 };
-use crate::access::{Entitlement, SessionDuration};
+use crate::access::{ConsoleWay, Entitlement, SessionDuration};
 
 /// The end of the working day that is offered as `until 19:00`.
 const EVENING: Time = time::macros::time!(19:00);
@@ -90,6 +90,9 @@ pub(crate) struct RoleView {
     is_always_read_only: bool,
     can_be_read_only: bool,
     requires_reason: bool,
+    code_of: Option<String>,
+    opens_console: bool,
+    can_sign_out_first: bool,
     ends: Option<Moment>,
     warning: Option<String>,
     opens_at: Option<String>,
@@ -109,6 +112,7 @@ impl RoleView {
         let arn = &entitlement.role.arn;
         let longest = entitlement.longest.longest;
         let evening = next_evening(now);
+        let opens_console = !opens_no_console(entitlement);
         Self {
             arn: arn.to_string(),
             role: arn.name().to_owned(),
@@ -129,9 +133,15 @@ impl RoleView {
             is_evening_allowed: is_allowed_until(evening, longest, now),
             evening: Moment::clock(evening, now),
             is_always_read_only: entitlement.is_read_only(),
-            can_be_read_only: entitlement.role.session_policy.is_none()
+            can_be_read_only: opens_console
+                && entitlement.role.session_policy.is_none()
                 && entitlement.role.policy_arns.is_empty(),
             requires_reason: entitlement.requires_reason(),
+            code_of: entitlement.effective.mfa_serial.clone(),
+            opens_console,
+            // What the browser posts to AWS cannot go by way of signing out there.
+            can_sign_out_first: opens_console
+                && entitlement.effective.console == ConsoleWay::Federation,
             ends: access_ends_at(entitlement).map(|at| Moment::relative(at, now)),
             warning: input.warning,
             opens_at: opens_at_provider(entitlement).then(|| input.provider.to_owned()),

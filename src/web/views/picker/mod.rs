@@ -17,6 +17,7 @@ use rows::{AccountRow, Workshop};
     reason = "the route that serves it is written separately"
 )]
 pub(crate) use json::picker_json;
+pub(in crate::web) use rows::opens_no_console;
 pub(super) use rows::{access_ends_at, opens_at_provider};
 
 use super::{

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use time::{Duration, OffsetDateTime};
 
 use crate::{
-    access::{ConsoleWay, Entitlement, TargetArn},
+    access::{ConsoleWay, Entitlement, GrantMethod, TargetArn},
     web::{
         EnvironmentRule,
         views::{
@@ -56,6 +56,10 @@ const WARNING: u8 = 8;
 const READ_ONLY: u8 = 16;
 /// The identity provider opens it on its own pages.
 const AT_PROVIDER: u8 = 32;
+/// A code of an MFA device is asked for first.
+const ASKS_CODE: u8 = 64;
+/// It gives credentials alone.
+const NO_CONSOLE: u8 = 128;
 
 impl Chip {
     fn is(&self, flag: u8) -> bool {
@@ -68,6 +72,19 @@ impl Chip {
 
     pub(super) fn asks_reason(&self) -> bool {
         self.is(ASKS_REASON)
+    }
+
+    pub(super) fn asks_code(&self) -> bool {
+        self.is(ASKS_CODE)
+    }
+
+    pub(super) fn opens_no_console(&self) -> bool {
+        self.is(NO_CONSOLE)
+    }
+
+    /// Whether a click leads to the options, since more is needed than a click.
+    pub(super) fn asks_first(&self) -> bool {
+        self.is(ASKS_REASON | ASKS_CODE | NO_CONSOLE)
     }
 
     pub(super) fn ends_soon(&self) -> bool {
@@ -114,6 +131,11 @@ pub(in crate::web::views) fn opens_at_provider(entitlement: &Entitlement<'_>) ->
     entitlement.effective.console == ConsoleWay::IdpInitiated
 }
 
+/// Whether AWS opens no console with what the role gives (GetSessionToken).
+pub(in crate::web) fn opens_no_console(entitlement: &Entitlement<'_>) -> bool {
+    entitlement.effective.grant_method == GrantMethod::SessionToken
+}
+
 /// What all chips of one page are made with.
 pub(super) struct Workshop<'a> {
     pub(super) favourites: HashSet<&'a str>,
@@ -138,6 +160,12 @@ impl Workshop<'_> {
         }
         if entitlement.requires_reason() {
             flags |= ASKS_REASON;
+        }
+        if entitlement.effective.mfa_serial.is_some() {
+            flags |= ASKS_CODE;
+        }
+        if opens_no_console(entitlement) {
+            flags |= NO_CONSOLE;
         }
         if entitlement.is_read_only() {
             flags |= READ_ONLY;
