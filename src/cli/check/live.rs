@@ -7,7 +7,7 @@ use std::time::Duration;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use url::Url;
 
-use super::Lines;
+use super::{Lines, long_term_keys::Need};
 use crate::{
     access::Partition,
     app,
@@ -30,11 +30,11 @@ const NOTICED_SKEW: i64 = 30;
 
 pub(super) async fn check(
     installation: &Installation,
-    store: Option<&SqlStore>,
+    (store, needs): (Option<&SqlStore>, &[Need]),
     lines: &mut Lines,
 ) {
     directories(installation, lines).await;
-    credential_sources(installation, lines).await;
+    credential_sources(installation, needs, lines).await;
     endpoints(installation, lines).await;
     if let Some(store) = store {
         let url = &installation.config.store.url;
@@ -67,36 +67,54 @@ async fn directories(installation: &Installation, lines: &mut Lines) {
     }
 }
 
-async fn credential_sources(installation: &Installation, lines: &mut Lines) {
+async fn credential_sources(installation: &Installation, needs: &[Need], lines: &mut Lines) {
     let sts = match app::sts(&installation.config).await {
         Ok(sts) => sts,
         Err(error) => return lines.error("credential sources", with_causes(&error)),
     };
     for source in sts.credential_sources() {
-        caller(sts.as_ref(), &source, lines).await;
+        let Some(caller) = caller(sts.as_ref(), &source, lines).await else {
+            continue;
+        };
+        for need in needs.iter().filter(|need| need.source == source) {
+            if let Some(problem) = need.against(&caller) {
+                lines.error(&need.role, problem);
+            }
+        }
     }
 }
 
-async fn caller(sts: &dyn Sts, source: &str, lines: &mut Lines) {
+/// Says who a source is.
+async fn caller(sts: &dyn Sts, source: &str, lines: &mut Lines) -> Option<Caller> {
     let about = format!("credential source {source}");
-    match while_waiting("asking STS who we are", sts.caller(source)).await {
-        Ok(Caller { arn, .. }) if arn.ends_with(":root") => lines.error(
+    let caller = match while_waiting("asking STS who we are", sts.caller(source)).await {
+        Ok(caller) => caller,
+        Err(error) => {
+            lines.error(about, error.for_operator());
+            return None;
+        }
+    };
+    let arn = &caller.arn;
+    if arn.ends_with(":root") {
+        lines.error(
             about,
             format!(
                 "is {arn}, which may do everything; use a role or user that may only assume the \
                  roles"
             ),
-        ),
-        Ok(caller) if caller.is_temporary => lines.ok(
+        );
+    } else if caller.is_temporary {
+        lines.ok(
             about,
             format!(
-                "is {}; its credentials are temporary, so that role sessions last one hour at most",
-                caller.arn
+                "is {arn}; its credentials are temporary, so that role sessions last one hour at \
+                 most"
             ),
-        ),
-        Ok(caller) => lines.ok(about, format!("is {}", caller.arn)),
-        Err(error) => lines.error(about, error.for_operator()),
+        );
+    } else {
+        lines.ok(about, format!("is {arn}"));
     }
+    Some(caller)
 }
 
 async fn endpoints(installation: &Installation, lines: &mut Lines) {

@@ -3,6 +3,7 @@
 //! Offline it opens nothing but files and the store. Entry point: [`run`].
 
 mod live;
+mod long_term_keys;
 mod person;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 
 use serde::Serialize;
 
+use self::long_term_keys::Need;
 use super::{
     Failure,
     failure::with_causes,
@@ -22,7 +24,7 @@ use super::{
     output::{self, Format, OutputArguments, counted, printable},
 };
 use crate::{
-    access::{Conditions, GrantMethod, Policy, PolicyTables, TargetArn},
+    access::{Conditions, Policy, PolicyTables, TargetArn, Voucher},
     app, clock,
     config::{self, Findings, Severity},
     store::{PolicyStore, sql::SqlStore},
@@ -177,9 +179,9 @@ async fn everything(
     configuration(installation, &mut lines);
     let mut tables = mapping_file(installation, &mut lines);
     let store = store(installation, arguments.live, &mut tables, &mut lines).await;
-    policy(installation, tables, &mut lines);
+    let needs = policy(installation, tables, &mut lines);
     if arguments.live {
-        live::check(installation, store.as_deref(), &mut lines).await;
+        live::check(installation, (store.as_deref(), &needs), &mut lines).await;
     }
     lines.write(arguments.output.output, out)?;
     if lines.count(Level::Error) > 0 {
@@ -299,8 +301,8 @@ fn contents(tables: &PolicyTables) -> String {
     )
 }
 
-/// What gives nothing until it is mended.
-fn policy(installation: &Installation, tables: PolicyTables, lines: &mut Lines) {
+/// What gives nothing until it is mended; returns what has to be seen of credential sources.
+fn policy(installation: &Installation, tables: PolicyTables, lines: &mut Lines) -> Vec<Need> {
     let arns: Vec<_> = tables.roles.iter().map(|role| role.arn.clone()).collect();
     let conditions: Vec<_> = (tables.mappings.iter())
         .map(|mapping| (mapping.role.clone(), mapping.conditions.clone()))
@@ -316,32 +318,39 @@ fn policy(installation: &Installation, tables: PolicyTables, lines: &mut Lines) 
     }
     let sources = &installation.config.aws.credential_sources;
     let known: Vec<&str> = sources.iter().map(|source| source.id.as_str()).collect();
-    for arn in arns {
-        // The other methods need no credentials of ours, or are not there yet.
-        let source = (policy.effective(&arn))
-            .filter(|role| role.grant_method == GrantMethod::AssumeRole)
+    for arn in &arns {
+        // The other methods need no credentials of ours.
+        let source = (policy.effective(arn))
+            .filter(|role| !role.grant_method.is_federated())
             .map(|role| role.credential_source.as_str());
         if let Some(source) = source.filter(|source| !known.contains(source)) {
             let known = known.join(", ");
             lines.error(
-                &arn,
+                arn,
                 format!("names the credential source `{source}`, and there are: {known}"),
             );
         }
     }
+    let needs = long_term_keys::needs(&policy, &arns);
+    for need in &needs {
+        if let Some(problem) = need.offline(sources) {
+            lines.error(&need.role, problem);
+        }
+    }
     soft_conditions(&policy, &conditions, lines);
+    needs
 }
 
 /// Conditions that hold for what passes through us, and only for that.
 fn soft_conditions(policy: &Policy, conditions: &[(TargetArn, Conditions)], lines: &mut Lines) {
     for (arn, conditions) in conditions {
-        let is_passed_through = (policy.effective(arn))
-            .is_some_and(|role| role.grant_method == GrantMethod::AssumeRoleWithSaml);
+        let is_passed_through =
+            (policy.effective(arn)).is_some_and(|role| role.voucher == Some(Voucher::Provider));
         let keys: Vec<&str> = conditions.keys().collect();
         if is_passed_through && !keys.is_empty() {
             let message = format!(
-                "a mapping asks for {}, and the identity provider's assertion gives the role for \
-                 five minutes to whoever carries it: the condition binds people only while they \
+                "a mapping asks for {}, and the identity provider's assertion or token gives the \
+                 role for its few minutes to whoever carries it: the condition binds people only while they \
                  come through Rolegate; use assume-role where it has to bind them",
                 keys.join(", ")
             );
