@@ -61,3 +61,4 @@ mod saml_sign_in;
 mod stand_in;
 mod starters;
 mod store;
+mod sts_methods;

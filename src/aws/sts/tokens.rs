@@ -17,10 +17,10 @@ use crate::{
 const LONGEST_NAME: usize = 32;
 
 /// What the federated user is called at AWS: the person.
-pub(crate) fn federated_name(grant: &Grant) -> &str {
+pub(crate) fn federated_name(grant: &Grant) -> String {
     // Until the grant says it itself: names are ASCII, and two long ones may be alike.
     let name = grant.session_name().as_str();
-    name.get(..LONGEST_NAME).unwrap_or(name)
+    name.get(..LONGEST_NAME).unwrap_or(name).to_owned()
 }
 
 impl SdkSts {

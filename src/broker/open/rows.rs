@@ -140,20 +140,20 @@ pub(super) fn intent_details(event: AuditEvent, grant: &Grant) -> AuditEvent {
 }
 
 /// The name that AWS is asked to give the session; for an IAM user's there is no choice.
-fn asked_name(grant: &Grant) -> &str {
+fn asked_name(grant: &Grant) -> String {
     match grant.method() {
         GrantMethod::FederationToken => federated_name(grant),
-        GrantMethod::SessionToken => grant.target().name(),
-        _ => grant.session_name().as_str(),
+        GrantMethod::SessionToken => grant.target().name().to_owned(),
+        _ => grant.session_name().as_str().to_owned(),
     }
 }
 
 /// The name of the session as AWS gave it: a provider's assertion chooses it itself.
-fn session_name<'a>(grant: &'a Grant, issued: &'a Issued) -> &'a str {
+fn session_name(grant: &Grant, issued: &Issued) -> String {
     match grant.method() {
         GrantMethod::AssumeRoleWithSaml => {
             let in_arn = issued.assumed_role_arn.rsplit('/').next();
-            in_arn.unwrap_or_default()
+            in_arn.unwrap_or_default().to_owned()
         }
         _ => asked_name(grant),
     }
@@ -233,7 +233,7 @@ pub(super) fn role_session(
         subject: grant.subject().to_owned(),
         role: grant.target().to_string(),
         delivery: word(grant.delivery()).to_owned(),
-        session_name: session_name(grant, issued).to_owned(),
+        session_name: session_name(grant, issued),
         access_key_id: issued.credentials.access_key_id.clone(),
         aws_request_id: issued.request_id.clone(),
         read_only: grant.is_read_only(),
