@@ -33,6 +33,8 @@ const TRANSFORMS: [&str; 5] = [
     "http://www.w3.org/TR/2001/REC-xml-c14n-20010315#WithComments",
 ];
 const REDEEMABLE: Duration = Duration::minutes(5);
+/// How far a provider's clock may be ahead. AWS says nothing about it.
+const SKEW: Duration = Duration::minutes(5);
 /// What IAM takes as metadata, in characters.
 const METADATA_CHARACTERS: std::ops::RangeInclusive<usize> = 1_000..=10_000_000;
 const ALGORITHMS: [AllowedSignatureAlgorithm; 6] = [
@@ -219,7 +221,7 @@ impl Assertion {
         let recipient = confirmed(subject, now)?;
         let conditions = assertion.child(ASSERTION, "Conditions");
         if let Some(conditions) = conditions
-            && instant(conditions, "NotBefore")?.is_some_and(|begin| begin > now)
+            && instant(conditions, "NotBefore")?.is_some_and(|begin| begin > now + SKEW)
         {
             return Err(invalid("Token is not valid yet (NotBefore)"));
         }

@@ -203,7 +203,7 @@ fn bad_responses(provider: &Arc<TestIdentityProvider>) -> Vec<Refused> {
         root.at("Assertion").set("IssueInstant", issued_at);
     });
     let late = good.clone().edit(|root| {
-        let begin = instant(now() + Duration::minutes(2));
+        let begin = instant(now() + Duration::minutes(6));
         root.at("Assertion/Conditions").set("NotBefore", begin);
     });
     let astray = good
