@@ -32,7 +32,7 @@ use crate::{
     broker::{Adapters, Broker, BrokerSettings},
     clock::Clock,
     config::{self, Config, ConnectorKind, CredentialSourceKind, mapping_file::MappingFile},
-    identity::{Cause, Connector, ldap, saml},
+    identity::{Cause, Connector, ldap, oidc, saml},
     store::{ProviderDocuments, StoreError, sql::SqlStore},
     telemetry::Metrics,
     web,
@@ -117,7 +117,7 @@ pub fn group_forms(config: &Config) -> HashMap<ConnectorId, GroupKeyForm> {
         .filter_map(|connector| {
             let form = match connector.kind {
                 ConnectorKind::Ldap(_) => GroupKeyForm::DistinguishedName,
-                ConnectorKind::Saml(_) => GroupKeyForm::Exact,
+                ConnectorKind::Saml(_) | ConnectorKind::Oidc(_) => GroupKeyForm::Exact,
             };
             Some((connector.id.parse().ok()?, form))
         })
@@ -154,7 +154,7 @@ pub fn policy_settings(config: &Config) -> PolicySettings {
             .filter(|(_, saml)| saml.aws_application_url.is_some())
             .map(|(id, _)| id)
             .collect(),
-        web_identity_connectors: HashSet::new(),
+        web_identity_connectors: web_identity_connectors(config),
         issuer: config
             .issuer
             .as_ref()
@@ -228,6 +228,18 @@ fn saml_connectors(config: &Config) -> impl Iterator<Item = (ConnectorId, &confi
     })
 }
 
+/// The connectors whose sign-ins bring a token that AWS takes.
+fn web_identity_connectors(config: &Config) -> HashSet<ConnectorId> {
+    let connectors = config.connectors.iter().filter_map(|connector| {
+        let ConnectorKind::Oidc(oidc) = &connector.kind else {
+            return None;
+        };
+        let passes = oidc.pass_through != config::OidcPassThrough::Nothing;
+        passes.then(|| connector.id.parse().ok()).flatten()
+    });
+    connectors.collect()
+}
+
 /// The ways to sign in, without any connection made, for commands without a store: what providers
 /// publish is not kept.
 pub fn connectors(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<Connector>, StartError> {
@@ -240,6 +252,11 @@ fn connectors_keeping(
     clock: &Arc<dyn Clock>,
     documents: Option<&Arc<dyn ProviderDocuments>>,
 ) -> Result<Vec<Connector>, StartError> {
+    let kept = || {
+        documents.map(|documents| {
+            Arc::new(KeptInStore(Arc::clone(documents))) as Arc<dyn saml::KeptDocuments>
+        })
+    };
     let of_kind = |connector: &config::Connector| {
         let key = format!("connector.{}", connector.id);
         match &connector.kind {
@@ -254,10 +271,16 @@ fn connectors_keeping(
             }
             ConnectorKind::Saml(settings) => {
                 let settings = saml_settings(&config.public_url, connector, settings, &key)?;
-                let kept = documents.map(|documents| {
-                    Arc::new(KeptInStore(Arc::clone(documents))) as Arc<dyn saml::KeptDocuments>
-                });
-                saml::SamlConnector::new(settings, kept, Arc::clone(clock))
+                saml::SamlConnector::new(settings, kept(), Arc::clone(clock))
+                    .map(|connector| Connector::Redirect(Box::new(connector)))
+                    .map_err(|error| StartError::Setting {
+                        key,
+                        message: chain(error.as_ref()),
+                    })
+            }
+            ConnectorKind::Oidc(settings) => {
+                let settings = oidc_settings(&config.public_url, connector, settings, &key)?;
+                oidc::OidcConnector::new(settings, kept(), Arc::clone(clock))
                     .map(|connector| Connector::Redirect(Box::new(connector)))
                     .map_err(|error| StartError::Setting {
                         key,
@@ -368,6 +391,64 @@ fn saml_settings(
             .map_err(|error| setting(chain(&error)))?,
         pass_through: settings.pass_through,
         aws_application_url: settings.aws_application_url.clone(),
+    })
+}
+
+fn oidc_settings(
+    public_url: &config::PublicUrl,
+    connector: &config::Connector,
+    settings: &config::Oidc,
+    key: &str,
+) -> Result<oidc::Settings, StartError> {
+    use oidc::settings::{ClaimNames, PassThrough, TokenAuth};
+    let setting = |message: String| StartError::Setting {
+        key: key.to_owned(),
+        message,
+    };
+    let address = |path: &str| {
+        let url = public_url.url().join(path);
+        url.map_err(|error| setting(error.to_string()))
+    };
+    let parsed = |id: &str| id.parse().map_err(|error| setting(chain(&error)));
+    let claims = &settings.claims;
+    Ok(oidc::Settings {
+        id: parsed(&connector.id)?,
+        label: connector.label.clone(),
+        issuer: settings.issuer.clone(),
+        client_id: settings.client_id.clone(),
+        client_secret: settings.client_secret.clone(),
+        token_auth: settings.token_auth.map(|auth| match auth {
+            config::TokenAuth::Basic => TokenAuth::Basic,
+            config::TokenAuth::Post => TokenAuth::Post,
+            config::TokenAuth::None => TokenAuth::None,
+        }),
+        callback_url: address(&format!("/oidc/{}/callback", connector.id))?,
+        signed_out_url: address("/signed-out")?,
+        backchannel_url: address(&format!("/oidc/{}/backchannel-logout", connector.id))?,
+        token_endpoint: settings.token_endpoint.clone(),
+        scopes: settings.scopes.clone(),
+        claims: ClaimNames {
+            subject: claims.subject.clone(),
+            username: claims.username.clone(),
+            display_name: claims.display_name.clone(),
+            email: claims.email.clone(),
+            groups: claims.groups.clone(),
+        },
+        userinfo: settings.userinfo,
+        algorithms: settings.allowed_algorithms.clone(),
+        clock_skew: settings.clock_skew,
+        longest_authentication_age: settings.longest_authentication_age,
+        force_authentication: settings.force_authn,
+        groups_from: settings.groups_from.as_deref().map(parsed).transpose()?,
+        pass_through: match &settings.pass_through {
+            config::OidcPassThrough::Nothing => PassThrough::Nothing,
+            config::OidcPassThrough::IdToken => PassThrough::IdToken,
+            config::OidcPassThrough::AccessToken(provider_id) => PassThrough::AccessToken {
+                provider_id: provider_id.clone(),
+            },
+        },
+        ca_pem: settings.ca_file.as_ref().map(read).transpose()?,
+        refresh: settings.metadata_refresh,
     })
 }
 

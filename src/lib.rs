@@ -12,7 +12,7 @@
 //! | --- | --- |
 //! | [`access`] | people, groups, accounts, roles, mappings, and the decision; pure |
 //! | [`access::explain`] | why a role is held or not, as a tree |
-//! | [`identity`] | who is this? Connectors: [`identity::ldap`] and [`identity::saml`] |
+//! | [`identity`] | who is this? Connectors: [`identity::ldap`], [`identity::saml`], [`identity::oidc`] |
 //! | [`aws`] | STS, the console's federation endpoint, partitions, pasted addresses |
 //! | [`aws::issuer`] | Rolegate as an identity provider that IAM trusts: keys, assertions, tokens |
 //! | [`store`] | what is kept, as traits; [`store::sql`] keeps it in SQLite |
@@ -79,6 +79,21 @@
 //!    `groups_from`.
 //! 5. Audit row and session are written as for a password. What AWS takes too is sealed by
 //!    [`Broker::hold_proof`](broker::Broker::hold_proof) under a key made of the session's id.
+//!
+//! # Signing in through an OpenID Connect provider
+//!
+//! The same walk, with these differences:
+//!
+//! 1. The id of the conversation is the `state`. The PKCE verifier and the nonce are derived from
+//!    the [`AttemptSecret`](identity::AttemptSecret) in the browser's cookie, of which the store has
+//!    the hash alone.
+//! 2. The answer is `GET /oidc/{connector}/callback`, in `web/pages/oidc.rs`.
+//!    [`OidcConnector`](identity::oidc::OidcConnector) exchanges the code for an ID token, whose
+//!    signature is verified with the provider's published [`keys`](identity::oidc::keys), and what it
+//!    says is judged in [`token`](identity::oidc::token).
+//! 3. The ID token never leaves the server. Where `pass_through` asks for it, it is held for AWS as an
+//!    assertion is.
+//! 4. `POST /oidc/{connector}/backchannel-logout` comes from the provider itself and ends sessions.
 //!
 //! # Opening a role
 //!
@@ -200,7 +215,7 @@
 //! # Where does a line go?
 //!
 //! 1. It does no I/O and speaks of people, groups, roles: [`access`].
-//! 2. It speaks LDAP or SAML: [`identity`].
+//! 2. It speaks LDAP, SAML or OpenID Connect: [`identity`].
 //! 3. It speaks AWS: [`aws`].
 //! 4. It orders steps, or audits them: [`broker`].
 //! 5. HTTP, cookies, HTML: [`web`].

@@ -110,7 +110,7 @@ impl Broker {
             return Err(Refusal::message(Reason::Replay));
         }
         let ended = conversations
-            .end_provider_sessions(connector, &name_id, &session_indexes)
+            .end_provider_sessions(connector, name_id.as_deref(), &session_indexes)
             .await?;
         self.record_ended(&ended, client).await?;
         Ok(ProviderLogout::Ended {

@@ -43,8 +43,8 @@ pub use crate::{
     audit::{Action, Actor, AuditEvent, Outcome, csv},
     aws::{Issuer, SignInUrl, destination::DestinationError, paste::Pasted as PastedText},
     identity::{
-        Answer, Carried, Connector, Departure, GroupMembers, GroupSummary, HeldProof,
-        LogoutMessage, Member, RedirectConnector, saml::refusal::Reason,
+        Answer, AttemptSecret, Carried, Connector, Departure, GroupMembers, GroupSummary,
+        HeldProof, LogoutMessage, Member, Protocol, RedirectConnector, saml::refusal::Reason,
     },
     store::{
         AccessReview, AuditFilter, AuditRow, ChainHead, ChainReport, ChainStatus, OpenRole,

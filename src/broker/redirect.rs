@@ -19,8 +19,8 @@ use crate::{
     access::{AuthenticationMethod, ConnectorId, Identity, ProviderSession},
     audit::{Action, Actor, AuditEvent, Outcome},
     identity::{
-        Answer, Cause, Connector, Departure, HeldProof, RedirectConnector, RedirectRefused,
-        RefreshError, SignInWish, Vouched,
+        Answer, AttemptSecret, Cause, Connector, Departure, HeldProof, RedirectConnector,
+        RedirectRefused, RefreshError, Rule, SignInWish, Vouched, oidc,
         saml::refusal::{Reason, Refused},
     },
     store::{PendingSignIn, StoreError, Taken},
@@ -38,6 +38,8 @@ pub struct RedirectWish {
     pub subject: Option<String>,
     /// Whether the provider shall ask for the credentials again.
     pub force_authentication: bool,
+    /// The secret of which `browser_hash` is the hash; some connectors derive from it.
+    pub secret: AttemptSecret,
 }
 
 /// What came back beside the answer.
@@ -87,7 +89,10 @@ pub enum Finished<T> {
 pub enum RedirectSignInRefused {
     /// The message is not acceptable. One wording for the person; the reason is for the audit.
     #[error("the provider's message was refused: {0}")]
-    Message(Reason),
+    Message(Rule),
+    /// The provider did not sign the person in, and said so: they refused, or cannot sign in there.
+    #[error("the provider declined: {0}")]
+    Declined(Rule),
     /// The provider left the groups out because they are too many, and no directory knows them.
     #[error("the provider left the groups out")]
     GroupsOverage,
@@ -134,9 +139,9 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(reason: Reason, told: RedirectSignInRefused) -> Self {
+    pub(super) fn new(rule: impl Into<Rule>, told: RedirectSignInRefused) -> Self {
         Self {
-            code: reason.code(),
+            code: rule.into().code(),
             found: None,
             person: None,
             told,
@@ -144,8 +149,9 @@ impl Refusal {
     }
 
     /// A refusal of which the person is told the common wording.
-    pub(super) fn message(reason: Reason) -> Self {
-        Self::new(reason, RedirectSignInRefused::Message(reason))
+    pub(super) fn message(rule: impl Into<Rule>) -> Self {
+        let rule = rule.into();
+        Self::new(rule, RedirectSignInRefused::Message(rule))
     }
 
     /// The same, about somebody for whom the provider vouched.
@@ -176,11 +182,27 @@ impl From<Refused> for Refusal {
     }
 }
 
+impl From<oidc::refusal::Refused> for Refusal {
+    fn from(refused: oidc::refusal::Refused) -> Self {
+        let rule = Rule::Oidc(refused.reason);
+        let told = if refused.reason.is_declined() {
+            RedirectSignInRefused::Declined(rule)
+        } else {
+            RedirectSignInRefused::Message(rule)
+        };
+        Self {
+            found: Some(refused.detail),
+            ..Self::new(rule, told)
+        }
+    }
+}
+
 impl From<RedirectRefused> for Refusal {
     fn from(error: RedirectRefused) -> Self {
         use RedirectSignInRefused as Told;
         match error {
             RedirectRefused::Message(refused) => refused.into(),
+            RedirectRefused::Token(refused) => refused.into(),
             RedirectRefused::Unavailable(cause) => {
                 Self::failure("provider_unavailable", Told::ProviderUnavailable(cause))
             }
@@ -242,6 +264,7 @@ impl Broker {
         let departure = provider
             .begin(&SignInWish {
                 force_authentication: wish.force_authentication,
+                secret: wish.secret,
             })
             .await?;
         let now = self.now();

@@ -296,9 +296,14 @@ fn hypothetical(
         return Err(Failure::Usage("--connector names no connector".to_owned()));
     };
     let configured = &installation.config.connectors;
-    let is_saml = configured.iter().any(|configured| {
-        configured.id == connector.as_str() && matches!(configured.kind, ConnectorKind::Saml(_))
-    });
+    let kind = configured
+        .iter()
+        .find(|configured| configured.id == connector.as_str());
+    let method = match kind.map(|configured| &configured.kind) {
+        Some(ConnectorKind::Saml(_)) => AuthenticationMethod::Saml,
+        Some(ConnectorKind::Oidc(_)) => AuthenticationMethod::Oidc,
+        Some(ConnectorKind::Ldap(_)) | None => AuthenticationMethod::Password,
+    };
     let now = broker.now();
     Ok(PersonRecord {
         identity: Identity {
@@ -311,11 +316,7 @@ fn hypothetical(
             groups,
             groups_read_at: now,
             authenticated_at: now,
-            method: if is_saml {
-                AuthenticationMethod::Saml
-            } else {
-                AuthenticationMethod::Password
-            },
+            method,
             authentication_context: None,
             asserted_roles: Vec::new(),
         },

@@ -32,7 +32,7 @@ use crate::{
     app,
     clock::{self, Clock, SystemClock},
     identity::{
-        Connector,
+        Connector, Protocol,
         saml::{
             gate,
             provider_metadata::ProviderMetadata,
@@ -178,8 +178,10 @@ fn metadata(file: Option<&Path>, wanted: Option<&str>) -> Result<(), Failure> {
         .map_err(|error| Failure::Refused(with_causes(&error)))?;
     let providers: Vec<_> = (connectors.iter())
         .filter_map(|connector| match connector {
-            Connector::Redirect(provider) => Some(provider),
-            Connector::Password(_) => None,
+            Connector::Redirect(provider) if provider.protocol() == Protocol::Saml => {
+                Some(provider)
+            }
+            Connector::Redirect(_) | Connector::Password(_) => None,
         })
         .collect();
     let known = if providers.is_empty() {

@@ -5,11 +5,14 @@
 use std::time::Duration;
 
 use super::ldap::{Bind, Ldap};
+use super::oidc::Oidc;
 use super::reader::{Place, Section};
 use super::saml::Saml;
 
 /// The deadline of a sign-in at a provider, as far as it is ours: fetching its metadata once.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same where codes are exchanged: tokens, new keys and userinfo, each asked for once.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One directory or identity provider.
 #[derive(Clone, Debug)]
@@ -44,25 +47,19 @@ impl Connector {
         match &self.kind {
             ConnectorKind::Ldap(ldap) => ldap.sign_in_timeout,
             ConnectorKind::Saml(_) => PROVIDER_TIMEOUT,
+            ConnectorKind::Oidc(_) => EXCHANGE_TIMEOUT,
         }
     }
 
     fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Self> {
-        section.demand("type", "\"ldap\" or \"saml\"");
+        section.demand("type", "\"ldap\", \"saml\" or \"oidc\"");
         let id = section.identifier("id", ids);
         let label = section.string("label");
         let kinds = [("ldap", "ldap"), ("saml", "saml"), ("oidc", "oidc")];
         let kind = match section.choice("type", &kinds) {
             Some("ldap") => Ldap::read(section).map(|ldap| ConnectorKind::Ldap(Box::new(ldap))),
             Some("saml") => Saml::read(section).map(|saml| ConnectorKind::Saml(Box::new(saml))),
-            Some(other) => {
-                let message = format!(
-                    "{other:?} is not available in this version; expected \"ldap\" or \"saml\""
-                );
-                section.refuse("type", message);
-                section.ignore_rest();
-                None
-            }
+            Some(_) => Oidc::read(section).map(|oidc| ConnectorKind::Oidc(Box::new(oidc))),
             // What the other keys mean is not known.
             None => {
                 section.ignore_rest();
@@ -85,6 +82,8 @@ pub enum ConnectorKind {
     Ldap(Box<Ldap>),
     /// At a SAML 2.0 identity provider.
     Saml(Box<Saml>),
+    /// At an OpenID Connect provider.
+    Oidc(Box<Oidc>),
 }
 
 /// Refuses a `groups_from` that names no directory in which people can be looked up.
@@ -95,10 +94,12 @@ fn check_groups_from(
     ids: &[String],
     place: &Place,
 ) {
-    let ConnectorKind::Saml(saml) = &connector.kind else {
-        return;
+    let named = match &connector.kind {
+        ConnectorKind::Ldap(_) => return,
+        ConnectorKind::Saml(saml) => &saml.groups_from,
+        ConnectorKind::Oidc(oidc) => &oidc.groups_from,
     };
-    let Some(named) = &saml.groups_from else {
+    let Some(named) = named else {
         return;
     };
     let found = connectors.iter().find(|connector| connector.id == *named);
@@ -107,7 +108,7 @@ fn check_groups_from(
             Bind::Service { .. } => return,
             Bind::Direct { .. } => "binds with the person's own password, which is not at hand",
         },
-        Some(ConnectorKind::Saml(_)) => "is not a directory",
+        Some(ConnectorKind::Saml(_) | ConnectorKind::Oidc(_)) => "is not a directory",
         // It is there and was reported.
         None if ids.contains(named) => return,
         None => "is not there",

@@ -14,6 +14,7 @@ mod finding;
 mod issuer;
 mod ldap;
 pub mod mapping_file;
+mod oidc;
 mod organisation;
 mod preset;
 pub(crate) mod reader;
@@ -37,6 +38,7 @@ pub use connector::{Connector, ConnectorKind};
 pub use finding::{Finding, Findings, Severity};
 pub use issuer::{Issuer, IssuerKey};
 pub use ldap::{Bind, DirectoryKind, GroupStrategy, Ldap, LdapUrl, UserAttributes};
+pub use oidc::{OIDC_ALGORITHMS, Oidc, OidcClaims, OidcPassThrough, TokenAuth};
 pub use organisation::{Access, AccessScope, Colour, EnvironmentRule, Organisation};
 use reader::Section;
 pub use saml::{

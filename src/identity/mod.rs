@@ -5,12 +5,13 @@
 //! never an empty list. Entry points: [`PasswordConnector`], [`RedirectConnector`].
 
 pub mod ldap;
+pub mod oidc;
 pub mod saml;
 
 use std::{error::Error, fmt, time::Instant};
 
 use async_trait::async_trait;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 use time::OffsetDateTime;
 use url::Url;
@@ -166,7 +167,7 @@ pub enum LookUpError {
     Misconfigured(#[source] Cause),
 }
 
-/// A provider that signs people in on its own pages (SAML 2.0; OpenID Connect has the same shape).
+/// A provider that signs people in on its own pages (SAML 2.0, OpenID Connect).
 ///
 /// The conversation: [`begin`](Self::begin) says what the browser carries there; what comes back
 /// names its conversation ([`conversation`](Self::conversation)), whose pending sign-in the caller
@@ -178,6 +179,9 @@ pub trait RedirectConnector: Send + Sync {
 
     /// What people see on the sign-in page.
     fn label(&self) -> &str;
+
+    /// What it speaks, which decides about the addresses that its messages come to.
+    fn protocol(&self) -> Protocol;
 
     /// Whether an answer to no request of ours is taken.
     fn takes_unsolicited(&self) -> bool;
@@ -198,7 +202,8 @@ pub trait RedirectConnector: Send + Sync {
         request_id: Option<&str>,
     ) -> Result<Vouched, RedirectRefused>;
 
-    /// The service provider metadata to hand to the provider, stable byte for byte.
+    /// The service provider metadata to hand to the provider, stable byte for byte. What the
+    /// provider's form asks for, where its protocol has no such document.
     fn metadata(&self) -> Result<String, RedirectRefused>;
 
     /// Asks the provider to end its session with the person. None where it has no such endpoint.
@@ -230,11 +235,45 @@ pub trait RedirectConnector: Send + Sync {
     async fn probe(&self) -> Vec<Finding>;
 }
 
+/// What a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// SAML 2.0.
+    Saml,
+    /// OpenID Connect 1.0.
+    OpenIdConnect,
+}
+
 /// What a sign-in shall be.
 #[derive(Debug, Clone, Default)]
 pub struct SignInWish {
     /// Whether the provider shall ask for the credentials again, even from somebody it knows.
     pub force_authentication: bool,
+    /// The secret of the attempt, which comes back with [`Answer::secret`].
+    pub secret: AttemptSecret,
+}
+
+/// The secret in the cookie of one sign-in attempt, of which we keep the hash alone. What a
+/// conversation has to remember and the store must not know is derived from it.
+#[derive(Clone, Default)]
+pub struct AttemptSecret(SecretString);
+
+impl AttemptSecret {
+    /// Wraps the cookie's value, which has at least 122 random bits.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(SecretString::from(secret.into()))
+    }
+
+    /// The bytes to derive from.
+    pub(crate) fn expose(&self) -> &[u8] {
+        self.0.expose_secret().as_bytes()
+    }
+}
+
+impl fmt::Debug for AttemptSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AttemptSecret(redacted)")
+    }
 }
 
 /// What the browser carries to the provider.
@@ -283,10 +322,13 @@ impl fmt::Debug for Departure {
 
 /// What the browser brought back.
 pub struct Answer {
-    /// The message as posted, base64 for SAML. A bearer secret.
+    /// The message as posted, base64 for SAML; the query as it came for OpenID Connect. A bearer
+    /// secret.
     pub message: SecretString,
     /// The RelayState, where there was one.
     pub relay_state: Option<String>,
+    /// The secret of the attempt that the answer belongs to; none where this browser has none.
+    pub secret: Option<AttemptSecret>,
 }
 
 impl fmt::Debug for Answer {
@@ -363,6 +405,8 @@ pub enum LogoutMessage {
         /// `RelayState`.
         relay_state: Option<String>,
     },
+    /// The `logout_token` that a provider posts by itself (OpenID Connect Back-Channel Logout 2.5).
+    Token(SecretString),
 }
 
 impl fmt::Debug for LogoutMessage {
@@ -370,6 +414,7 @@ impl fmt::Debug for LogoutMessage {
         f.write_str(match self {
             Self::Query(_) => "Query(redacted)",
             Self::Form { .. } => "Form(redacted)",
+            Self::Token(_) => "Token(redacted)",
         })
     }
 }
@@ -381,8 +426,8 @@ pub enum Logout {
     Requested {
         /// The request's id.
         request_id: String,
-        /// Whose.
-        name_id: String,
+        /// Whose; none where the sessions are named alone.
+        name_id: Option<String>,
         /// Which; empty means all of that person.
         session_indexes: Vec<String>,
         /// What has to go back.
@@ -412,12 +457,53 @@ pub struct AwsApplication<'a> {
     pub destination: Option<&'a Url>,
 }
 
+/// The rule that a provider's message breaks, whatever it speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// One of SAML, or of the conversation that both protocols share.
+    Saml(saml::refusal::Reason),
+    /// One of OpenID Connect.
+    Oidc(oidc::refusal::Reason),
+}
+
+impl Rule {
+    /// The stable code in audit rows.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Saml(reason) => reason.code(),
+            Self::Oidc(reason) => reason.code(),
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl From<saml::refusal::Reason> for Rule {
+    fn from(reason: saml::refusal::Reason) -> Self {
+        Self::Saml(reason)
+    }
+}
+
+impl From<oidc::refusal::Reason> for Rule {
+    fn from(reason: oidc::refusal::Reason) -> Self {
+        Self::Oidc(reason)
+    }
+}
+
 /// Why a provider's answer leads nowhere.
 #[derive(Debug, Error)]
 pub enum RedirectRefused {
     /// The message is not acceptable; the person is told one wording whatever the reason.
     #[error("the provider's message is not acceptable")]
     Message(#[from] saml::refusal::Refused),
+    /// The same of an answer or a token of an OpenID Connect provider, which may also be that it
+    /// declined to sign the person in.
+    #[error("the provider's answer is not acceptable")]
+    Token(#[from] oidc::refusal::Refused),
     /// What the provider publishes is not known, so nothing can be sent to it or verified.
     #[error("the provider's metadata is not available")]
     Unavailable(#[source] Cause),

@@ -441,11 +441,12 @@ pub trait Conversations: Send + Sync {
     ) -> Result<Option<(String, OffsetDateTime)>, StoreError>;
 
     /// Ends the sign-in sessions that rest on a provider's sessions; none in `session_indexes`
-    /// means all of that NameID. Says whose they were, without doubles of a session.
+    /// means all of that NameID, and no `name_id` means those sessions, whosever they are. Says
+    /// whose they were, without doubles of a session.
     async fn end_provider_sessions(
         &self,
         connector: &str,
-        name_id: &str,
+        name_id: Option<&str>,
         session_indexes: &[String],
     ) -> Result<Vec<SignInSession>, StoreError>;
 

@@ -7,6 +7,7 @@
 use axum::http::{HeaderMap, HeaderValue};
 
 use super::cookies;
+use crate::broker::AttemptSecret;
 
 const PREFIX: &str = "rolegate-attempt-";
 /// Stands in no secret and no hash.
@@ -63,6 +64,11 @@ pub(super) fn begin(
 /// The hash of this browser's secret for the attempt `id`; none where it did not begin it.
 pub(super) fn browser_hash(headers: &HeaderMap, id: &str, is_secure: bool) -> Option<String> {
     cookies::find(headers, &name(id)?, is_secure).map(hash)
+}
+
+/// This browser's secret for the attempt `id`, for what is derived from it.
+pub(super) fn kept_secret(headers: &HeaderMap, id: &str, is_secure: bool) -> Option<AttemptSecret> {
+    cookies::find(headers, &name(id)?, is_secure).map(AttemptSecret::new)
 }
 
 /// The removal of the cookie of the attempt `id`, which is over.

@@ -263,6 +263,7 @@ impl Frame {
         let Self(layout) = self;
         match refused {
             RedirectSignInRefused::Message(_) => ErrorView::answer_refused(layout),
+            RedirectSignInRefused::Declined(_) => ErrorView::provider_declined(layout),
             RedirectSignInRefused::GroupsOverage => ErrorView::groups_overage(layout),
             RedirectSignInRefused::GroupsUnknown => ErrorView::unknown_person(layout),
             RedirectSignInRefused::GroupsUnavailable(_) => ErrorView::groups_unread(layout),
@@ -290,6 +291,7 @@ impl Frame {
     pub(super) fn logout_refused(self, refused: &RedirectSignInRefused) -> ErrorPage {
         match refused {
             RedirectSignInRefused::Message(_)
+            | RedirectSignInRefused::Declined(_)
             | RedirectSignInRefused::StartHere
             | RedirectSignInRefused::OtherBrowser => ErrorView::logout_refused(self.0).into(),
             _ => self.redirect_refused(refused),

@@ -63,7 +63,12 @@ const LOOPBACK_CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; st
 
 /// What identity providers make browsers post to. The messages carry signatures, and the cookie of
 /// the attempt or the provider's session decides whose they are.
-const FROM_PROVIDERS: [&str; 2] = ["/saml/{connector}/acs", "/saml/{connector}/slo"];
+const FROM_PROVIDERS: [&str; 3] = [
+    "/saml/{connector}/acs",
+    "/saml/{connector}/slo",
+    // Providers call it themselves, so there is no cookie that it could misuse.
+    "/oidc/{connector}/backchannel-logout",
+];
 
 /// Refuses state-changing requests that another site started, before any handler runs.
 ///

@@ -158,7 +158,7 @@ pub fn router(broker: Arc<Broker>, settings: Settings) -> Router {
 
 /// Signing in and out.
 fn sign_in_pages() -> Router<App> {
-    use pages::{login, logout, saml, signed_in};
+    use pages::{login, logout, oidc, saml, signed_in};
     let messages = DefaultBodyLimit::max(MESSAGE_LIMIT);
     Router::new()
         .route("/login", get(login::show))
@@ -177,6 +177,11 @@ fn sign_in_pages() -> Router<App> {
             get(saml::log_out_by_query)
                 .post(saml::log_out_by_form)
                 .layer(messages),
+        )
+        .route("/oidc/{connector}/callback", get(oidc::callback))
+        .route(
+            "/oidc/{connector}/backchannel-logout",
+            post(oidc::end_sessions),
         )
 }
 

@@ -16,7 +16,7 @@ use openssl::{
 };
 use rolegate::config::{
     Bind, Config, ConnectorKind, DirectoryKind, Findings, GroupStrategy, Ldap, Loaded,
-    MetadataSource, OfferedRoles, RequestBinding, Saml, Severity,
+    MetadataSource, OfferedRoles, OidcPassThrough, RequestBinding, Saml, Severity,
 };
 use rolegate::identity::saml::refusal::Reason;
 use secrecy::ExposeSecret;
@@ -284,6 +284,7 @@ fn the_shipped_example_has_every_key() {
         let section = section
             .replace("connector.corp", "connector")
             .replace("connector.okta", "connector")
+            .replace("connector.entra", "connector")
             .replace(
                 "access.scope.corp:cn=helpdesk-dev,ou=groups,dc=example,dc=com",
                 "access.scope",
@@ -310,8 +311,8 @@ fn the_shipped_example_has_every_key() {
             assert!(is_written, "{path} is not in config/rolegate.toml");
         }
     }
-    // The top, ten sections, one environment, one scope, two connectors, four credential sources.
-    assert_eq!(seen, 19, "{all}");
+    // The top, ten sections, one environment, one scope, three connectors, four credential sources.
+    assert_eq!(seen, 20, "{all}");
 }
 
 #[test]
@@ -388,7 +389,7 @@ fn a_variable_that_names_nothing_is_a_finding() {
     rolegate.toml:13: aws.session_name: is missing; expected "{connector}-{username}", to tell connectors apart
     ROLEGATE_CONNECTOR__CORP: connector.corp: names no key; write ROLEGATE_…__CORP__KEY
     ROLEGATE_CONNECTOR__CORP__BIND_PASWORD: connector.corp.bind_pasword: unknown key; did you mean "bind_password"?
-    ROLEGATE_CONNECTOR__CROP__BIND_PASSWORD: connector.crop.type: is missing; expected "ldap" or "saml"
+    ROLEGATE_CONNECTOR__CROP__BIND_PASSWORD: connector.crop.type: is missing; expected "ldap", "saml" or "oidc"
     warning: ROLEGATE_PUBLIC_URI: is not read; did you mean ROLEGATE_PUBLIC_URL?
     ROLEGATE_PUBLIC_URL__PORT: public_url.port: public_url is a string, and has no keys below it
     ROLEGATE_SERVER__BODY_LIMIT: server.body_limit: expected an integer from 1024 to 16777216, found other text
@@ -673,20 +674,113 @@ fn credential_sources_refer_to_each_other_without_circles() {
 #[test]
 fn what_later_versions_will_take_is_refused_by_name() {
     let text = format!(
-        "{MINIMAL}[tokens]\naccess = \"1h\"\n[[trusted_issuer]]\nid = \"x\"\n[store]\nurl = \"postgres://u:p@h/d\"\n\
-         [[connector]]\nid = \"okta\"\n\
-         type = \"oidc\"\nissuer = \"https://x.example.com\"\n"
-    )
-    .replace(
-        "default_region",
-        "session_name = \"{connector}{username}\"\ndefault_region",
+        "{MINIMAL}[tokens]\naccess = \"1h\"\n[[trusted_issuer]]\nid = \"x\"\n[store]\nurl = \"postgres://u:p@h/d\"\n"
     );
     insta::assert_snapshot!(findings(&text, &[]), @r#"
-    rolegate.toml:16: tokens: is not available in this version; remove it
-    rolegate.toml:18: trusted_issuer: is not available in this version; remove it
-    rolegate.toml:21: store.url: PostgreSQL is not available in this version; expected sqlite:///PATH
-    rolegate.toml:24: connector.okta.type: "oidc" is not available in this version; expected "ldap" or "saml"
+    rolegate.toml:15: tokens: is not available in this version; remove it
+    rolegate.toml:17: trusted_issuer: is not available in this version; remove it
+    rolegate.toml:20: store.url: PostgreSQL is not available in this version; expected sqlite:///PATH
     "#);
+}
+
+/// The minimal file with an OpenID Connect provider of these lines.
+fn with_openid_provider(lines: &str) -> String {
+    format!("{MINIMAL}[[connector]]\nid = \"entra\"\ntype = \"oidc\"\n{lines}").replace(
+        "default_region",
+        "session_name = \"{connector}-{username}\"\ndefault_region",
+    )
+}
+
+#[test]
+fn an_openid_connect_provider_has_defaults() {
+    let least = "issuer = \"https://idp.example.com/x\"\nclient_id = \"rolegate\"\n";
+    let config = read(&with_openid_provider(least), &[]).unwrap().config;
+    let ConnectorKind::Oidc(oidc) = &config.connectors[1].kind else {
+        panic!("the second connector is an OpenID Connect provider");
+    };
+    assert_eq!(oidc.issuer, "https://idp.example.com/x");
+    assert_eq!(oidc.scopes, ["profile", "email"]);
+    assert_eq!(oidc.claims.username, "preferred_username");
+    assert_eq!(oidc.pass_through, OidcPassThrough::Nothing);
+    assert_eq!(oidc.clock_skew, Duration::from_mins(1));
+    assert!(oidc.client_secret.is_none() && !oidc.userinfo);
+}
+
+#[test]
+fn mistakes_about_an_openid_connect_provider_are_told() {
+    let with = with_openid_provider;
+    let least = "issuer = \"https://idp.example.com/x\"\nclient_id = \"rolegate\"\n";
+    for (line, key, problem) in [
+        ("clock_skew = \"6m\"", "clock_skew", "from 0s to 5m"),
+        (
+            "token_auth = \"client_secret_basic\"",
+            "token_auth",
+            "needs client_secret",
+        ),
+        (
+            "token_auth = \"none\"\nclient_secret = \"x\"",
+            "token_auth",
+            "would not be used",
+        ),
+        (
+            "allowed_algorithms = [\"HS256\"]",
+            "allowed_algorithms[0]",
+            "found \"HS256\"",
+        ),
+        (
+            "allowed_algorithms = [\"none\"]",
+            "allowed_algorithms[0]",
+            "found \"none\"",
+        ),
+        (
+            "pass_through = \"access_token\"",
+            "provider_id",
+            "is missing",
+        ),
+        (
+            "provider_id = \"graph.facebook.com\"",
+            "provider_id",
+            "goes with access tokens",
+        ),
+        (
+            "pass_through = \"id_token\"",
+            "pass_through",
+            "found \"id_token\"",
+        ),
+        ("scopes = [\"a b\"]", "scopes[0]", "without blanks"),
+        (
+            "claims = { groups = \" x\" }",
+            "claims.groups",
+            "a claim's name",
+        ),
+        ("groups_from = \"nobody\"", "groups_from", "is not there"),
+    ] {
+        let found = findings(&with(&format!("{least}{line}\n")), &[]);
+        let place = format!("connector.entra.{key}: ");
+        assert!(
+            found.contains(&place) && found.contains(problem),
+            "{line}: {found}"
+        );
+    }
+    for issuer in [
+        "http://idp.example.com",
+        "https://idp.example.com/?x=y",
+        "https://a@b/",
+        "idp",
+    ] {
+        let found = findings(
+            &with(&format!("issuer = \"{issuer}\"\nclient_id = \"x\"\n")),
+            &[],
+        );
+        assert!(
+            found.contains("connector.entra.issuer: "),
+            "{issuer}: {found}"
+        );
+    }
+    let found = findings(&with(""), &[]);
+    assert!(
+        found.contains("entra.issuer: is missing") && found.contains("entra.client_id: is missing")
+    );
 }
 
 #[test]

@@ -411,6 +411,7 @@ impl Person {
         Answer {
             message: SecretString::from(STANDARD.encode(signed)),
             relay_state: None,
+            secret: None,
         }
     }
 }
@@ -852,6 +853,7 @@ async fn requests_say_who_we_are_and_are_signed_either_way() {
     settings.authn_contexts = vec!["urn:x:mfa".to_owned()];
     let wish = SignInWish {
         force_authentication: true,
+        ..SignInWish::default()
     };
 
     let fixture = Fixture::new(settings.clone());
@@ -1027,8 +1029,8 @@ async fn the_provider_may_ask_us_to_end_sessions_and_is_answered() {
             panic!("{read:?}");
         };
         assert_eq!(
-            (request_id.as_str(), name_id.as_str()),
-            ("_logout", "G-1f0c")
+            (request_id.as_str(), name_id.as_deref()),
+            ("_logout", Some("G-1f0c"))
         );
         assert_eq!(session_indexes, ["s-1"]);
         assert_eq!(relay_state.as_deref(), Some("state"));

@@ -192,7 +192,7 @@ fn our_keys(company: &Company) -> Vec<rolegate::config::KeyPair> {
     let mut connectors = company.app.config.connectors.iter();
     let keys = connectors.find_map(|connector| match &connector.kind {
         ConnectorKind::Saml(saml) => Some(saml.keys.clone()),
-        ConnectorKind::Ldap(_) => None,
+        ConnectorKind::Ldap(_) | ConnectorKind::Oidc(_) => None,
     });
     keys.unwrap()
 }

@@ -29,8 +29,8 @@ use crate::{
     clock::Clock,
     identity::{
         Answer, AwsApplication, Carried, Cause, Departure, Finding, HeldProof, Logout,
-        LogoutDeparture, LogoutMessage, ProofKind, RedirectConnector, RedirectRefused, SignInWish,
-        Vouched,
+        LogoutDeparture, LogoutMessage, ProofKind, Protocol, RedirectConnector, RedirectRefused,
+        SignInWish, Vouched,
     },
 };
 
@@ -273,6 +273,10 @@ impl RedirectConnector for SamlConnector {
         &self.settings.label
     }
 
+    fn protocol(&self) -> Protocol {
+        Protocol::Saml
+    }
+
     fn takes_unsolicited(&self) -> bool {
         self.settings.takes_unsolicited
     }
@@ -501,6 +505,7 @@ fn error_about(about: String, message: String) -> Finding {
 fn message(error: &RedirectRefused) -> String {
     match error {
         RedirectRefused::Message(refused) => refused.to_string(),
+        RedirectRefused::Token(refused) => refused.to_string(),
         RedirectRefused::Unavailable(cause)
         | RedirectRefused::Misconfigured(cause)
         | RedirectRefused::Busy(cause) => cause.to_string(),

@@ -109,6 +109,12 @@ pub(super) fn read(
 ) -> Result<Logout, Refused> {
     let opened = match message {
         LogoutMessage::Query(query) => redirected(query, provider)?,
+        LogoutMessage::Token(_) => {
+            return Err(Refused::new(
+                Reason::WrongMessage,
+                "a logout token is not of this protocol",
+            ));
+        }
         LogoutMessage::Form {
             request,
             response,
@@ -272,7 +278,7 @@ fn requested(
     }
     Ok(Logout::Requested {
         request_id: root.attribute("ID").unwrap_or_default().to_owned(),
-        name_id: name_id.exact_text().to_owned(),
+        name_id: Some(name_id.exact_text().to_owned()),
         session_indexes,
         relay_state,
         replay_until: issued_at.max(now) + LIFETIME + settings.clock_skew,

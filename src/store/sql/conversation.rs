@@ -35,7 +35,7 @@ pub(super) enum Step {
     },
     EndSessions {
         connector: String,
-        name_id: String,
+        name_id: Option<String>,
         session_indexes: Vec<String>,
     },
     Sweep(OffsetDateTime),
@@ -144,12 +144,12 @@ impl Conversations for SqlStore {
     async fn end_provider_sessions(
         &self,
         connector: &str,
-        name_id: &str,
+        name_id: Option<&str>,
         session_indexes: &[String],
     ) -> Result<Vec<SignInSession>, StoreError> {
         let step = Step::EndSessions {
             connector: connector.to_owned(),
-            name_id: name_id.to_owned(),
+            name_id: name_id.map(str::to_owned),
             session_indexes: session_indexes.to_vec(),
         };
         self.step(step).await.map(|written| written.sessions)
@@ -219,7 +219,7 @@ pub(super) async fn perform(
             connector,
             name_id,
             session_indexes,
-        } => end_sessions(connection, connector, name_id, session_indexes).await,
+        } => end_sessions(connection, connector, name_id.as_deref(), session_indexes).await,
         Step::Sweep(now) => sweep(connection, *now).await,
         Step::KeepDocument {
             connector,
@@ -304,7 +304,7 @@ async fn hold(
 async fn end_sessions(
     connection: &mut Connection,
     connector: &str,
-    name_id: &str,
+    name_id: Option<&str>,
     session_indexes: &[String],
 ) -> Result<Written, StoreError> {
     let mut sessions = Vec::new();
@@ -319,8 +319,9 @@ async fn end_sessions(
         sessions.extend(rows);
     }
     for session_index in session_indexes {
-        let sql = "DELETE FROM sign_in_session WHERE connector = $1 AND provider_name_id = $2
-                 AND (provider_session_index = $3 OR provider_session_index IS NULL)
+        let sql = "DELETE FROM sign_in_session WHERE connector = $1
+                 AND (provider_name_id = $2 AND provider_session_index IS NULL
+                     OR (provider_name_id = $2 OR $2 IS NULL) AND provider_session_index = $3)
              RETURNING *";
         let rows: Vec<SessionRow> = sqlx::query_as(sql)
             .bind(connector)

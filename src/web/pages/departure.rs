@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     access::ConnectorId,
-    broker::{Carried, RedirectWish},
+    broker::{AttemptSecret, Carried, RedirectWish},
 };
 
 /// Begins a sign-in at a provider, with a cookie of its own. Once it succeeds, it ends the session
@@ -20,10 +20,11 @@ pub(super) async fn begin(
     app: &App,
     arrival: &Arrival,
     connector: &ConnectorId,
-    wish: RedirectWish,
+    mut wish: RedirectWish,
     replaced: Option<&str>,
 ) -> Response {
     let secret = attempt::secret(replaced);
+    wish.secret = AttemptSecret::new(secret.as_str());
     let (hash, client) = (attempt::hash(&secret), arrival.client(app));
     let departure = match app
         .broker

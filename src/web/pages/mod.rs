@@ -8,6 +8,7 @@ pub(super) mod helpdesk;
 pub(super) mod issuer;
 pub(super) mod login;
 pub(super) mod logout;
+pub(super) mod oidc;
 pub(super) mod picker;
 pub(super) mod role;
 pub(super) mod saml;

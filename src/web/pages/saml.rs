@@ -34,7 +34,9 @@ use super::{
 };
 use crate::{
     access::ConnectorId,
-    broker::{Answer, Connector, Finished, Kept, LogoutMessage, ProviderLogout, RedirectArrival},
+    broker::{
+        Answer, Connector, Finished, Kept, LogoutMessage, Protocol, ProviderLogout, RedirectArrival,
+    },
 };
 
 /// The fields of a provider's form, each there once at most. No `Debug`: they are bearer secrets.
@@ -69,6 +71,7 @@ impl ProviderForm {
         Some(Answer {
             message: SecretString::from(message),
             relay_state: self.relay_state,
+            secret: None,
         })
     }
 
@@ -109,21 +112,28 @@ fn unreadable(frame: Frame) -> ErrorPage {
 }
 
 /// The connector in the address, whose people sign in at a provider; 404 for any other.
-pub(in crate::web) struct Provider(ConnectorId);
+/// `/saml/…` is for those that speak SAML and `/oidc/…` for the others.
+pub(in crate::web) struct Provider(pub(super) ConnectorId);
 
 impl FromRequestParts<App> for Provider {
     type Rejection = ErrorPage;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ErrorPage> {
         let asked = Path::<String>::from_request_parts(parts, app).await;
-        let mut connectors = app.broker.connectors().iter();
-        let found = connectors.find(|connector| {
-            let id = connector.id().as_str();
-            matches!(connector, Connector::Redirect(_))
-                && asked.as_ref().is_ok_and(|Path(asked)| id == asked)
+        let protocol = if parts.uri.path().starts_with("/oidc/") {
+            Protocol::OpenIdConnect
+        } else {
+            Protocol::Saml
+        };
+        let connectors = app.broker.connectors().iter();
+        let mut providers = connectors.filter_map(|connector| match connector {
+            Connector::Redirect(provider) if provider.protocol() == protocol => Some(provider.id()),
+            _ => None,
         });
+        let found =
+            providers.find(|id| asked.as_ref().is_ok_and(|Path(asked)| id.as_str() == asked));
         found
-            .map(|connector| Self(connector.id().clone()))
+            .map(|id| Self(id.clone()))
             .ok_or_else(|| Frame::of_parts(parts).status(StatusCode::NOT_FOUND))
     }
 }
@@ -166,18 +176,20 @@ pub(in crate::web) async fn confirm(
             message: form.message,
             // Whatever a stranger's RelayState said means nothing where nobody asked.
             relay_state: None,
+            secret: None,
         },
         Err(error) => return error.into_response(),
     };
     finish(&app, &session, &arrival, connector, (answer, true)).await
 }
 
-async fn finish(
+/// Finishes a sign-in at a provider with the answer that came.
+pub(super) async fn finish(
     app: &App,
     session: &Session,
     arrival: &Arrival,
     connector: ConnectorId,
-    (answer, is_confirmed): (Answer, bool),
+    (mut answer, is_confirmed): (Answer, bool),
 ) -> Response {
     let is_secure = app.settings.is_secure;
     // What cannot be read for its conversation is refused, and recorded, by what comes next.
@@ -188,6 +200,9 @@ async fn finish(
     let replaced = conversation
         .as_deref()
         .and_then(|id| attempt::replaced(&arrival.headers, id, is_secure));
+    answer.secret = conversation
+        .as_deref()
+        .and_then(|id| attempt::kept_secret(&arrival.headers, id, is_secure));
     let repeated = conversation.is_none().then(|| answer.message.clone());
     let beside = RedirectArrival {
         browser_hash,
@@ -292,7 +307,7 @@ fn ask(
 /// `GET /saml/{connector}/metadata`.
 pub(in crate::web) async fn metadata(
     State(app): State<App>,
-    Path(connector): Path<String>,
+    Provider(connector): Provider,
     frame: Frame,
 ) -> Response {
     let provider = app
@@ -300,7 +315,7 @@ pub(in crate::web) async fn metadata(
         .connectors()
         .iter()
         .find_map(|found| match found {
-            Connector::Redirect(found) if found.id().as_str() == connector => Some(found),
+            Connector::Redirect(found) if *found.id() == connector => Some(found),
             _ => None,
         });
     let Some(provider) = provider else {
@@ -317,7 +332,7 @@ pub(in crate::web) async fn metadata(
         Err(error) => {
             tracing::error!(
                 request.id = frame.0.request_id,
-                connector,
+                %connector,
                 error = &error as &dyn std::error::Error,
                 "our metadata cannot be written"
             );

@@ -31,6 +31,20 @@ impl ErrorView {
         .start_again()
     }
 
+    /// 403: the provider says that it did not sign the person in.
+    pub(crate) fn provider_declined(layout: Layout) -> Self {
+        Self::new(
+            layout,
+            403,
+            "Your identity provider did not sign you in",
+            "It sent you back without a sign-in: you may have cancelled there, or it may not let \
+             you use Rolegate.",
+        )
+        .step("Start again, and finish the provider's own pages.")
+        .step(QUOTE)
+        .start_again()
+    }
+
     /// 403: nobody here asked the provider, and that is not allowed.
     pub(crate) fn start_here(layout: Layout) -> Self {
         Self::new(

@@ -243,7 +243,7 @@ pub(super) async fn a_proof_goes_with_its_session(backend: &impl Backend) {
             }
             _ => {
                 let ended = store
-                    .end_provider_sessions("okta", "name-of-ada", &[])
+                    .end_provider_sessions("okta", Some("name-of-ada"), &[])
                     .await;
                 assert_eq!(ended.unwrap(), std::slice::from_ref(&session));
             }
@@ -296,16 +296,16 @@ pub(super) async fn a_provider_ends_the_sessions_that_rest_on_its_own(backend: &
     };
 
     let unknown = ["index-9".to_owned()];
-    let ended = store.end_provider_sessions("okta", "name-of-bob", &unknown);
+    let ended = store.end_provider_sessions("okta", Some("name-of-bob"), &unknown);
     assert_eq!(ended.await.unwrap(), []);
 
     let indexes = ["index-1".to_owned(), "index-1".to_owned()];
-    let ended = store.end_provider_sessions("okta", "name-of-ada", &indexes);
+    let ended = store.end_provider_sessions("okta", Some("name-of-ada"), &indexes);
     let ended = ended.await.unwrap();
     assert_eq!(ended.len(), 2);
     assert_eq!(hashes(&ended), hashes(&[first, without_index]));
 
-    let ended = store.end_provider_sessions("okta", "name-of-ada", &[]);
+    let ended = store.end_provider_sessions("okta", Some("name-of-ada"), &[]);
     assert_eq!(ended.await.unwrap(), [second]);
     for left in [of_another, elsewhere] {
         assert_eq!(store.session(&left.id_hash).await.unwrap(), Some(left));
