@@ -19,6 +19,7 @@ pub mod cookie_browser;
 pub mod editing;
 pub mod identity_providers;
 pub mod moto;
+pub mod openid;
 pub mod process;
 pub mod samba;
 pub mod saml;

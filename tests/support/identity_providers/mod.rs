@@ -8,6 +8,7 @@
 //! SimpleSAMLphp encrypts with AES-128-CBC and pysaml2 with 3DES, whatever they are told; pysaml2
 //! names one audience.
 
+pub mod openid;
 mod page;
 mod settings;
 mod walker;
