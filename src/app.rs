@@ -143,7 +143,7 @@ pub fn policy_settings(config: &Config) -> PolicySettings {
             region: defaults.region.clone(),
             source_identity: None,
             saml_provider_arn: defaults.saml_provider_arn.clone(),
-            console: None,
+            console: defaults.console,
             vouched_by: defaults.vouched_by,
             mfa_serial: None,
             audit_tag: defaults.audit_tag,
@@ -160,6 +160,7 @@ pub fn policy_settings(config: &Config) -> PolicySettings {
             .as_ref()
             .map(issuer::abilities)
             .unwrap_or_default(),
+        connectors: config.connectors.len(),
         giving_connectors: saml_connectors(config)
             .filter(|(_, saml)| saml.offer_asserted_roles == config::OfferedRoles::All)
             .map(|(id, _)| id)

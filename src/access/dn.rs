@@ -28,6 +28,18 @@ impl Dn {
             .map_or("", |(_, value)| value)
     }
 
+    /// The value of the first RDN where that is a CN of an entry somewhere: what people call a
+    /// group.
+    pub fn common_name(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [first, _, ..] => match first.as_slice() {
+                [(attribute, value)] if attribute == "cn" && !value.is_empty() => Some(value),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whether this name lies at or below `base`.
     pub fn is_within(&self, base: &Self) -> bool {
         self.0.len() >= base.0.len() && {

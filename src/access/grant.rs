@@ -164,6 +164,11 @@ impl Grant {
         &self.session_name
     }
 
+    /// The name of a federated user (GetFederationToken), which no two people share.
+    pub fn federated_name(&self) -> String {
+        self.session_name.federated_name()
+    }
+
     /// The SourceIdentity, where one is sent.
     pub fn source_identity(&self) -> Option<&SourceIdentity> {
         self.source_identity.as_ref()
@@ -235,6 +240,17 @@ impl Grant {
     /// How the console is reached.
     pub fn console(&self) -> ConsoleWay {
         self.console
+    }
+
+    /// Whether the browser posts an assertion of ours to AWS. Never where policies narrow the
+    /// session: the browser that carries the assertion could get credentials without them.
+    pub fn is_posted(&self) -> bool {
+        self.console == ConsoleWay::SamlPost
+            && self.delivery == Delivery::Console
+            && self.voucher == Some(Voucher::Issuer)
+            && !self.read_only
+            && self.session_policy.is_none()
+            && self.policy_arns.is_empty()
     }
 
     /// Why, in the person's words.

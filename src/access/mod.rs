@@ -7,6 +7,7 @@ mod account;
 mod arn;
 mod authority;
 mod change;
+mod contradiction;
 mod dn;
 mod duration;
 pub mod explain;
@@ -19,11 +20,13 @@ pub mod revocation;
 mod role;
 mod rule;
 mod session_name;
+mod template;
 
 pub use account::Account;
 pub use arn::{AccountId, ArnError, Partition, SamlProviderArn, TargetArn, TargetKind};
 pub use authority::{AccessRules, Authority, HelpdeskGroup, Scope};
 pub use change::{Change, Row, RowName};
+pub use contradiction::Contradiction;
 pub use dn::{Dn, DnError};
 pub use duration::{DurationError, SessionDuration};
 pub use grant::{Clipped, Delivery, Errand, Grant, Limit, Request, ServiceGrant};
@@ -38,8 +41,9 @@ pub use policy::{
 };
 pub use preview::{Altered, Preview, RoleEffect, Terms, touched_groups};
 pub use role::{
-    AUDIT_TAG, ConsoleWay, Contradiction, EffectiveRole, GrantMethod, Role, RoleDefaults,
-    SESSION_TAGS, Voucher, mfa_serial,
+    AUDIT_TAG, ConsoleWay, EffectiveRole, GrantMethod, Role, RoleDefaults, SESSION_TAGS, Voucher,
+    mfa_serial,
 };
 pub use rule::{MappingRule, RuleError};
 pub use session_name::{NameTemplate, RoleSessionName, SourceIdentity, TemplateError};
+pub use template::{LONGEST_POLICY, check_session_policy, check_session_tag, encoded};

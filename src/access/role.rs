@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{NameTemplate, SamlProviderArn, SessionDuration, TargetArn, TargetKind};
+use super::{NameTemplate, SessionDuration, TargetArn, TargetKind};
 
 /// How STS credentials are obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,6 +57,16 @@ impl GrantMethod {
             Self::FederationToken | Self::SessionToken => SessionDuration::LONGEST_TOKEN,
             _ => SessionDuration::LONGEST,
         }
+    }
+
+    /// Whether a code of an MFA device goes with the call.
+    pub fn takes_code(self) -> bool {
+        matches!(self, Self::AssumeRole | Self::SessionToken)
+    }
+
+    /// Whether its sessions can be narrowed by policies, and open a console.
+    pub fn can_be_narrowed(self) -> bool {
+        self != Self::SessionToken
     }
 
     /// What the ARN of a target opened by it is of.
@@ -218,7 +228,8 @@ pub struct RoleDefaults {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mfa_serial: Option<String>,
     /// Whether sessions carry [`AUDIT_TAG`], which makes CloudTrail a witness of the audit log;
-    /// for `assume-role` and what our issuer vouches for, and needs `sts:TagSession` in the trust.
+    /// for all but `session-token` and what a person's provider vouches for, and needs
+    /// `sts:TagSession` in the trust.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit_tag: Option<bool>,
 }
@@ -279,77 +290,6 @@ pub struct Role {
     pub disabled: bool,
 }
 
-/// A setting of a role that the way it is opened cannot carry, so that it would silently not hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contradiction {
-    /// The setting's key in configuration and tables.
-    pub key: &'static str,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-impl Role {
-    /// What the role says itself and `settings` cannot carry; nothing is granted until it is mended.
-    pub fn contradiction(&self, settings: &EffectiveRole) -> Option<Contradiction> {
-        let of_grants = [
-            ("external_id", self.own.external_id.is_some()),
-            ("source_identity", self.own.source_identity.is_some()),
-            ("session_tags", !self.session_tags.is_empty()),
-            ("audit_tag", self.own.audit_tag == Some(true)),
-        ];
-        let of_sessions = [
-            ("session_policy", self.session_policy.is_some()),
-            ("policy_arns", !self.policy_arns.is_empty()),
-            ("max_duration", self.own.max_duration.is_some()),
-        ];
-        let first = |said: &[(&'static str, bool)]| {
-            let found = said.iter().find(|(_, is_said)| *is_said);
-            found.map(|(key, _)| *key)
-        };
-        if settings.console == ConsoleWay::IdpInitiated
-            && let Some(key) = first(&of_sessions).or_else(|| first(&of_grants))
-        {
-            let message = format!(
-                "console = \"idp-initiated\" leaves everything to the identity provider, so {key} \
-                 cannot hold: remove it, or let the console open by federation"
-            );
-            return Some(Contradiction { key, message });
-        }
-        if settings.voucher == Some(Voucher::Provider)
-            && let Some(key) = first(&of_grants)
-        {
-            let message = format!(
-                "assume-role-with-saml cannot send {key}, for AWS goes by the assertion alone: \
-                 remove it, or use assume-role"
-            );
-            return Some(Contradiction { key, message });
-        }
-        if settings.audit_tag && self.session_tags.len() >= SESSION_TAGS {
-            let message = format!(
-                "AWS takes {SESSION_TAGS} session tags, and audit_tag is one more: remove a tag, \
-                 or set audit_tag = false"
-            );
-            let key = "session_tags";
-            return Some(Contradiction { key, message });
-        }
-        self.misplaced_provider()
-    }
-
-    /// A provider of its own that cannot vouch for it.
-    fn misplaced_provider(&self) -> Option<Contradiction> {
-        let template = self.own.saml_provider_arn.as_deref()?;
-        let message = match SamlProviderArn::from_template(template, self.arn.account_digits()) {
-            Ok(provider) if provider.is_beside(&self.arn) => return None,
-            Ok(provider) => format!("{provider} is not in the role's account, where IAM wants it"),
-            Err(error) => error.to_string(),
-        };
-        Some(Contradiction {
-            key: "saml_provider_arn",
-            message,
-        })
-    }
-}
-
 /// A role's settings after its account's and the general defaults have filled the gaps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EffectiveRole {
@@ -380,30 +320,43 @@ pub struct EffectiveRole {
 impl From<RoleDefaults> for EffectiveRole {
     fn from(settings: RoleDefaults) -> Self {
         let grant_method = settings.grant_method.unwrap_or(GrantMethod::AssumeRole);
-        let console = settings.console.unwrap_or_default();
         let voucher = grant_method
             .is_federated()
             .then(|| settings.vouched_by.unwrap_or(Voucher::Provider));
-        let takes_code = matches!(
-            grant_method,
-            GrantMethod::AssumeRole | GrantMethod::SessionToken
-        );
+        let is_posted =
+            grant_method == GrantMethod::AssumeRoleWithSaml && voucher == Some(Voucher::Issuer);
+        let console = settings
+            .console
+            .filter(|way| *way != ConsoleWay::SamlPost || is_posted)
+            .unwrap_or_default();
+        let max_duration = settings.max_duration.unwrap_or(SessionDuration::HOUR);
         Self {
             grant_method,
             credential_source: settings
                 .credential_source
                 .unwrap_or_else(|| "default".to_owned()),
             external_id: settings.external_id,
-            max_duration: settings.max_duration.unwrap_or(SessionDuration::HOUR),
+            max_duration: max_duration.min(grant_method.longest()),
             region: settings.region,
             source_identity: settings.source_identity,
             saml_provider_arn: settings.saml_provider_arn,
             console,
             voucher,
-            mfa_serial: settings.mfa_serial.filter(|_| takes_code),
+            mfa_serial: settings.mfa_serial.filter(|_| grant_method.takes_code()),
             audit_tag: settings.audit_tag.unwrap_or_default()
-                && (grant_method == GrantMethod::AssumeRole || voucher == Some(Voucher::Issuer))
+                && sends_tags(grant_method, voucher)
                 && console != ConsoleWay::IdpInitiated,
         }
+    }
+}
+
+/// Whether session tags reach AWS: as parameters of the call, or in what our issuer says.
+pub(super) fn sends_tags(method: GrantMethod, voucher: Option<Voucher>) -> bool {
+    match method {
+        GrantMethod::AssumeRole | GrantMethod::FederationToken => true,
+        GrantMethod::AssumeRoleWithSaml | GrantMethod::AssumeRoleWithWebIdentity => {
+            voucher == Some(Voucher::Issuer)
+        }
+        GrantMethod::SessionToken => false,
     }
 }

@@ -10,6 +10,8 @@ use super::{Errand, Identity};
 
 /// The longest that STS takes for both names (AWS API, AssumeRole).
 const LONGEST: usize = 64;
+/// The longest name of a federated user (AWS API, GetFederationToken).
+const LONGEST_FEDERATED: usize = 32;
 /// The hexadecimal digits that tell two names apart once characters had to be replaced.
 const SUFFIX: usize = 12;
 
@@ -139,6 +141,15 @@ impl RoleSessionName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name as GetFederationToken takes it: 2–32 of `[\w+=,.@-]` (AWS API). A longer one is cut
+    /// and ends in a digest of the whole.
+    pub(super) fn federated_name(&self) -> String {
+        if self.0.len() <= LONGEST_FEDERATED {
+            return self.0.clone();
+        }
+        ending_in_digest(&self.0, LONGEST_FEDERATED, &self.0)
+    }
 }
 
 impl fmt::Display for RoleSessionName {
@@ -165,7 +176,7 @@ fn legal(text: &str) -> String {
     if is_legal && !looks_changed(text) {
         return text.to_owned();
     }
-    let mut name: String = text
+    let name: String = text
         .chars()
         .map(|character| {
             if is_legal_character(character) {
@@ -174,12 +185,17 @@ fn legal(text: &str) -> String {
                 '-'
             }
         })
-        .take(LONGEST - SUFFIX - 2)
         .collect();
-    name.push_str("--");
-    let hash = hex::encode(digest(&SHA256, text.as_bytes()));
-    name.push_str(&hash[..SUFFIX]);
-    name
+    ending_in_digest(&name, LONGEST, text)
+}
+
+/// The beginning of a legal name, and a digest of what it stands for, within `longest`.
+fn ending_in_digest(name: &str, longest: usize, of: &str) -> String {
+    let mut cut: String = name.chars().take(longest - SUFFIX - 2).collect();
+    cut.push_str("--");
+    let hash = hex::encode(digest(&SHA256, of.as_bytes()));
+    cut.push_str(&hash[..SUFFIX]);
+    cut
 }
 
 fn looks_changed(text: &str) -> bool {

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     access::{
         ConsoleWay, EffectiveRole, GrantMethod, NameTemplate, Policy, PolicyTables, Role,
-        RoleDefaults, SessionDuration, TargetArn,
+        RoleDefaults, SessionDuration, TargetArn, Voucher, mfa_serial,
     },
     app,
     store::{Change, PolicyStore},
@@ -54,7 +54,8 @@ pub(super) struct ListArguments {
 /// What a role says itself, and an account says for its roles.
 #[derive(Debug, clap::Args)]
 pub(super) struct DefaultArguments {
-    /// How credentials are obtained: assume-role or assume-role-with-saml
+    /// How credentials are obtained: assume-role, assume-role-with-saml,
+    /// assume-role-with-web-identity, federation-token or session-token
     #[arg(long, value_name = "METHOD")]
     grant_method: Option<GrantMethod>,
     /// The id of an `[[aws.credential_source]]`
@@ -63,7 +64,8 @@ pub(super) struct DefaultArguments {
     /// What the trust policy asks for
     #[arg(long, value_name = "TEXT")]
     external_id: Option<String>,
-    /// The longest role session, such as 45m or 4h
+    /// The longest role session, such as 45m or 4h; 12h at most, or 36h for federation-token and
+    /// session-token
     #[arg(long, value_name = "DURATION")]
     max_duration: Option<SessionDuration>,
     /// Where STS is asked and the console opens
@@ -75,8 +77,21 @@ pub(super) struct DefaultArguments {
     /// The IAM SAML provider for assume-role-with-saml; {account} in it stands for the account
     #[arg(long, value_name = "ARN")]
     saml_provider_arn: Option<String>,
+    /// How the console is reached: federation, saml-post for an assertion of Rolegate's own that
+    /// the browser takes to AWS, or, for single roles, idp-initiated for the identity provider's
+    /// own AWS application, on which nothing can be limited
+    #[arg(long, value_name = "WAY")]
+    console: Option<ConsoleWay>,
+    /// Whose word AWS goes by, for assume-role-with-saml and assume-role-with-web-identity:
+    /// provider or issuer
+    #[arg(long, value_name = "WHO")]
+    vouched_by: Option<Voucher>,
+    /// The MFA device of the IAM user whose keys sign, of which a code is asked for each session;
+    /// for assume-role and session-token
+    #[arg(long, value_name = "ARN", value_parser = mfa_serial)]
+    mfa_serial: Option<String>,
     /// Whether sessions carry the place in the audit log as a tag, so that CloudTrail is its
-    /// witness; for assume-role, and the trust policy needs `sts:TagSession`
+    /// witness; the trust policy needs `sts:TagSession`
     #[arg(
         long,
         value_name = "BOOL",
@@ -106,9 +121,9 @@ impl DefaultArguments {
                 region: self.region,
                 source_identity: self.source_identity,
                 saml_provider_arn: self.saml_provider_arn,
-                console: None,
-                vouched_by: None,
-                mfa_serial: None,
+                console: self.console,
+                vouched_by: self.vouched_by,
+                mfa_serial: self.mfa_serial,
                 audit_tag: self.audit_tag,
             }),
         }
@@ -127,17 +142,15 @@ pub(super) struct AddArguments {
     owner: Option<String>,
     #[command(flatten)]
     defaults: DefaultArguments,
-    /// How the console is reached: federation, or idp-initiated for the identity provider's own
-    /// AWS application, on which nothing can be limited
-    #[arg(long, value_name = "WAY")]
-    console: Option<ConsoleWay>,
-    /// A file with a session policy (JSON) that narrows every session
+    /// A file with a session policy (JSON) that narrows every session; {username} and other
+    /// placeholders in it stand for the person's values
     #[arg(long, value_name = "FILE")]
     session_policy: Option<PathBuf>,
     /// A managed policy that narrows every session; may be there several times
     #[arg(long = "policy-arn", value_name = "ARN")]
     policy_arns: Vec<String>,
-    /// A tag of every session; may be there several times; the trust policy needs `sts:TagSession`
+    /// A tag of every session, with placeholders as above; may be there several times; the trust
+    /// policy needs `sts:TagSession`
     #[arg(long = "session-tag", value_name = "KEY=VALUE", value_parser = key_and_value)]
     session_tags: Vec<(String, String)>,
     /// Let pattern rules give it only where they say `allow_protected`
@@ -265,10 +278,7 @@ async fn add(
         arn: arn.clone(),
         description: arguments.description,
         owner: arguments.owner,
-        own: RoleDefaults {
-            console: arguments.console,
-            ..arguments.defaults.checked(installation)?
-        },
+        own: arguments.defaults.checked(installation)?,
         session_policy: (arguments.session_policy.as_deref())
             .map(session_policy)
             .transpose()?,
@@ -282,6 +292,7 @@ async fn add(
         ..PolicyTables::default()
     };
     import::judge(&row, installation)?;
+    contradicts(&role, installation.all_tables(store).await?, installation)?;
     let edit = Edit {
         store,
         before: &before,
@@ -298,6 +309,24 @@ async fn add(
     }
     warn_about(&[arn.as_str()], tables, installation);
     Ok(())
+}
+
+/// Refuses a role that, with what its account and the configuration say, nobody could open.
+fn contradicts(
+    role: &Role,
+    tables: PolicyTables,
+    installation: &Installation,
+) -> Result<(), Failure> {
+    let alone = PolicyTables {
+        accounts: tables.accounts,
+        roles: vec![role.clone()],
+        ..PolicyTables::default()
+    };
+    let policy = Policy::new(alone, app::policy_settings(&installation.config));
+    match policy.contradiction(&role.arn) {
+        Some(found) => Err(Failure::Usage(format!("{}: {}", found.key, found.message))),
+        None => Ok(()),
+    }
 }
 
 /// Says what keeps rows from giving anything.

@@ -9,7 +9,10 @@ use url::Url;
 
 use super::reader::Section;
 use super::{address, template};
-use crate::access::{NameTemplate, SamlProviderArn, TargetArn, TemplateError, Voucher};
+use crate::access::{
+    ConsoleWay, GrantMethod, NameTemplate, SamlProviderArn, SessionDuration, TargetArn,
+    TemplateError, Voucher,
+};
 
 /// `[aws]`: how AWS is reached.
 #[derive(Clone, Debug)]
@@ -316,7 +319,7 @@ fn unknown_source(id: &str, ids: &[String]) -> String {
 pub struct RoleDefaults {
     /// One of [`GRANT_METHODS`].
     pub grant_method: String,
-    /// The longest role session, 15 minutes to 12 hours.
+    /// The longest role session, 15 minutes to what the grant method gives.
     pub max_duration: Option<Duration>,
     /// The id of a credential source; `None`: the first one.
     pub credential_source: Option<String>,
@@ -327,6 +330,8 @@ pub struct RoleDefaults {
     /// The IAM SAML provider for `assume-role-with-saml`: an ARN, `{account}` in it standing for
     /// the role's account.
     pub saml_provider_arn: Option<String>,
+    /// How the console is reached; never by the identity provider alone.
+    pub console: Option<ConsoleWay>,
     /// Who vouches for people, for the federated grant methods.
     pub vouched_by: Option<Voucher>,
     /// Whether sessions carry the tag that makes CloudTrail a witness of the audit log.
@@ -349,8 +354,10 @@ impl RoleDefaults {
         let grant_method = section
             .choice("grant_method", &methods)
             .unwrap_or("assume-role");
-        let (least, most) = (Duration::from_mins(15), Duration::from_hours(12));
-        let max_duration = section.duration("max_duration", least..=most);
+        let longest = (grant_method.parse::<GrantMethod>())
+            .map_or(SessionDuration::LONGEST, GrantMethod::longest);
+        let limits = SessionDuration::SHORTEST.into()..=longest.into();
+        let max_duration = section.duration("max_duration", limits);
         let credential_source = section.parsed("credential_source", |id| match source_ids {
             Some(ids) if !ids.iter().any(|known| known == id) => Err(unknown_source(id, ids)),
             _ => Ok(id.to_owned()),
@@ -362,9 +369,19 @@ impl RoleDefaults {
             external_id: section.parsed("external_id", external_id),
             region: section.parsed("region", region),
             saml_provider_arn: section.parsed("saml_provider_arn", saml_provider_arn),
+            console: section.parsed("console", console),
             vouched_by: section.parsed("vouched_by", str::parse::<Voucher>),
             audit_tag: section.boolean("audit_tag"),
         }
+    }
+}
+
+/// A way to the console that roles may inherit.
+fn console(text: &str) -> Result<ConsoleWay, String> {
+    match text.parse()? {
+        // What nothing can be limited on is not to be inherited unseen.
+        ConsoleWay::IdpInitiated => Err("idp-initiated is for single roles".to_owned()),
+        way => Ok(way),
     }
 }
 

@@ -345,8 +345,9 @@ arn = "arn:aws:iam::111122223333:role/Other"
 credential_source = "partner"
 
 [[role]]
-arn = "arn:aws:iam::111122223333:role/Session"
+arn = "arn:aws:iam::111122223333:user/session"
 grant_method = "session-token"
+credential_source = "hub"
 
 [[mapping]]
 group = "corp:cn=dev,dc=example,dc=com"
@@ -361,10 +362,10 @@ require_mfa = true
     error    DIR/rolegate.toml: access.admin: `admins` is not a distinguished name: `admins` has no attribute=value
     ok       DIR/rows.toml: 0 accounts, 2 roles, 1 mapping, 0 rules
     ok       sqlite://DIR/rolegate.db: is not there yet; the first start creates it
-    error    arn:aws:iam::111122223333:role/Session: grant method session-token is not in this version
-    error    DIR/rows.toml:10: names arn:aws:iam::111122223333:role/Nowhere, and there is no such role
-    error    DIR/rows.toml:10: require_mfa cannot be enforced by this version
+    error    DIR/rows.toml:11: names arn:aws:iam::111122223333:role/Nowhere, and there is no such role
+    error    DIR/rows.toml:11: require_mfa cannot be enforced by this version
     error    arn:aws:iam::111122223333:role/Other: names the credential source `partner`, and there are: default
+    error    arn:aws:iam::111122223333:user/session: names the credential source `hub`, and there are: default
     5 errors, 0 warnings, 3 ok
     "#);
 
@@ -612,7 +613,7 @@ tikcet = "HD-1"
     assert_eq!(code, 1);
     insta::assert_snapshot!(told, @r#"
     error: DIR/broken.toml:3: account.1234.id: `1234` is not an AWS account id: it has twelve digits, such as 111122223333
-    error: DIR/broken.toml:8: role.arn:aws:iam::111122223333:role/New.max_duration: expected a duration from 15m to 12h, found 13h
+    error: DIR/broken.toml:8: role.arn:aws:iam::111122223333:role/New.max_duration: assume-role gives sessions of 12 h at most; longer ones, up to 36 h, come by federation-token and session-token alone
     error: DIR/broken.toml:11: mapping[0].group: no connector `crop` is configured; there are: corp
     error: DIR/broken.toml:13: mapping[0].tikcet: unknown key; did you mean "ticket"?
     nothing was changed
@@ -775,8 +776,9 @@ fn what_an_identity_providers_role_cannot_hold_is_refused() {
     assert_eq!(code, 2);
     assert_eq!(
         told,
-        "error: session_tags: assume-role-with-saml cannot send session_tags, for AWS goes by the \
-         assertion alone: remove it, or use assume-role\n"
+        "error: session_tags: assume-role-with-saml cannot send session_tags, for AWS goes by what \
+         the person's provider says alone: remove it, or let Rolegate vouch (vouched_by = \
+         \"issuer\")\n"
     );
     let (code, told) = add(
         FEDERATED,
@@ -795,7 +797,16 @@ fn what_an_identity_providers_role_cannot_hold_is_refused() {
     );
     let (code, told) = add(FEDERATED, &["--console", "saml-post"]);
     assert_eq!(code, 2);
-    assert!(told.contains("not available in this version"), "{told}");
+    assert!(told.contains("vouched_by = \"issuer\""), "{told}");
+    let (code, told) = add(FEDERATED, &["--mfa-serial", "my phone"]);
+    assert_eq!(code, 2);
+    assert!(told.contains("the ARN of an MFA device"), "{told}");
+    let (code, told) = add(FEDERATED, &["--vouched-by", "issuer"]);
+    assert_eq!(code, 2);
+    assert!(
+        told.starts_with("error: vouched_by: assume-role goes by"),
+        "{told}"
+    );
 
     // The mapping of this role gives it read-only.
     let (code, told) = add(READ_ONLY, &["--console", "idp-initiated"]);

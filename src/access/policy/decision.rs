@@ -9,9 +9,9 @@ use time::OffsetDateTime;
 
 use super::{NotEntitled, PlacedRole, Policy, reach::Person, snapshot::rank};
 use crate::access::{
-    Account, Clipped, Conditions, ConsoleWay, EffectiveRole, Grant, GrantMethod, GroupKey,
-    Identity, Limit, MappingId, Request, Role, SamlProviderArn, SessionDuration, TargetArn,
-    Voucher,
+    Account, Clipped, Conditions, ConsoleWay, Delivery, EffectiveRole, Grant, GrantMethod,
+    GroupKey, Identity, Limit, MappingId, Request, Role, SamlProviderArn, SessionDuration,
+    TargetArn, Voucher, template::Values,
 };
 
 /// A mapping, a rule or the identity provider's own word, as it gives a role to a person.
@@ -55,6 +55,11 @@ impl Entitlement<'_> {
         self.givers.iter().all(|giver| giver.conditions.read_only)
     }
 
+    /// Whether its sessions open a console at all; else they are credentials alone.
+    pub fn opens_console(&self) -> bool {
+        self.effective.grant_method != GrantMethod::SessionToken
+    }
+
     /// What people call the account: its name, else its id.
     pub fn account_name(&self) -> String {
         self.account
@@ -74,16 +79,15 @@ impl Policy {
         for arn in &asserted {
             given.entry(arn).or_default().push(self.asserted_giver());
         }
-        let plain = Request::console();
         let mut of_table: Vec<(usize, Entitlement<'_>)> = Vec::with_capacity(given.len());
         let mut implied = Vec::new();
         for (arn, givers) in given {
             if let Some(placed) = self.roles.get(arn) {
-                let entitlement = self.entitlement(&person, placed, givers, (&plain, now));
+                let entitlement = self.entitlement(&person, placed, givers, now);
                 of_table.extend(entitlement.map(|found| (placed.place, found)));
             } else if asserted.contains(&arn) {
                 let placed = self.implied(arn);
-                implied.extend(self.entitlement(&person, &placed, givers, (&plain, now)));
+                implied.extend(self.entitlement(&person, &placed, givers, now));
             }
         }
         of_table.sort_unstable_by_key(|(place, _)| *place);
@@ -103,12 +107,9 @@ impl Policy {
         self.each_giver(identity, Some(role), |_, giver| givers.push(giver));
         let is_asserted = self.asserted(&person).contains(role);
         givers.extend(is_asserted.then(|| self.asserted_giver()));
-        let plain = Request::console();
         match self.roles.get(role) {
-            Some(placed) => self.entitlement(&person, placed, givers, (&plain, now)),
-            None if is_asserted => {
-                self.entitlement(&person, &self.implied(role), givers, (&plain, now))
-            }
+            Some(placed) => self.entitlement(&person, placed, givers, now),
+            None if is_asserted => self.entitlement(&person, &self.implied(role), givers, now),
             None => None,
         }
     }
@@ -118,12 +119,12 @@ impl Policy {
         person: &Person<'_>,
         placed: &PlacedRole,
         givers: Vec<Giver<'a>>,
-        (plain, now): (&Request, OffsetDateTime),
+        now: OffsetDateTime,
     ) -> Option<Entitlement<'a>> {
         if placed.role.disabled {
             return None;
         }
-        self.reach(person, placed, plain).ok()?;
+        self.reach(person, placed, &placed.plain_click()).ok()?;
         let mut usable: Vec<(Giver<'a>, Clipped)> = givers
             .into_iter()
             .filter_map(|giver| {
@@ -198,9 +199,7 @@ impl Policy {
             }
         }
         match (best, provider) {
-            (Some(best), Ok(provider)) => {
-                Ok(self.grant(identity, (placed, provider), request, best))
-            }
+            (Some(best), Ok(provider)) => self.grant(identity, (placed, provider), request, best),
             _ => Err(nearest),
         }
     }
@@ -211,18 +210,12 @@ impl Policy {
         (placed, saml_provider): (&PlacedRole, Option<SamlProviderArn>),
         request: &Request,
         (giver, longest): (&Giver<'_>, Clipped),
-    ) -> Grant {
+    ) -> Result<Grant, NotEntitled> {
         let PlacedRole {
             role, effective, ..
         } = placed;
         let read_only = request.read_only || giver.conditions.read_only;
-        let mut policy_arns = role.policy_arns.clone();
-        if read_only {
-            let arn = read_only_policy(&role.arn);
-            if !policy_arns.contains(&arn) {
-                policy_arns.push(arn);
-            }
-        }
+        let narrowed = Narrowed::of(identity, role, read_only)?;
         // With a provider's assertion or token AWS takes these from there alone.
         let is_ours = effective.console != ConsoleWay::IdpInitiated
             && match effective.grant_method {
@@ -230,12 +223,13 @@ impl Policy {
                 GrantMethod::AssumeRoleWithSaml | GrantMethod::AssumeRoleWithWebIdentity => {
                     effective.voucher == Some(Voucher::Issuer)
                 }
+                // GetFederationToken and GetSessionToken take no source identity.
                 GrantMethod::FederationToken | GrantMethod::SessionToken => false,
             };
         let source_identity = (effective.source_identity.as_ref())
             .or(self.settings.source_identity.as_ref())
             .filter(|_| is_ours);
-        Grant {
+        Ok(Grant {
             connector: identity.connector.clone(),
             subject: identity.subject.clone(),
             username: identity.username.clone(),
@@ -253,9 +247,9 @@ impl Policy {
                 .filter(|_| effective.grant_method == GrantMethod::AssumeRole),
             credential_source: effective.credential_source.clone(),
             region: effective.region.clone(),
-            session_policy: role.session_policy.clone(),
-            policy_arns,
-            session_tags: BTreeMap::clone(&role.session_tags),
+            session_policy: narrowed.session_policy,
+            policy_arns: narrowed.policy_arns,
+            session_tags: narrowed.session_tags,
             read_only,
             reason: request.reason.clone(),
             saml_provider,
@@ -263,6 +257,55 @@ impl Policy {
             audit_tag: effective.audit_tag,
             voucher: effective.voucher,
             mfa_serial: effective.mfa_serial.clone(),
+        })
+    }
+}
+
+/// What narrows and marks one person's session, with their values put in.
+pub(super) struct Narrowed {
+    session_policy: Option<String>,
+    policy_arns: Vec<String>,
+    session_tags: BTreeMap<String, String>,
+}
+
+impl Narrowed {
+    /// What a role narrows `identity` to; or what it needs of them that cannot be had.
+    pub(super) fn of(
+        identity: &Identity,
+        role: &Role,
+        read_only: bool,
+    ) -> Result<Self, NotEntitled> {
+        let mut policy_arns = role.policy_arns.clone();
+        if read_only {
+            let arn = read_only_policy(&role.arn);
+            if !policy_arns.contains(&arn) {
+                policy_arns.push(arn);
+            }
+        }
+        let values = Values {
+            identity,
+            target: &role.arn,
+        };
+        let policy = role.session_policy.as_deref();
+        let policy = policy.map(|template| values.policy(template, &policy_arns));
+        Ok(Self {
+            session_policy: policy.transpose()?,
+            policy_arns,
+            session_tags: values.tags(&role.session_tags)?,
+        })
+    }
+}
+
+impl PlacedRole {
+    /// What a person asks for who merely clicks on it.
+    pub(super) fn plain_click(&self) -> Request {
+        let delivery = match self.effective.grant_method {
+            GrantMethod::SessionToken => Delivery::Credentials,
+            _ => Delivery::Console,
+        };
+        Request {
+            delivery,
+            ..Request::console()
         }
     }
 }
@@ -284,7 +327,7 @@ pub(super) fn judge(
     {
         return Err(NotEntitled::TooLong(longest));
     }
-    if (request.read_only || giver.conditions.read_only) && !can_be_read_only(&placed.role) {
+    if (request.read_only || giver.conditions.read_only) && !can_be_read_only(placed) {
         return Err(NotEntitled::ReadOnlyUnavailable);
     }
     Ok(longest)
@@ -297,7 +340,7 @@ pub(super) fn offered(
     now: OffsetDateTime,
 ) -> Option<Clipped> {
     let longest = usable_until(giver, &placed.effective, &Request::console(), now).ok()?;
-    (!giver.conditions.read_only || can_be_read_only(&placed.role)).then_some(longest)
+    (!giver.conditions.read_only || can_be_read_only(placed)).then_some(longest)
 }
 
 /// How long a mapping allows at `now`, or why it allows nothing.
@@ -402,8 +445,10 @@ fn merged<'a>(
 }
 
 /// Session policies are united, so ReadOnlyAccess narrows only where it stands alone.
-fn can_be_read_only(role: &Role) -> bool {
-    role.session_policy.is_none()
+fn can_be_read_only(placed: &PlacedRole) -> bool {
+    let role = &placed.role;
+    placed.effective.grant_method.can_be_narrowed()
+        && role.session_policy.is_none()
         && role
             .policy_arns
             .iter()

@@ -9,7 +9,7 @@ use super::{
     reach::Person,
 };
 use crate::access::{
-    Clipped, EffectiveRole, Identity, MappingRule, Origin, Request, Role, TargetArn,
+    Clipped, Contradiction, EffectiveRole, Identity, MappingRule, Origin, Request, Role, TargetArn,
     rule::CompiledRule,
 };
 
@@ -61,10 +61,10 @@ impl Policy {
         let mut givers = Vec::new();
         self.each_giver(identity, Some(target), |_, giver| givers.push(giver));
         givers.extend(is_asserted.then(|| self.asserted_giver()));
-        let plain = Request::console();
+        let plain = placed.plain_click();
         let with_reason = Request {
             reason: Some(String::new()),
-            ..Request::console()
+            ..plain.clone()
         };
         let judged = |giver: &Giver<'_>| judge(giver, placed, &with_reason, now);
         Some(Evidence {
@@ -77,15 +77,14 @@ impl Policy {
                     (giver, verdict)
                 })
                 .collect(),
-            held: self.entitlement(&person, placed, givers, (&plain, now)),
+            held: self.entitlement(&person, placed, givers, now),
         })
     }
 
-    /// The message of the role's row about what contradicts itself in it.
-    pub(in crate::access) fn contradiction(&self, target: &TargetArn) -> Option<&str> {
+    /// What keeps a role of the table from being opened by anybody until its row is mended.
+    pub fn contradiction(&self, target: &TargetArn) -> Option<&Contradiction> {
         let placed: &PlacedRole = self.roles.get(target)?;
-        let contradiction = placed.contradiction.as_ref()?;
-        Some(&contradiction.message)
+        placed.contradiction.as_ref()
     }
 
     /// Every explicit mapping, in no order.

@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 
 use super::{Giver, PlacedMapping, Policy, decision::offered, reach::Person};
 use crate::access::{
-    Conditions, ConnectorId, EffectiveRole, Group, GroupKey, MappingId, Request, Role,
-    SessionDuration, TargetArn, Terms,
+    Conditions, ConnectorId, EffectiveRole, Group, GroupKey, MappingId, Role, SessionDuration,
+    TargetArn, Terms,
 };
 
 /// A row as it gives a role to whoever is in a group.
@@ -174,7 +174,7 @@ impl Policy {
             Some(offer) => offer.terms(),
             None => return None,
         };
-        self.reach(person, placed, &Request::console()).ok()?;
+        self.reach(person, placed, &placed.plain_click()).ok()?;
         Some(terms)
     }
 

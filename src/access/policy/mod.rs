@@ -86,6 +86,8 @@ pub struct PolicySettings {
     /// protected role or account needs a mapping all the same, and so does a role that the table
     /// opens by another grant method.
     pub giving_connectors: HashSet<ConnectorId>,
+    /// How many connectors people sign in at. With several, a name alone is nobody's alone.
+    pub connectors: usize,
 }
 
 /// An indexed, immutable snapshot of the table.

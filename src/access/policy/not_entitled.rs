@@ -104,8 +104,9 @@ pub enum NotEntitled {
     #[error("at most {} is allowed", .0.longest)]
     TooLong(Clipped),
     /// Read-only was asked for, by person or mapping, and the role narrows sessions by policies
-    /// of its own: session policies are united by AWS, so both together would widen access.
-    #[error("read-only cannot be joined with the role's own session policies")]
+    /// of its own: session policies are united by AWS, so both together would widen access. Or its
+    /// sessions cannot be narrowed at all (GetSessionToken).
+    #[error("read-only cannot be joined with the role's own session policies or grant method")]
     ReadOnlyUnavailable,
 }
 

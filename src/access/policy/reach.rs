@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Giver, NotEntitled, PlacedRole, Policy};
+use super::{Giver, NotEntitled, PlacedRole, Policy, decision::Narrowed};
 use crate::access::{
     AuthenticationMethod, ConsoleWay, Delivery, GrantMethod, Identity, Request, Role, RoleDefaults,
     SamlProviderArn, TargetArn, TargetKind, Voucher,
@@ -96,6 +96,23 @@ impl Policy {
         if effective.console == ConsoleWay::IdpInitiated {
             return self.hand_over(person.identity, request).map(|()| None);
         }
+        let method = effective.grant_method;
+        if method == GrantMethod::SessionToken && request.delivery == Delivery::Console {
+            return Err(NotEntitled::CredentialsOnly);
+        }
+        let provider = self.voucher(person, placed)?;
+        // What the role needs of the person is there, or nothing opens it.
+        Narrowed::of(person.identity, &placed.role, request.read_only)?;
+        Ok(provider)
+    }
+
+    /// The provider that vouches for the person where one has to.
+    fn voucher(
+        &self,
+        person: &Person<'_>,
+        placed: &PlacedRole,
+    ) -> Result<Option<SamlProviderArn>, NotEntitled> {
+        let effective = &placed.effective;
         let method = effective.grant_method;
         match (method, effective.voucher) {
             (GrantMethod::AssumeRoleWithSaml, Some(Voucher::Provider)) => {

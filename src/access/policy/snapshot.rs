@@ -64,7 +64,10 @@ impl Policy {
             self.problem(role.arn.as_str(), message.to_owned());
         }
         let effective = self.with_defaults(&role.own, role.arn.account_digits());
-        let contradiction = role.contradiction(&effective);
+        let contradiction = (role.contradiction(&effective)).or_else(|| {
+            role.shared_by_connectors()
+                .filter(|_| self.settings.connectors > 1)
+        });
         if let Some(contradiction) = &contradiction {
             self.problem(role.arn.as_str(), contradiction.message.clone());
         }

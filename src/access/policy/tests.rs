@@ -1143,6 +1143,160 @@ fn roles_of_assertion_and_table_stand_in_one_order() {
     }
 }
 
+const UPLOADS: &str = "arn:aws:sts::111122223333:federated-user/uploads";
+const USER: &str = "arn:aws:iam::111122223333:user/rolegate";
+const OWN_PREFIX: &str = r#"{"Statement":[{"Action":"s3:*","Effect":"Allow","Resource":"arn:aws:s3:::b/{username}/*"}]}"#;
+
+fn by(method: GrantMethod, arn: &str) -> Role {
+    let mut role = role(arn);
+    role.own.grant_method = Some(method);
+    role
+}
+
+fn given_to_dev(role: Role, settings: PolicySettings) -> Policy {
+    let mappings = vec![mapping(
+        "m",
+        "dev",
+        role.arn.as_str(),
+        Conditions::default(),
+    )];
+    of(vec![role], mappings, settings)
+}
+
+#[test]
+fn a_template_is_filled_for_the_person_who_opens_the_role() {
+    let mut role = by(GrantMethod::FederationToken, UPLOADS);
+    role.session_policy = Some(OWN_PREFIX.to_owned());
+    role.session_tags = BTreeMap::from([("who".to_owned(), "{connector}/{email}".to_owned())]);
+    let policy = given_to_dev(role, settings());
+    let mut ada = person(&["dev"]);
+    ada.username = "a/*".to_owned();
+    let refused = ask(&policy, &ada, UPLOADS).unwrap_err();
+    assert_eq!(refused.code(), "template_unfilled");
+    assert!(names(&policy, &ada).is_empty());
+
+    ada.email = Some("ada@example.com".to_owned());
+    assert_eq!(names(&policy, &ada), [UPLOADS]);
+    let grant = ask(&policy, &ada, UPLOADS).unwrap();
+    let filled = OWN_PREFIX.replace("{username}", "a=2F=2A");
+    assert_eq!(grant.session_policy(), Some(filled.as_str()));
+    assert_eq!(grant.session_tags()["who"], "corp/ada@example.com");
+    assert_eq!(grant.federated_name(), grant.session_name().as_str());
+}
+
+#[test]
+fn a_path_for_people_of_several_connectors_names_the_connector_or_gives_nothing() {
+    let several = PolicySettings {
+        connectors: 2,
+        ..settings()
+    };
+    let mut role = role(ADMIN);
+    role.session_policy = Some(OWN_PREFIX.to_owned());
+    let policy = given_to_dev(role.clone(), several.clone());
+    let refused = ask(&policy, &person(&["dev"]), ADMIN).unwrap_err();
+    let key = "session_policy";
+    assert_eq!(refused, NotEntitled::Contradiction { key });
+    assert!(policy.problems()[0].message.contains("{connector}/"));
+
+    let named = OWN_PREFIX.replace("{username}", "{connector}/{username}");
+    role.session_policy = Some(named);
+    let policy = given_to_dev(role, several);
+    assert_eq!(policy.problems(), []);
+    assert!(ask(&policy, &person(&["dev"]), ADMIN).is_ok());
+}
+
+#[test]
+fn a_session_of_the_users_own_keys_gives_credentials_as_they_are() {
+    let mut role = by(GrantMethod::SessionToken, USER);
+    role.own.max_duration = Some(SessionDuration::LONGEST_TOKEN);
+    let policy = given_to_dev(role, settings());
+    let ada = person(&["dev"]);
+    let [held] = &policy.entitlements(&ada, NOW)[..] else {
+        panic!("it is offered");
+    };
+    assert!(!held.opens_console());
+    assert_eq!(held.longest.longest, SessionDuration::LONGEST_TOKEN);
+    assert_eq!(
+        ask(&policy, &ada, USER).unwrap_err(),
+        NotEntitled::CredentialsOnly
+    );
+    let credentials = Request {
+        delivery: Delivery::Credentials,
+        ..Request::console()
+    };
+    let ask = |request: &Request| policy.authorize(&ada, &USER.parse().unwrap(), request, NOW);
+    assert_eq!(
+        ask(&credentials).unwrap().duration(),
+        SessionDuration::LONGEST_TOKEN
+    );
+    let read_only = Request {
+        read_only: true,
+        ..credentials
+    };
+    assert_eq!(
+        ask(&read_only).unwrap_err(),
+        NotEntitled::ReadOnlyUnavailable
+    );
+}
+
+#[test]
+fn an_assertion_is_posted_only_where_nothing_narrows_the_session() {
+    let mut role = by(GrantMethod::AssumeRoleWithSaml, ADMIN);
+    role.own.vouched_by = Some(crate::access::Voucher::Issuer);
+    let general = PolicySettings {
+        role_defaults: RoleDefaults {
+            console: Some(ConsoleWay::SamlPost),
+            ..RoleDefaults::default()
+        },
+        issuer: Abilities {
+            saml: true,
+            oidc: false,
+        },
+        ..settings()
+    };
+    let ada = person(&["dev"]);
+    let asked = |role: &Role, request: &Request| {
+        let policy = given_to_dev(role.clone(), general.clone());
+        let grant = policy.authorize(&ada, &role.arn, request, NOW);
+        grant.unwrap().is_posted()
+    };
+    let plain = Request::console();
+    assert!(asked(&role, &plain));
+    let read_only = Request {
+        read_only: true,
+        ..plain.clone()
+    };
+    assert!(!asked(&role, &read_only));
+    let credentials = Request {
+        delivery: Delivery::Credentials,
+        ..plain.clone()
+    };
+    assert!(!asked(&role, &credentials));
+    role.session_policy = Some(OWN_PREFIX.to_owned());
+    assert!(!asked(&role, &plain));
+}
+
+#[test]
+fn the_name_of_a_federated_user_is_short_and_nobody_elses() {
+    let mut role = by(GrantMethod::FederationToken, UPLOADS);
+    role.session_policy = Some("{}".to_owned());
+    let policy = given_to_dev(role, settings());
+    let of = |username: &str| {
+        let mut ada = person(&["dev"]);
+        ada.username = username.to_owned();
+        ask(&policy, &ada, UPLOADS).unwrap().federated_name()
+    };
+    assert_eq!(of("ada@example.com"), "ada@example.com");
+    let long = "a".repeat(40);
+    let names = [of(&long), of(&format!("{long}b")), of("zoë"), of("x")];
+    for name in &names {
+        assert!((2..=32).contains(&name.len()), "{name}");
+    }
+    assert_ne!(names[0], names[1]);
+    // Whoever is called like a cut name has another.
+    assert_ne!(of(&names[0]), names[0]);
+}
+
 fn any_roles() -> impl Strategy<Value = Vec<Role>> {
     let kind = || prop::option::of(0..3_u8);
     (kind(), kind()).prop_map(|(admin, reader)| {

@@ -113,7 +113,7 @@ impl<'f> Reading<'f> {
         let description = section.string("description");
         let owner = section.string("owner");
         let protected = section.boolean("protected").unwrap_or_default();
-        let role_defaults = section.table("role_defaults", role::settings);
+        let role_defaults = section.table("role_defaults", role::defaults);
         let id = id?;
         if !self.accounts.insert(id.clone()) {
             section.refuse("id", format!("account {id} is there twice"));
@@ -259,7 +259,7 @@ impl<'f> Reading<'f> {
 
 /// `max_duration`, within what STS gives.
 fn session_duration(section: &mut Section<'_>) -> Option<SessionDuration> {
-    let (least, most) = (SessionDuration::SHORTEST, SessionDuration::LONGEST);
+    let (least, most) = (SessionDuration::SHORTEST, SessionDuration::LONGEST_TOKEN);
     let duration = section.duration("max_duration", least.into()..=most.into())?;
     SessionDuration::try_from(duration)
         .map_err(|error| section.refuse("max_duration", error.to_string()))

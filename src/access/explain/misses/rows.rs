@@ -80,7 +80,8 @@ fn unmet(row: &str, group: &str, miss: &NotEntitled) -> (Situation, String, Reme
         ),
         _ => (
             "read_only",
-            "which the role's own session policies do not allow, so that it gives nothing",
+            "which the role's grant method or its own session policies do not allow, so that it gives \
+             nothing",
         ),
     };
     (
@@ -119,7 +120,10 @@ fn out_of_reach(telling: &Telling<'_>, giver: &Giver<'_>, miss: &NotEntitled) ->
             Situation::SignInDoesNotFit,
             format!("The role's {key} needs {placeholder}, {problem}."),
             Remedy::SignInAgain,
-            format!("Please mend {placeholder} of {}, which {key} of {role} needs.", telling.full_person()),
+            format!(
+                "Please see to {key} of the role {role}: for {} it needs {placeholder}, {problem}.",
+                telling.full_person()
+            ),
         ),
         NotEntitled::Contradiction { key } => (
             Situation::RoleDisabled,
@@ -127,7 +131,8 @@ fn out_of_reach(telling: &Telling<'_>, giver: &Giver<'_>, miss: &NotEntitled) ->
             Remedy::EnableRole { role: role.clone() },
             format!(
                 "Please mend the role {role}: {}.",
-                telling.policy.contradiction(&role).unwrap_or("its row contradicts itself")
+                (telling.policy.contradiction(&role))
+                    .map_or("its row contradicts itself", |found| found.message.as_str())
             ),
         ),
         NotEntitled::NotAsserted => (

@@ -15,16 +15,15 @@ use super::{
 };
 use crate::{
     access::{
-        Account, AccountId, Change, ConsoleWay, GrantMethod, NameTemplate, Role, RoleDefaults, Row,
-        RowName, SamlProviderArn, TargetArn,
+        Account, AccountId, Change, ConsoleWay, GrantMethod, LONGEST_POLICY, NameTemplate, Role,
+        RoleDefaults, Row, RowName, SamlProviderArn, TargetArn, Voucher, check_session_policy,
+        check_session_tag, mfa_serial,
     },
     broker::EditDraft,
 };
 
 /// The longest line of text, in characters.
 const LONGEST_LINE: usize = 500;
-/// AWS's limit for a session policy, in characters without blanks between the words.
-const LONGEST_POLICY: usize = 2_048;
 /// AWS's limit for managed session policies.
 const MOST_POLICY_ARNS: usize = 10;
 
@@ -282,7 +281,7 @@ fn account_fields(typed: &Typed<'_>, is_new: bool) -> Vec<Field> {
             Kind::Check,
         ),
     ]);
-    settings.extend(default_fields(typed));
+    settings.extend(default_fields(typed, false));
     settings
 }
 
@@ -354,21 +353,84 @@ fn type_defaults(typed: &mut Fields, defaults: &RoleDefaults) {
     };
     typed.set("audit_tag", tag);
     typed.set("console", defaults.console.map_or("", ConsoleWay::as_str));
+    typed.set(
+        "vouched_by",
+        defaults.vouched_by.map_or("", Voucher::as_str),
+    );
+    typed.set("mfa_serial", text(&defaults.mfa_serial));
 }
 
-fn default_fields(typed: &Typed<'_>) -> [Field; 9] {
-    let mut methods = vec![("", "As set for all")];
-    methods.extend(GrantMethod::ALL.map(|method| (method.as_str(), method.as_str())));
-    let ways = [
+/// How the console may be reached; by the provider alone for single roles only.
+fn ways(typed: &Typed<'_>, is_role: bool) -> Kind {
+    let mut ways = vec![
         ("", "As set for all"),
         ("federation", "Through Rolegate, by federation"),
-        ("idp-initiated", "By the identity provider itself"),
+        (
+            "saml-post",
+            "By an assertion of Rolegate's, which the browser takes to AWS",
+        ),
     ];
-    [
+    let by_provider = "idp-initiated";
+    if is_role || typed.text("console") == by_provider {
+        ways.push((by_provider, "By the identity provider itself"));
+    }
+    choices(&ways)
+}
+
+/// What a role says itself, and an account for its roles.
+fn default_fields(typed: &Typed<'_>, is_role: bool) -> Vec<Field> {
+    let mut fields = way_fields(typed, is_role);
+    fields.extend(session_fields(typed));
+    fields
+}
+
+/// How the role is opened.
+fn way_fields(typed: &Typed<'_>, is_role: bool) -> Vec<Field> {
+    let mut methods = vec![("", "As set for all")];
+    methods.extend(GrantMethod::ALL.map(|method| (method.as_str(), method.as_str())));
+    let vouchers = [
+        ("", "As set for all"),
+        ("provider", "The provider that people signed in at"),
+        ("issuer", "Rolegate itself"),
+    ];
+    vec![
         typed.field("grant_method", ("Grant method", ""), choices(&methods)),
         typed.field(
+            "vouched_by",
+            (
+                "Who vouches for people",
+                "For assume-role-with-saml and assume-role-with-web-identity.",
+            ),
+            choices(&vouchers),
+        ),
+        typed.field(
+            "saml_provider_arn",
+            (
+                "SAML provider",
+                "An IAM provider's ARN; {account} stands for the role's account.",
+            ),
+            LINE,
+        ),
+        typed.field(
+            "console",
+            (
+                "Console",
+                "saml-post is for what Rolegate vouches for with SAML.",
+            ),
+            ways(typed, is_role),
+        ),
+    ]
+}
+
+/// What goes to AWS with a session.
+fn session_fields(typed: &Typed<'_>) -> Vec<Field> {
+    vec![
+        typed.field(
             "max_duration",
-            ("Longest session", "Between 15m and 12h, such as 4h."),
+            (
+                "Longest session",
+                "Between 15m and 12h, such as 4h; to 36h for federation-token and session-token.",
+            ),
             LINE,
         ),
         typed.field("region", ("Region", "Such as eu-west-1."), LINE),
@@ -391,14 +453,14 @@ fn default_fields(typed: &Typed<'_>) -> [Field; 9] {
             LINE,
         ),
         typed.field(
-            "saml_provider_arn",
+            "mfa_serial",
             (
-                "SAML provider",
-                "An IAM provider's ARN; {account} stands for the role's account.",
+                "MFA device",
+                "Of the IAM user whose keys sign; people are asked for its code each time. For \
+                 assume-role and session-token.",
             ),
             LINE,
         ),
-        typed.field("console", ("Console", ""), choices(&ways)),
         typed.field(
             "audit_tag",
             (
@@ -414,6 +476,22 @@ fn default_fields(typed: &Typed<'_>) -> [Field; 9] {
     ]
 }
 
+/// A line that `check` takes.
+fn checked(
+    typed: &mut Typed<'_>,
+    name: &'static str,
+    check: fn(&str) -> Result<String, String>,
+) -> Option<String> {
+    let line = typed.line(name)?;
+    match check(&line) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            typed.wrong(name, sentence(&error));
+            None
+        }
+    }
+}
+
 fn defaults_of(typed: &mut Typed<'_>) -> RoleDefaults {
     RoleDefaults {
         grant_method: typed.parsed("grant_method"),
@@ -425,7 +503,7 @@ fn defaults_of(typed: &mut Typed<'_>) -> RoleDefaults {
         saml_provider_arn: typed.line("saml_provider_arn"),
         console: typed.parsed("console"),
         vouched_by: typed.parsed("vouched_by"),
-        mfa_serial: typed.line("mfa_serial"),
+        mfa_serial: checked(typed, "mfa_serial", mfa_serial),
         audit_tag: typed.parsed("audit_tag"),
     }
 }
@@ -542,13 +620,21 @@ fn role_fields(typed: &Typed<'_>, is_new: bool) -> Vec<Field> {
             Kind::Check,
         ),
     ]);
-    settings.extend(default_fields(typed));
-    settings.extend([
+    settings.extend(default_fields(typed, true));
+    settings.extend(narrowing_fields(typed));
+    settings
+}
+
+/// What narrows and marks every session of a role.
+fn narrowing_fields(typed: &Typed<'_>) -> [Field; 3] {
+    [
         typed.field(
             "session_policy",
             (
                 "Session policy",
-                "JSON that narrows every session; at most 2,048 characters.",
+                "JSON that narrows every session; at most 2,048 characters. In Resource and \
+                 Condition, {username}, {subject}, {email}, {connector}, {groups}, {account} and \
+                 {role} stand for the person's values, as in home/{username}/*.",
             ),
             LINES,
         ),
@@ -564,12 +650,12 @@ fn role_fields(typed: &Typed<'_>, is_new: bool) -> Vec<Field> {
             "session_tags",
             (
                 "Session tags",
-                "key=value, one a line; the trust policy needs sts:TagSession.",
+                "key=value, one a line, with the same placeholders; the trust policy needs \
+                 sts:TagSession.",
             ),
             LINES,
         ),
-    ]);
-    settings
+    ]
 }
 
 /// The role that was typed; none where something cannot be used, which `typed` then tells.
@@ -601,6 +687,9 @@ fn role_of(typed: &mut Typed<'_>, arn: Option<&TargetArn>) -> Option<Role> {
         protected: typed.fields.is_set("protected"),
         disabled: typed.fields.is_set("disabled"),
     };
+    if let Some(contradiction) = role.contradicts_itself() {
+        typed.wrong(contradiction.key, sentence(&contradiction.message));
+    }
     typed.is_fine().then_some(role)
 }
 
@@ -610,18 +699,12 @@ fn session_policy(typed: &mut Typed<'_>) -> Option<String> {
     if text.is_empty() {
         return None;
     }
-    let policy = match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(policy) if policy.is_object() => policy.to_string(),
-        Ok(_) => {
-            typed.wrong("session_policy", "A policy is a JSON object in braces.");
-            return None;
-        }
-        Err(error) => {
-            let message = format!("This is no JSON: {error}.");
-            typed.wrong("session_policy", message);
-            return None;
-        }
-    };
+    let read = serde_json::from_str::<serde_json::Value>(text);
+    let policy = read.map_or_else(|_| text.to_owned(), |policy| policy.to_string());
+    if let Err(error) = check_session_policy(&policy) {
+        typed.wrong("session_policy", sentence(&error));
+        return None;
+    }
     let length = policy.chars().count();
     if length > LONGEST_POLICY {
         let message = format!("AWS takes 2,048 characters at most, and this has {length}.");
@@ -654,6 +737,9 @@ fn session_tags(typed: &mut Typed<'_>) -> BTreeMap<String, String> {
     for line in lines(typed.text("session_tags")) {
         match line.split_once('=') {
             Some((key, value)) if !key.trim().is_empty() => {
+                if let Err(error) = check_session_tag(key.trim(), value.trim()) {
+                    typed.wrong("session_tags", sentence(&error));
+                }
                 let is_twice = tags
                     .insert(key.trim().to_owned(), value.trim().to_owned())
                     .is_some();
@@ -700,7 +786,7 @@ mod tests {
                 saml_provider_arn: Some("arn:aws:iam::{account}:saml-provider/p".to_owned()),
                 console: Some(ConsoleWay::Federation),
                 vouched_by: None,
-                mfa_serial: None,
+                mfa_serial: Some("arn:aws:iam::111122223333:mfa/broker".to_owned()),
                 audit_tag: Some(false),
             },
             session_policy: Some("{\"Version\":\"2012-10-17\"}".to_owned()),
