@@ -480,24 +480,26 @@ pub(super) fn catalogue() -> Catalogue {
             .with_role(Role::new(&role.arn(), trust).with_max_session_seconds(role.max_seconds));
     }
     let broker_role = Role::new(BROKER_ROLE_ARN, Trust::of([BROKER_ARN])).which_may_assume("*");
-    catalogue
+    let user = Principal::user(BROKER_ARN, BROKER_ACCESS_KEY_ID, BROKER_SECRET_ACCESS_KEY)
+        .which_may_federate();
+    let session = Principal::role_session(BROKER_ROLE_ARN, "broker", BROKER_ROLE_ACCESS_KEY_ID)
+        .with_secret(BROKER_SECRET_ACCESS_KEY, BROKER_ROLE_SESSION_TOKEN);
+    let instance = Principal::role_session(BROKER_ROLE_ARN, "i-0abc", INSTANCE_ACCESS_KEY_ID)
+        .with_secret(BROKER_SECRET_ACCESS_KEY, INSTANCE_SESSION_TOKEN)
+        .from_instance_profile();
+    [user, session, instance]
+        .map(as_broker)
+        .into_iter()
+        .fold(catalogue, Catalogue::with_principal)
         .with_role(broker_role)
-        .with_principal(
-            Principal::user(BROKER_ARN, BROKER_ACCESS_KEY_ID, BROKER_SECRET_ACCESS_KEY)
-                .which_may_assume("*")
-                .which_may_federate(),
-        )
-        .with_principal(
-            Principal::role_session(BROKER_ROLE_ARN, "broker", BROKER_ROLE_ACCESS_KEY_ID)
-                .with_secret(BROKER_SECRET_ACCESS_KEY, BROKER_ROLE_SESSION_TOKEN)
-                .which_may_assume("*"),
-        )
-        .with_principal(
-            Principal::role_session(BROKER_ROLE_ARN, "i-0abc", INSTANCE_ACCESS_KEY_ID)
-                .with_secret(BROKER_SECRET_ACCESS_KEY, INSTANCE_SESSION_TOKEN)
-                .from_instance_profile()
-                .which_may_assume("*"),
-        )
+        .with_management_account(BROKER_ACCOUNT)
+}
+
+/// The broker may open every role and list the organization's accounts.
+fn as_broker(principal: Principal) -> Principal {
+    let principal = principal.which_may_assume("*");
+    let listing = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"organizations:ListAccounts","Resource":"*"}]}"#;
+    (principal.clone().with_policy(listing)).unwrap_or(principal)
 }
 
 /// Rolegate's mapping table for the sample, in the shape that `mapping import` reads.

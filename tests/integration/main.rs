@@ -62,6 +62,7 @@ mod saml_provider;
 mod saml_rollover;
 mod saml_sign_in;
 mod stand_in;
+mod stand_in_policies;
 mod starters;
 mod store;
 mod sts_methods;

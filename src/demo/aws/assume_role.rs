@@ -5,7 +5,9 @@ use std::collections::HashSet;
 
 use super::catalogue::account_of;
 use super::mfa::MfaProof;
+use super::policy::{Document, Malformed};
 use super::sts::StsError;
+use super::trust::Wishes;
 
 /// What session names and source identities have beside letters, digits and `_`.
 const WORD: &str = "+=,.@-";
@@ -298,7 +300,7 @@ impl AssumeRole {
     fn check_policies(&self) -> Result<(), StsError> {
         let malformed = |text: &str| StsError::sender(400, "MalformedPolicyDocument", text);
         if let Some(policy) = &self.policy {
-            check_document(policy).map_err(malformed)?;
+            Document::identity(policy).map_err(|Malformed(message)| malformed(&message))?;
         }
         let policy_length = self
             .policy
@@ -338,6 +340,16 @@ impl AssumeRole {
                 let text = format!("ARN {arn} is not valid as a session policy here.");
                 Err(StsError::validation(&text))
             }
+        }
+    }
+
+    /// What policies look at of it.
+    pub(super) fn wishes(&self) -> Wishes<'_> {
+        Wishes {
+            session_name: &self.session_name,
+            tags: &self.tags,
+            transitive_tag_keys: &self.transitive_tag_keys,
+            source_identity: self.source_identity.as_deref(),
         }
     }
 
@@ -386,33 +398,6 @@ fn is_tag_character(character: char) -> bool {
         || character.is_numeric()
         || character.is_whitespace() && !character.is_control()
         || "_.:/=+-@".contains(character)
-}
-
-/// Whether the text is an IAM policy by form; the actions and resources are not looked at.
-fn check_document(policy: &str) -> Result<(), &'static str> {
-    let document: serde_json::Value =
-        serde_json::from_str(policy).map_err(|_| "This policy contains invalid Json")?;
-    let document = document.as_object().ok_or("Syntax errors in policy.")?;
-    let version = document.get("Version").and_then(serde_json::Value::as_str);
-    if version.is_some_and(|version| !["2012-10-17", "2008-10-17"].contains(&version)) {
-        return Err("The policy must contain a valid version string");
-    }
-    let statements = match document.get("Statement") {
-        Some(serde_json::Value::Array(statements)) => statements.iter().collect(),
-        Some(statement @ serde_json::Value::Object(_)) => vec![statement],
-        _ => return Err("Syntax errors in policy."),
-    };
-    let is_statement = |statement: &&serde_json::Value| {
-        let has = |name: &str| statement.get(name).is_some();
-        let effect = statement.get("Effect").and_then(serde_json::Value::as_str);
-        matches!(effect, Some("Allow" | "Deny"))
-            && (has("Action") != has("NotAction"))
-            && (has("Resource") != has("NotResource"))
-    };
-    if statements.is_empty() || !statements.iter().all(is_statement) {
-        return Err("Policy statement must contain an effect, actions and resources.");
-    }
-    Ok(())
 }
 
 /// Constraint violations in the words of the AWS model validator.

@@ -1,13 +1,18 @@
 //! What exists in the imitated AWS: accounts, roles with their trust, and who holds which keys.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::StsFault;
 use super::mfa::MfaDevice;
 use super::partition::Partition;
+use super::policy::{Document, Malformed};
 use super::saml::SamlProvider;
 use super::web_identity::{AccessToken, OidcProvider};
 use crate::demo::sample;
+
+/// What an attached policy may have, blanks not counted.
+const POLICY_CHARACTERS: usize = 6_144;
 
 /// The accounts, roles and principals that a [`super::StandIn`] knows.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +23,7 @@ pub struct Catalogue {
     saml_providers: Vec<SamlProvider>,
     oidc_providers: Vec<OidcProvider>,
     access_tokens: Vec<AccessToken>,
+    pub(super) management_account: Option<String>,
 }
 
 /// One AWS account.
@@ -26,6 +32,21 @@ pub struct Account {
     id: String,
     pub(super) name: String,
     pub(super) disabled_regions: Vec<String>,
+    pub(super) alias: Option<String>,
+    pub(super) email: String,
+    pub(super) status: AccountStatus,
+}
+
+/// What Organizations says about an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccountStatus {
+    /// In use.
+    #[default]
+    Active,
+    /// Closed, or locked by AWS.
+    Suspended,
+    /// Being closed.
+    PendingClosure,
 }
 
 /// One IAM role.
@@ -36,6 +57,11 @@ pub struct Role {
     pub(super) trust: Trust,
     pub(super) may_assume: Vec<String>,
     pub(super) fault: Option<StsFault>,
+    pub(super) description: Option<String>,
+    /// Attached policies.
+    pub(super) policies: Vec<Document>,
+    /// By their names.
+    pub(super) inline_policies: BTreeMap<String, String>,
 }
 
 /// A role's trust policy, as far as STS looks at it.
@@ -49,14 +75,16 @@ pub struct Trust {
     pub(super) federated: Vec<(String, Vec<String>)>,
     pub(super) web: Vec<WebTrust>,
     pub(super) requires_mfa: bool,
+    /// A policy as text; what the builder collects is added to it.
+    pub(super) document: Option<String>,
 }
 
 /// An identity provider that a trust policy names, with its two conditions.
 #[derive(Clone, Debug)]
 pub(super) struct WebTrust {
-    provider: String,
-    audiences: Vec<String>,
-    subjects: Vec<String>,
+    pub(super) provider: String,
+    pub(super) audiences: Vec<String>,
+    pub(super) subjects: Vec<String>,
 }
 
 /// Someone who can sign requests. Debug leaves the secrets out.
@@ -71,6 +99,7 @@ pub struct Principal {
     pub(super) secret_access_key: String,
     pub(super) session_token: Option<String>,
     pub(super) may_assume: Vec<String>,
+    pub(super) policies: Vec<Document>,
     pub(super) source_identity: Option<String>,
     pub(super) mfa_devices: Vec<(String, MfaDevice)>,
     /// Whether MFA was proven when these keys were given out.
@@ -198,6 +227,32 @@ impl Catalogue {
         (self.saml_providers.iter()).find(|provider| provider.arn() == arn)
     }
 
+    /// Makes an account the one that Organizations answers; without one it answers every account.
+    #[must_use]
+    pub fn with_management_account(mut self, id: &str) -> Self {
+        self.management_account = Some(id.to_owned());
+        self
+    }
+
+    /// The accounts, in the order of their adding.
+    pub(super) fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// The roles of an account.
+    pub(super) fn roles_of<'a>(&'a self, account: &'a str) -> impl Iterator<Item = &'a Role> {
+        (self.roles.iter()).filter(move |role| account_of(&role.arn) == account)
+    }
+
+    pub(super) fn role_mut(&mut self, arn: &str) -> Option<&mut Role> {
+        self.roles.iter_mut().find(|role| role.arn == arn)
+    }
+
+    pub(super) fn user(&self, arn: &str) -> Option<&Principal> {
+        let mut principals = self.principals.iter();
+        principals.find(|principal| principal.kind == PrincipalKind::User && principal.arn == arn)
+    }
+
     pub(super) fn account(&self, id: &str) -> Option<&Account> {
         self.accounts.iter().find(|account| account.id == id)
     }
@@ -226,7 +281,31 @@ impl Account {
             id: id.to_owned(),
             name: name.to_owned(),
             disabled_regions: Vec::new(),
+            alias: None,
+            email: format!("aws+{id}@example.com"),
+            status: AccountStatus::Active,
         }
+    }
+
+    /// Sets the alias that `iam:ListAccountAliases` tells.
+    #[must_use]
+    pub fn with_alias(mut self, alias: &str) -> Self {
+        self.alias = Some(alias.to_owned());
+        self
+    }
+
+    /// Sets the e-mail address, which is `aws+ID@example.com` otherwise.
+    #[must_use]
+    pub fn with_email(mut self, email: &str) -> Self {
+        email.clone_into(&mut self.email);
+        self
+    }
+
+    /// Sets what Organizations says about it.
+    #[must_use]
+    pub fn with_status(mut self, status: AccountStatus) -> Self {
+        self.status = status;
+        self
     }
 
     pub(super) fn id(&self) -> &str {
@@ -250,6 +329,9 @@ impl Role {
             trust,
             may_assume: Vec::new(),
             fault: None,
+            description: None,
+            policies: Vec::new(),
+            inline_policies: BTreeMap::new(),
         }
     }
 
@@ -259,6 +341,28 @@ impl Role {
     pub fn with_fault(mut self, fault: StsFault) -> Self {
         self.fault = Some(fault);
         self
+    }
+
+    /// Sets what the role is for.
+    #[must_use]
+    pub fn with_description(mut self, description: &str) -> Self {
+        self.description = Some(description.to_owned());
+        self
+    }
+
+    /// Attaches an identity policy. Sessions of a role that has none may do everything but open
+    /// other roles.
+    ///
+    /// # Errors
+    /// IAM's words, when it would not take the document.
+    pub fn with_policy(mut self, document: &str) -> Result<Self, String> {
+        self.policies.push(attachable(document)?);
+        Ok(self)
+    }
+
+    /// The inline policies, which were read before they were kept.
+    pub(super) fn inline_documents(&self) -> impl Iterator<Item = Document> {
+        (self.inline_policies.values()).filter_map(|document| Document::identity(document).ok())
     }
 
     /// Sets `MaxSessionDuration`, in seconds.
@@ -343,22 +447,6 @@ impl Trust {
         self
     }
 
-    pub(super) fn federates_web(&self, provider: &str, audience: &str, subject: &str) -> bool {
-        (self.web.iter()).any(|trust| {
-            let is_audience = |known: &String| known == audience;
-            let is_subject = |known: &String| matches_pattern(known, subject);
-            trust.provider == provider
-                && (trust.audiences.is_empty() || trust.audiences.iter().any(is_audience))
-                && (trust.subjects.is_empty() || trust.subjects.iter().any(is_subject))
-        })
-    }
-
-    pub(super) fn federates(&self, provider_arn: &str, recipient: &str) -> bool {
-        (self.federated.iter()).any(|(arn, audiences)| {
-            arn == provider_arn && audiences.iter().any(|known| known == recipient)
-        })
-    }
-
     /// Allows `sts:SetSourceIdentity`.
     #[must_use]
     pub fn with_source_identity(mut self) -> Self {
@@ -378,6 +466,7 @@ impl Principal {
             secret_access_key: secret_access_key.to_owned(),
             session_token: None,
             may_assume: Vec::new(),
+            policies: Vec::new(),
             source_identity: None,
             mfa_devices: Vec::new(),
             has_mfa: false,
@@ -434,15 +523,18 @@ impl Principal {
         self
     }
 
-    pub(super) fn partition(&self) -> Option<Partition> {
-        Partition::of_arn(&self.arn)
+    /// Attaches an identity policy.
+    ///
+    /// # Errors
+    /// IAM's words, when it would not take the document: `MalformedPolicyDocument`, or more than
+    /// 6,144 characters, blanks not counted.
+    pub fn with_policy(mut self, document: &str) -> Result<Self, String> {
+        self.policies.push(attachable(document)?);
+        Ok(self)
     }
 
-    /// Whether the identity policy allows assuming the role.
-    pub(super) fn is_allowed(&self, role_arn: &str) -> bool {
-        self.may_assume
-            .iter()
-            .any(|pattern| matches_pattern(pattern, role_arn))
+    pub(super) fn partition(&self) -> Option<Partition> {
+        Partition::of_arn(&self.arn)
     }
 }
 
@@ -470,18 +562,21 @@ pub(super) fn assumed_role_arn(role_arn: &str, session_name: &str) -> String {
     format!("arn:{partition}:sts::{account}:assumed-role/{name}/{session_name}")
 }
 
-fn matches_pattern(pattern: &str, text: &str) -> bool {
-    let Some((prefix, rest)) = pattern.split_once('*') else {
-        return pattern == text;
-    };
-    let Some(tail) = text.strip_prefix(prefix) else {
-        return false;
-    };
-    let starts = tail
-        .char_indices()
-        .map(|(index, _)| index)
-        .chain([tail.len()]);
-    starts
-        .into_iter()
-        .any(|index| matches_pattern(rest, &tail[index..]))
+/// A policy that can be attached: IAM's quota counts no blanks.
+fn attachable(document: &str) -> Result<Document, String> {
+    let read = Document::identity(document).map_err(|Malformed(message)| message)?;
+    if text_length(document) > POLICY_CHARACTERS {
+        return Err(format!(
+            "Cannot exceed quota for PolicySize: {POLICY_CHARACTERS}"
+        ));
+    }
+    Ok(read)
+}
+
+/// The characters of a policy that count.
+pub(super) fn text_length(document: &str) -> usize {
+    let counted = document
+        .chars()
+        .filter(|character| !character.is_whitespace());
+    counted.count()
 }

@@ -39,6 +39,8 @@ pub(super) struct ConsoleSession {
     pub(super) id: String,
     /// The assumed role's or federated user's.
     pub(super) identity_arn: String,
+    /// What opened it.
+    pub(super) access_key_id: String,
     pub(super) session_name: String,
     pub(super) expires: OffsetDateTime,
     pub(super) destination: Url,
@@ -366,6 +368,7 @@ fn judge_login(
     Ok(ConsoleSession {
         id: Uuid::new_v4().simple().to_string(),
         identity_arn: issued.arn.clone(),
+        access_key_id: token.access_key_id.clone(),
         session_name: issued.session_name.clone(),
         expires: token.session_ends,
         destination,

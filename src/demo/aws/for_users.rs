@@ -2,6 +2,8 @@
 
 use super::assume_role::AssumeRole;
 use super::catalogue::account_of;
+use super::permissions::Verdict;
+use super::policy::Context;
 use super::session::{Caller, issue, result_xml};
 use super::sts::{StsAction, StsError, check_region};
 use super::{Shared, mfa};
@@ -23,7 +25,9 @@ pub(super) fn federation_token(
         let (account, name) = (account_of(&user.arn), &wanted.session_name);
         format!("arn:{partition}:sts::{account}:federated-user/{name}")
     };
-    if !user.may_federate {
+    let authority = shared.authority(user, shared.now());
+    let allowed = authority.verdict("sts:GetFederationToken", &issued_arn(), &Context::default());
+    if !user.may_federate && allowed != Verdict::Allowed {
         return Err(StsError::denied(user, ACTION.name(), &issued_arn()));
     }
     let issued = issue(ACTION, caller, wanted, shared.now(), request_id);

@@ -5,7 +5,9 @@
 //! memory, secrets included, so that tests can compare; nothing of that is printed by Debug.
 //! `AssumeRoleWithSAML` and `AssumeRoleWithWebIdentity` are taken without a signature alone, as they
 //! need none, so that credentials which had no business there are noticed. Of STS's other calls
-//! those of a broker are spoken. Entry point: [`StandIn::start`].
+//! those of a broker are spoken. At the address of STS IAM answers too (by `Version`), and
+//! Organizations (by `X-Amz-Target`). Trust, identity and session policies are documents that one
+//! evaluator decides. Entry point: [`StandIn::start`].
 
 mod assume_role;
 mod catalogue;
@@ -13,16 +15,21 @@ mod console;
 mod faults;
 mod federation;
 mod for_users;
+mod iam;
 mod jwt;
 mod listener;
 mod mfa;
+mod organizations;
 mod partition;
+mod permissions;
+mod policy;
 mod records;
 mod saml;
 mod saml_sign_in;
 mod session;
 mod signature;
 mod sts;
+mod trust;
 mod web_identity;
 mod with_saml;
 mod xml;
@@ -41,7 +48,7 @@ use tokio::sync::watch;
 use url::Url;
 use uuid::Uuid;
 
-pub use catalogue::{Account, Catalogue, Principal, PrincipalKind, Role, Trust};
+pub use catalogue::{Account, AccountStatus, Catalogue, Principal, PrincipalKind, Role, Trust};
 pub use faults::{Fault, FederationFault, StsFault};
 pub use mfa::MfaDevice;
 pub use records::{Issued, SamlEvidence, SignIn, SignInOutcome, WebIdentityEvidence};
@@ -53,6 +60,8 @@ use super::locked;
 use faults::Faults;
 use federation::{ConsoleSession, SigninToken};
 use listener::{CuttableListener, Line};
+use permissions::{Authority, Verdict};
+use policy::Context;
 
 /// Where the stand-in reads the time.
 pub type Clock = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
@@ -115,10 +124,7 @@ impl StandIn {
     /// Changes what exists from the next request on, as an administrator of AWS would at run time;
     /// sessions that were issued stay issued.
     pub fn update(&self, change: impl FnOnce(&mut Catalogue)) {
-        let catalogue = self.shared.0.catalogue.write();
-        change(Arc::make_mut(
-            &mut catalogue.unwrap_or_else(PoisonError::into_inner),
-        ));
+        self.shared.change(change);
     }
 
     /// The STS endpoint, the base of all other addresses: `http://127.0.0.1:port/`.
@@ -160,12 +166,59 @@ impl StandIn {
         calls.copied().unwrap_or_default()
     }
 
+    /// IAM and Organizations requests so far, refused and broken ones included.
+    pub fn iam_calls(&self) -> u64 {
+        self.shared.ledger().iam_calls
+    }
+
+    /// The inline policies of a role as they are now: names and documents.
+    pub fn role_policies(&self, role_arn: &str) -> Vec<(String, String)> {
+        let catalogue = self.shared.catalogue();
+        let policies = catalogue.role(role_arn).map(|role| &role.inline_policies);
+        let pairs = policies.into_iter().flatten();
+        pairs
+            .map(|(name, document)| (name.clone(), document.clone()))
+            .collect()
+    }
+
+    /// Whether the holder of an access key may do something now: what AWS would decide by the
+    /// identity policies, those of the role's name included, and the session policies. `action` is
+    /// `service:Name`, `resource` an ARN or `*`. Keys that are unknown or have expired may nothing.
+    pub fn is_allowed(&self, access_key_id: &str, action: &str, resource: &str) -> bool {
+        let now = self.shared.now();
+        let signer = self.shared.signer(access_key_id);
+        let in_time = signer.filter(|(_, end)| end.is_none_or(|end| end > now));
+        in_time.is_some_and(|(principal, _)| {
+            let authority = self.shared.authority(&principal, now);
+            let verdict = authority.verdict(action, resource, &Context::default());
+            verdict == Verdict::Allowed
+        })
+    }
+
+    /// The same for an open console session, by the `session` in its address. It has the identity of
+    /// the credentials that opened it, and may outlive them.
+    pub fn is_allowed_in_console(&self, session: &str, action: &str, resource: &str) -> bool {
+        let now = self.shared.now();
+        let opened_with = {
+            let ledger = self.shared.ledger();
+            let mut sessions = ledger.browsers.values().flatten();
+            let open = sessions.find(|open| open.id == session && open.expires > now);
+            open.map(|open| open.access_key_id.clone())
+        };
+        let signer = opened_with.and_then(|key| self.shared.signer(&key));
+        signer.is_some_and(|(principal, _)| {
+            let authority = self.shared.authority(&principal, now);
+            let verdict = authority.verdict(action, resource, &Context::default());
+            verdict == Verdict::Allowed
+        })
+    }
+
     /// Every attempt to sign in so far, oldest first.
     pub fn sign_ins(&self) -> Vec<SignIn> {
         self.shared.ledger().sign_ins.clone()
     }
 
-    /// The `User-Agent` of every STS and `getSigninToken` request so far.
+    /// The `User-Agent` of every API and `getSigninToken` request so far.
     pub fn user_agents(&self) -> Vec<String> {
         self.shared.ledger().user_agents.clone()
     }
@@ -239,6 +292,7 @@ struct Ledger {
     sts_calls: u64,
     calls_by_action: HashMap<StsAction, u64>,
     used_codes: mfa::UsedCodes,
+    iam_calls: u64,
     user_agents: Vec<String>,
     issued: Vec<Issued>,
     issued_by_key: HashMap<String, usize>,
@@ -279,9 +333,13 @@ impl Shared {
         url.origin() == self.0.origin.origin() && url.username().is_empty()
     }
 
-    fn note_call(&self, headers: &HeaderMap) {
+    fn note_call(&self, headers: &HeaderMap, is_iam: bool) {
         let mut ledger = self.ledger();
-        ledger.sts_calls += 1;
+        if is_iam {
+            ledger.iam_calls += 1;
+        } else {
+            ledger.sts_calls += 1;
+        }
         ledger.user_agents.push(user_agent(headers));
     }
 
@@ -329,6 +387,19 @@ impl Shared {
         }
         let principal = principal.with_secret(secret, &issued.session_token);
         Some((principal, Some(issued.expiration)))
+    }
+
+    /// What the holder of a key may do at this moment.
+    fn authority(&self, principal: &Principal, now: OffsetDateTime) -> Authority {
+        let issued = self.ledger().issued(&principal.access_key_id).cloned();
+        Authority::of(principal, issued.as_ref(), &self.catalogue(), now)
+    }
+
+    /// Changes what exists.
+    fn change<T>(&self, change: impl FnOnce(&mut Catalogue) -> T) -> T {
+        let catalogue = self.0.catalogue.write();
+        let mut catalogue = catalogue.unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut catalogue))
     }
 
     /// The fault for this call, counted down; waits while STS hangs.

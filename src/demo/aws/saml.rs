@@ -14,6 +14,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use super::partition::Partition;
+use super::policy::Context;
 use super::sts::StsError;
 use super::xml::Element;
 
@@ -257,6 +258,20 @@ impl Assertion {
             transitive_tag_keys: attributes.values("TransitiveTagKeys"),
             source_identity: attributes.source_identity()?,
         })
+    }
+
+    /// What trust policies may look at: `SAML:aud` and its like.
+    pub(super) fn context(&self, provider: &SamlProvider) -> Context {
+        let mut context = Context::default();
+        let account = super::catalogue::account_of(&provider.arn);
+        let name = provider.arn.rsplit('/').next().unwrap_or_default();
+        context.set("saml:aud", &self.recipient);
+        context.set("saml:iss", &self.issuer);
+        context.set_all("saml:sub", self.name_id.as_deref());
+        context.set("saml:sub_type", &self.name_id_type);
+        context.set("saml:namequalifier", &provider.name_qualifier());
+        context.set("saml:doc", &format!("{account}/{name}"));
+        context
     }
 
     /// Whether it names the role with the provider.

@@ -149,6 +149,7 @@ fn enter(
     let session = ConsoleSession {
         id: Uuid::new_v4().simple().to_string(),
         identity_arn: issued.arn.clone(),
+        access_key_id: issued.access_key_id.clone(),
         session_name: issued.session_name.clone(),
         expires: issued.expiration,
         destination: destination(shared, form, &issued.arn),

@@ -13,7 +13,6 @@ use time::{Duration, PrimitiveDateTime};
 use super::sts::StsError;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-const SERVICE: &str = "sts";
 const ALLOWED_SKEW: Duration = Duration::minutes(15);
 const AMZ_DATE: &[BorrowedFormatItem<'_>] =
     format_description!("[year][month][day]T[hour][minute][second]Z");
@@ -22,6 +21,7 @@ const AMZ_DATE: &[BorrowedFormatItem<'_>] =
 pub(super) struct Authorization {
     pub(super) access_key_id: String,
     pub(super) region: String,
+    service: &'static str,
     date: String,
     timestamp: String,
     signed_headers: Vec<String>,
@@ -29,17 +29,22 @@ pub(super) struct Authorization {
 }
 
 impl Authorization {
-    /// Reads the header without judging it.
+    /// Reads the header of a call to STS without judging it.
     pub(super) fn parse(headers: &HeaderMap) -> Result<Self, StsError> {
+        Self::parse_for("sts", headers)
+    }
+
+    /// The same for the service of another name.
+    pub(super) fn parse_for(service: &'static str, headers: &HeaderMap) -> Result<Self, StsError> {
         let value = text(headers, "authorization").ok_or_else(StsError::unsigned)?;
-        Self::read(value, headers).ok_or_else(|| {
+        Self::read(service, value, headers).ok_or_else(|| {
             let message = "Authorization header requires 'Credential', 'Signature' and \
                            'SignedHeaders' parameters and a signed 'X-Amz-Date'.";
             StsError::sender(403, "IncompleteSignature", message)
         })
     }
 
-    fn read(value: &str, headers: &HeaderMap) -> Option<Self> {
+    fn read(service: &'static str, value: &str, headers: &HeaderMap) -> Option<Self> {
         let parameters: Vec<(&str, &str)> = value
             .strip_prefix(ALGORITHM)?
             .split(',')
@@ -52,9 +57,10 @@ impl Authorization {
                 .map(|(_, value)| *value)
         };
         let scope: Vec<&str> = parameter("Credential")?.split('/').collect();
-        let [access_key_id, date, region, SERVICE, "aws4_request"] = scope[..] else {
+        let [access_key_id, date, region, named, "aws4_request"] = scope[..] else {
             return None;
         };
+        (named == service).then_some(())?;
         let signed_headers: Vec<String> = parameter("SignedHeaders")?
             .split(';')
             .map(str::to_owned)
@@ -67,6 +73,7 @@ impl Authorization {
         Some(Self {
             access_key_id: access_key_id.to_owned(),
             region: region.to_owned(),
+            service,
             date: date.to_owned(),
             timestamp: text(headers, "x-amz-date")?.to_owned(),
             signed_headers,
@@ -114,14 +121,15 @@ impl Authorization {
 
     fn sign(&self, canonical_request: &str, secret_access_key: &str) -> hmac::Tag {
         let text = format!(
-            "{ALGORITHM}\n{}\n{}/{}/{SERVICE}/aws4_request\n{}",
+            "{ALGORITHM}\n{}\n{}/{}/{}/aws4_request\n{}",
             self.timestamp,
             self.date,
             self.region,
+            self.service,
             sha256_hex(canonical_request.as_bytes())
         );
         let first = keyed(format!("AWS4{secret_access_key}").as_bytes(), &self.date);
-        let key = [self.region.as_str(), SERVICE, "aws4_request"]
+        let key = [self.region.as_str(), self.service, "aws4_request"]
             .into_iter()
             .fold(first, |key, part| keyed(key.as_ref(), part));
         keyed(key.as_ref(), &text)

@@ -12,10 +12,15 @@ use super::assume_role::AssumeRole;
 use super::catalogue::{Account, Catalogue, Principal, PrincipalKind, Role, account_of};
 use super::listener::Line;
 use super::partition::Partition;
+use super::permissions::{Authority, refused_action};
+use super::policy::Context;
 use super::saml::Assertion;
 use super::session::{Caller, caller_identity, issue, result_xml};
 use super::signature::{Authorization, SignedRequest};
-use super::{Shared, StsFault, escape, for_users, mfa, web_identity, with_saml};
+use super::trust::Wishes;
+use super::{
+    Shared, StsFault, escape, for_users, iam, mfa, organizations, web_identity, with_saml,
+};
 
 const VERSION: &str = "2011-06-15";
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
@@ -30,22 +35,30 @@ pub(super) async fn call(
 ) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, MAX_BODY_BYTES).await;
-    shared.note_call(&head.headers);
     let Ok(body) = body else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let request_id = Uuid::new_v4().to_string();
     let parameters: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
-    if let Ok(action) = StsAction::of(&parameters) {
-        *(shared.ledger().calls_by_action.entry(action)).or_default() += 1;
-    }
-    if let Some(response) = fault(&shared, &line, &parameters, &request_id).await {
-        return response;
-    }
     let request = SignedRequest {
         head: &head,
         body: &body,
     };
+    if organizations::is_asked(&head.headers) {
+        return organizations::call(&shared, &line, &request, &request_id).await;
+    }
+    let is_iam = parameter(&parameters, "Version") == Some(iam::VERSION);
+    shared.note_call(&head.headers, is_iam);
+    if let Ok(action) = StsAction::of(&parameters) {
+        *(shared.ledger().calls_by_action.entry(action)).or_default() += 1;
+    }
+    let namespace = if is_iam { iam::NAMESPACE } else { NAMESPACE };
+    if let Some(response) = fault(&shared, &line, &parameters, (namespace, &request_id)).await {
+        return response;
+    }
+    if is_iam {
+        return iam::call(&shared, &request, &parameters, &request_id);
+    }
     match answer(&shared, &request, &parameters, &request_id).await {
         Ok(result) => {
             let action = parameter(&parameters, "Action").unwrap_or_default();
@@ -56,7 +69,7 @@ pub(super) async fn call(
             );
             xml(StatusCode::OK, &request_id, document)
         }
-        Err(error) => error.into_response_with(&request_id),
+        Err(error) => error.into_response_as(NAMESPACE, &request_id),
     }
 }
 
@@ -147,9 +160,10 @@ impl StsError {
         Self::sender(403, "AccessDenied", &message)
     }
 
-    fn into_response_with(self, request_id: &str) -> Response {
+    /// The refusal in the XML of a service.
+    pub(super) fn into_response_as(self, namespace: &str, request_id: &str) -> Response {
         let document = format!(
-            "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>{}</Type><Code>{}</Code>\
+            "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>{}</Type><Code>{}</Code>\
              <Message>{}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>",
             self.fault,
             self.code,
@@ -159,7 +173,7 @@ impl StsError {
     }
 }
 
-fn xml(status: StatusCode, request_id: &str, document: String) -> Response {
+pub(super) fn xml(status: StatusCode, request_id: &str, document: String) -> Response {
     let headers = [
         (header::CONTENT_TYPE.as_str(), "text/xml"),
         (header::CACHE_CONTROL.as_str(), "no-store"),
@@ -172,7 +186,7 @@ async fn fault(
     shared: &Shared,
     line: &Line,
     parameters: &[(String, String)],
-    request_id: &str,
+    (namespace, request_id): (&str, &str),
 ) -> Option<Response> {
     let of_all = shared.next_sts_fault().await;
     let role_arn = parameter(parameters, "RoleArn").unwrap_or_default();
@@ -202,7 +216,7 @@ async fn fault(
             StsError::sender(403, "AccessDenied", &message)
         }
     };
-    Some(error.into_response_with(request_id))
+    Some(error.into_response_as(namespace, request_id))
 }
 
 async fn answer(
@@ -286,7 +300,8 @@ fn assume_role(
     caller.principal.has_mfa |= proven.is_some();
     inherit_tags(&caller.principal, &mut wanted)?;
     let catalogue = shared.catalogue();
-    let role = authorize(&catalogue, &caller, &wanted)?;
+    let authority = shared.authority(&caller.principal, now);
+    let role = authorize(&catalogue, &caller, &authority, &wanted)?;
     limit_duration(&caller.principal, role, &wanted)?;
     let issued = issue(StsAction::AssumeRole, caller, wanted, now, request_id);
     let result = result_xml(&issued);
@@ -318,15 +333,23 @@ pub(super) fn federate<'a>(
     provider_arn: &str,
     assertion: &Assertion,
 ) -> Result<&'a Role, StsError> {
+    let wishes = Wishes {
+        session_name: &assertion.session_name,
+        tags: &assertion.tags,
+        transitive_tag_keys: &assertion.transitive_tag_keys,
+        source_identity: assertion.source_identity.as_deref(),
+    };
+    let provider = catalogue.saml_provider(provider_arn);
+    let evidence = provider.map(|provider| assertion.context(provider));
     let role = catalogue.role(&wanted.role_arn);
     let role = role.filter(|role| {
-        let trust = &role.trust;
         account_of(role.arn()) == account_of(provider_arn)
             && catalogue.account(account_of(provider_arn)).is_some()
-            && trust.federates(provider_arn, &assertion.recipient)
+            && evidence.as_ref().is_some_and(|evidence| {
+                let opening = "sts:AssumeRoleWithSAML";
+                (role.trust).admits(opening, provider_arn, &wishes, evidence)
+            })
             && is_for_federation(role)
-            && (assertion.tags.is_empty() || trust.allows_session_tags)
-            && (assertion.source_identity.is_none() || trust.allows_source_identity)
             && assertion
                 .name_id
                 .as_ref()
@@ -338,15 +361,14 @@ pub(super) fn federate<'a>(
     })
 }
 
-/// Whether nothing about the role keeps out whoever has no keys: no federation has MFA for AWS, and
-/// the roles of IAM Identity Center are for itself alone.
+/// Whether the role is not one of IAM Identity Center, which are for itself alone.
 pub(super) fn is_for_federation(role: &Role) -> bool {
     let name = role.arn().rsplit('/').next().unwrap_or_default();
-    !role.trust.requires_mfa && !name.starts_with("AWSReservedSSO_")
+    !name.starts_with("AWSReservedSSO_")
 }
 
 /// Who signed: a principal of the catalogue, or a session that this stand-in issued.
-fn authenticate(
+pub(super) fn authenticate(
     shared: &Shared,
     request: &SignedRequest<'_>,
     authorization: Authorization,
@@ -385,6 +407,7 @@ fn authenticate(
 fn authorize<'a>(
     catalogue: &'a Catalogue,
     caller: &Caller,
+    authority: &Authority,
     wanted: &AssumeRole,
 ) -> Result<&'a Role, StsError> {
     let Caller { principal, region } = caller;
@@ -396,29 +419,22 @@ fn authorize<'a>(
     let account = catalogue
         .account(account_id)
         .ok_or_else(|| denied("AssumeRole"))?;
-    let trust = &role.trust;
-    let is_named =
-        (trust.principals.iter()).any(|arn| *arn == principal.arn || *arn == principal.caller_arn);
-    let partition = principal.arn.split(':').nth(1).unwrap_or_default();
-    let root = format!("arn:{partition}:iam::{}:root", account_of(&principal.arn));
-    let is_trusted = is_named || trust.principals.contains(&root);
-    let is_same_account = account_of(&principal.arn) == account_id;
-    let is_allowed = (is_named && is_same_account) || principal.is_allowed(role.arn());
-    let is_partition_right = principal.partition() == Partition::of_arn(role.arn());
-    let is_external_id_right =
-        trust.external_id.is_none() || trust.external_id == wanted.external_id;
-    let is_mfa_right = !trust.requires_mfa || principal.has_mfa;
-    if !(is_trusted && is_allowed && is_partition_right && is_external_id_right && is_mfa_right) {
+    if principal.partition() != Partition::of_arn(role.arn()) {
         return Err(denied("AssumeRole"));
     }
-    if !wanted.tags.is_empty() && !trust.allows_session_tags {
-        return Err(denied("TagSession"));
+    let source_identity = (wanted.source_identity.as_ref()).or(principal.source_identity.as_ref());
+    let wishes = Wishes {
+        source_identity: source_identity.map(String::as_str),
+        ..wanted.wishes()
+    };
+    let mut request = Context::default();
+    request.set("aws:RequestedRegion", region);
+    request.set_all("sts:ExternalId", wanted.external_id.as_deref());
+    if let Some(action) = refused_action(authority, principal, role, &wishes, &request) {
+        return Err(denied(action.trim_start_matches("sts:")));
     }
-    let sets_identity = wanted.source_identity.is_some() || principal.source_identity.is_some();
-    let changes_identity = principal.source_identity.is_some()
-        && wanted.source_identity.is_some()
-        && principal.source_identity != wanted.source_identity;
-    if changes_identity || (sets_identity && !trust.allows_source_identity) {
+    let inherited = principal.source_identity.as_ref();
+    if inherited.is_some() && source_identity != inherited {
         return Err(denied("SetSourceIdentity"));
     }
     check_region(account, region)?;
@@ -455,7 +471,7 @@ fn limit_duration(principal: &Principal, role: &Role, wanted: &AssumeRole) -> Re
     Ok(())
 }
 
-fn parameter<'a>(parameters: &'a [(String, String)], name: &str) -> Option<&'a str> {
+pub(super) fn parameter<'a>(parameters: &'a [(String, String)], name: &str) -> Option<&'a str> {
     parameters
         .iter()
         .find(|(known, _)| known == name)

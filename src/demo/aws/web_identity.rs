@@ -14,6 +14,7 @@ use url::Url;
 use super::assume_role::AssumeRole;
 use super::catalogue::{Catalogue, Role, account_of};
 use super::jwt::{KeySet, Token};
+use super::permissions::web_context;
 use super::saml::is_word;
 use super::session::{Caller, issue, result_xml};
 use super::sts::{StsAction, StsError, is_for_federation};
@@ -212,17 +213,12 @@ fn federate<'a>(
     wanted: &AssumeRole,
     evidence: &WebIdentityEvidence,
 ) -> Result<&'a Role, StsError> {
+    const OPENING: &str = "sts:AssumeRoleWithWebIdentity";
+    let context = web_context(evidence);
     let role = catalogue.role(&wanted.role_arn).filter(|role| {
-        let trust = &role.trust;
         catalogue.account(account_of(role.arn())).is_some()
-            && trust.federates_web(
-                &evidence.provider_arn,
-                &evidence.audience,
-                &evidence.subject,
-            )
+            && (role.trust).admits(OPENING, &evidence.provider_arn, &wanted.wishes(), &context)
             && is_for_federation(role)
-            && (wanted.tags.is_empty() || trust.allows_session_tags)
-            && (wanted.source_identity.is_none() || trust.allows_source_identity)
     });
     role.ok_or_else(|| {
         let message = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
