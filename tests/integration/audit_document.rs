@@ -7,7 +7,10 @@ use regex::Regex;
 use rolegate::{
     access::PolicyTables,
     audit::{Action, Actor, AuditEvent, Outcome, checkpoint::CheckpointKey},
-    broker::{Asker, EditDraft, PersonRecord, ReviewScope, ReviewWish, ReviewWord, Undo},
+    broker::{
+        Asker, EditDraft, PersonRecord, ReviewScope, ReviewWish, ReviewWord, RevokeOrder,
+        RevokedBy, Undo, Whom,
+    },
     clock::Clock as _,
     demo::{
         aws::{Fault, StsFault},
@@ -96,6 +99,7 @@ async fn started() -> Desk {
     let overrides = [
         ("AUDIT__CHECKPOINT_KEY_FILE", key.display().to_string()),
         ("ROLE_DEFAULTS__AUDIT_TAG", "true".to_owned()),
+        ("AWS__REVOKER_ROLE", "rolegate-revoker".to_owned()),
     ];
     Desk::start_with(Options {
         overrides: overrides
@@ -104,6 +108,20 @@ async fn started() -> Desk {
         ..Options::default()
     })
     .await
+}
+
+/// Ends a person's sessions, and a role's, whose account has no revoker role.
+async fn revoke(desk: &Desk) {
+    let person = Whom::Person {
+        connector: "corp".parse().unwrap(),
+        subject: "somebody".to_owned(),
+    };
+    for whom in [person, Whom::Role(READER.parse().unwrap())] {
+        let reason = Some("drill".to_owned());
+        let by = RevokedBy::Host(Actor::Host { uid: 0 });
+        let order = RevokeOrder { whom, reason };
+        desk.app.broker.revoke(&order, by, None).await.unwrap();
+    }
 }
 
 async fn sign_in_and_open(desk: &Desk) {
@@ -265,6 +283,7 @@ async fn every_detail_and_reason_that_is_written_is_in_the_document() {
     load_file(&desk).await;
     refresh_groups(&desk).await;
     edit(&desk).await;
+    revoke(&desk).await;
     let is_signed = |event: &AuditEvent| event.action == Action::AuditCheckpoint;
     while !desk
         .app
