@@ -35,6 +35,8 @@ use crate::broker::{EditRefused, RevokeOrder, RevokeRefused, RevokedBy, StoreErr
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::web) struct WhomFields {
+    /// Connector and subject in one, as links have it: `corp:0199…`.
+    person: String,
     connector: String,
     subject: String,
     session: String,
@@ -133,15 +135,18 @@ pub(in crate::web) async fn show(
         .unwrap_or_else(|error| frame.clone().store_unavailable(&error).into_response())
 }
 
-/// `GET /helpdesk/revocations/new?connector=&subject=`, or `?session=`, or `?role=`: what will
+/// `GET /helpdesk/revocations/new?person=CONNECTOR:SUBJECT`, or `?session=`, or `?role=`: what will
 /// happen. Nothing happens yet.
 pub(in crate::web) async fn confirm(
     State(app): State<App>,
     staff: Staff,
-    Query(fields): Query<WhomFields>,
+    Query(mut fields): Query<WhomFields>,
     arrival: Arrival,
 ) -> Response {
     let frame = Frame(layout(&arrival.frame, &staff.signed_in));
+    if let Some((connector, subject)) = fields.person.split_once(':') {
+        (fields.connector, fields.subject) = (connector.to_owned(), subject.to_owned());
+    }
     let Some(whom) = fields.whom() else {
         return frame.bad_input(NOBODY).into_response();
     };

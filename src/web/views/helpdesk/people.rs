@@ -285,10 +285,10 @@ impl PersonView {
                 .then(|| query_string("/audit", &[("person", &identity.subject)])),
             revoke_href: query_string(
                 "/helpdesk/revocations/new",
-                &[
-                    ("connector", identity.connector.as_str()),
-                    ("subject", &identity.subject),
-                ],
+                &[(
+                    "person",
+                    &format!("{}:{}", identity.connector, identity.subject),
+                )],
             ),
             layout: input.layout.clone(),
             desk: input.desk,
