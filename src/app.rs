@@ -5,6 +5,7 @@
 pub(crate) mod audit;
 pub(crate) mod issuer;
 mod mapping_file;
+pub(crate) mod probe;
 mod revocation;
 
 use std::{
@@ -28,7 +29,7 @@ use crate::{
         AccessRules, ConnectorId, GrantMethod, GroupKey, GroupKeyForm, HelpdeskGroup,
         PolicySettings, PolicyTables, RoleDefaults, Scope, SessionDuration,
     },
-    aws::{Sts, iam, sign_in, sts},
+    aws::{Iam, Sts, iam, sign_in, sts},
     broker::{Adapters, Broker, BrokerSettings},
     clock::Clock,
     config::{self, Config, ConnectorKind, CredentialSourceKind, mapping_file::MappingFile},
@@ -535,6 +536,35 @@ fn ldap_settings(
 
 /// The Security Token Service, without any call made.
 pub async fn sts(config: &Config) -> Result<Arc<dyn Sts>, StartError> {
+    Ok(sdk_sts(config).await?)
+}
+
+/// IAM and Organizations, without any call made.
+pub async fn iam(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn Iam>, StartError> {
+    iam_client(config, sdk_sts(config).await?, clock)
+}
+
+fn iam_client(
+    config: &Config,
+    sts: Arc<sts::SdkSts>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Iam>, StartError> {
+    let settings = iam::Settings {
+        iam_endpoint: config.aws.iam_endpoint.clone(),
+        organizations_endpoint: config.aws.organizations_endpoint.clone(),
+        default_region: config.aws.default_region.clone(),
+        call_timeout: config.aws.call_timeout,
+        attempts: config.aws.attempts,
+    };
+    let client =
+        iam::IamClient::new(settings, sts, clock).map_err(|error| StartError::Setting {
+            key: "aws.iam_endpoint".to_owned(),
+            message: chain(&error),
+        })?;
+    Ok(Arc::new(client))
+}
+
+async fn sdk_sts(config: &Config) -> Result<Arc<sts::SdkSts>, StartError> {
     let sources = config
         .aws
         .credential_sources
@@ -658,12 +688,13 @@ async fn broker_on(
         message: chain(&error),
     })?;
     let documents: Arc<dyn ProviderDocuments> = store.clone();
+    let sts = sdk_sts(config).await?;
     let adapters = Adapters {
         connectors: connectors_keeping(config, &clock, Some(&documents))?,
-        sts: sts(config).await?,
+        iam: iam_client(config, Arc::clone(&sts), Arc::clone(&clock))?,
+        sts,
         sign_in: Arc::new(sign_in),
         issuer: issuer::in_force(config, &clock)?,
-        iam: Arc::new(iam::IamClient),
         policy: store.clone(),
         sessions: store.clone(),
         conversations: store.clone(),
@@ -691,6 +722,7 @@ pub struct Application {
     tls: Option<Arc<rustls::ServerConfig>>,
     drain: Duration,
     audit: audit::Tasks,
+    prober: probe::Prober,
 }
 
 impl Application {
@@ -730,6 +762,7 @@ impl Application {
             tls: config.server.tls.as_ref().map(tls).transpose()?,
             drain: config.server.drain_timeout,
             audit,
+            prober: probe::Prober::new(&config.probe),
         })
     }
 
@@ -751,10 +784,11 @@ impl Application {
         let refresh = refresh_trust(Arc::clone(&self.broker), stop.clone());
         let reload = reload(self.mapping_file, stop.clone());
         let settle = revocation::settle(Arc::clone(&self.broker), stop.clone());
+        let probes = self.prober.run(Arc::clone(&self.broker), stop.clone());
         let pages = web::serve(listener, self.tls, self.pages, stop.clone(), self.drain);
         let operations = web::serve(operations, None, self.operations, stop, self.drain);
         tokio::join!(
-            warm_up, pages, operations, sweep, refresh, audit, reload, settle
+            warm_up, pages, operations, sweep, refresh, audit, reload, settle, probes
         );
     }
 }

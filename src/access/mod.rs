@@ -37,7 +37,7 @@ pub use identity::{
 pub use mapping::{Conditions, Mapping, MappingId, Origin, Unenforceable, in_utc};
 pub use policy::{
     Abilities, Entitlement, Giver, NotEntitled, NotProbed, Policy, PolicyProblem, PolicySettings,
-    PolicyTables,
+    PolicyTables, Sends,
 };
 pub use preview::{Altered, Preview, RoleEffect, Terms, touched_groups};
 pub use role::{

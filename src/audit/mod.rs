@@ -129,11 +129,14 @@ pub enum Action {
     /// The policy that revokes sessions was written to a role, or could not be.
     #[serde(rename = "revocation.apply")]
     RevocationApply,
+    /// Roles were opened to see whether they can be, or to read what IAM says of them.
+    #[serde(rename = "role.probe")]
+    RoleProbe,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::SignIn,
         Self::SignOut,
         Self::ConsoleOpen,
@@ -162,6 +165,7 @@ impl Action {
         Self::AuditErase,
         Self::SessionRevoke,
         Self::RevocationApply,
+        Self::RoleProbe,
     ];
 
     /// The name in rows, filters and exports.
@@ -195,6 +199,7 @@ impl Action {
             Self::AuditErase => "audit.erase",
             Self::SessionRevoke => "session.revoke",
             Self::RevocationApply => "revocation.apply",
+            Self::RoleProbe => "role.probe",
         }
     }
 }
@@ -352,6 +357,7 @@ mod tests {
     fn the_schema_is_as_it_was() {
         let names = Action::ALL.map(Action::as_str);
         insta::assert_snapshot!(names.join(" "), @"sign_in sign_out console.open credentials.issue groups.refresh account.change role.change mapping.change rule.change program.start edit.propose edit.approve edit.decline edit.withdraw edit.expire edit.undo explain view_as export settings.load mapping_file.load review.start review.decide review.close audit.checkpoint audit.erase session.revoke revocation.apply");
+        insta::assert_snapshot!(names.join(" "), @"sign_in sign_out console.open credentials.issue groups.refresh account.change role.change mapping.change rule.change program.start edit.propose edit.approve edit.decline edit.withdraw edit.expire edit.undo explain view_as export settings.load mapping_file.load review.start review.decide review.close audit.checkpoint audit.erase role.probe");
         let mut samples = String::new();
         let whole = serde_json::to_string(&sample(Action::SignIn)).unwrap();
         writeln!(samples, "{whole}").unwrap();

@@ -10,6 +10,7 @@ pub mod partition;
 pub mod paste;
 pub mod sign_in;
 pub mod sts;
+pub mod trust;
 mod words;
 
 use std::{error::Error, fmt};
@@ -22,7 +23,7 @@ use url::Url;
 
 pub use self::iam::{Iam, IamError, IamRole, OrganizationAccount};
 pub use self::issuer::{Issuer, IssuerError, MintedAssertion, MintedToken};
-pub use self::words::{broker_statement, saml_trust_statement, trust_statement};
+pub use self::trust::{broker_statement, saml_trust_statement, trust_statement};
 use crate::access::{Grant, Partition, SessionDuration};
 
 /// The cause of an adapter's failure, for the log.

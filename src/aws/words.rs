@@ -1,16 +1,12 @@
-//! What AWS's refusals mean, in a sentence for the person and one for the operator, and the policy
-//! statements that mend the commonest.
+//! What AWS's refusals mean, in a sentence for the person and one for the operator.
 //!
 //! Never here: AWS's own message in what the person reads; it names accounts and the broker's role.
-//! Entry points: [`StsError::for_person`], [`StsError::for_operator`], [`trust_statement`].
-
-use serde::Serialize;
+//! Entry points: [`StsError::for_person`], [`StsError::for_operator`].
 
 use super::{
     SignInUrlError, StsError,
     sts::{ISSUER_UNREACHABLE, TooLong},
 };
-use crate::access::{SamlProviderArn, TargetArn};
 
 /// The advice that ends most of what a person reads.
 const ASK: &str = "Tell whoever runs Rolegate the request number on this page";
@@ -391,140 +387,6 @@ impl SignInUrlError {
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Statement<'a> {
-    effect: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    principal: Option<Principal>,
-    action: Vec<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    condition: Option<Condition<'a>>,
-}
-
-#[derive(Serialize)]
-enum Principal {
-    #[serde(rename = "AWS")]
-    Aws(String),
-    Federated(String),
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Condition<'a> {
-    string_equals: Equals<'a>,
-}
-
-#[derive(Serialize)]
-enum Equals<'a> {
-    #[serde(rename = "sts:ExternalId")]
-    ExternalId(&'a str),
-    #[serde(rename = "SAML:aud")]
-    SamlAudience(&'a str),
-}
-
-/// The statement that lets the broker open a role: to be added to the role's trust policy.
-///
-/// `caller_arn` is what [`super::Caller`] says. A role session's ARN leaves out the role's path,
-/// so the principal has to be completed where the broker's role has one.
-pub fn trust_statement(
-    caller_arn: &str,
-    external_id: Option<&str>,
-    sends_source_identity: bool,
-    sends_tags: bool,
-) -> String {
-    printed(&Statement {
-        effect: "Allow",
-        principal: Some(Principal::Aws(principal_of(caller_arn))),
-        action: actions("sts:AssumeRole", sends_source_identity, sends_tags),
-        resource: None,
-        condition: external_id.map(|value| Condition {
-            string_equals: Equals::ExternalId(value),
-        }),
-    })
-}
-
-/// The statement that lets an identity provider's assertion, posted to us, open a role: to be added
-/// to the role's trust policy.
-///
-/// `acs_url` is our assertion consumer service: AWS compares it with the assertion's Recipient,
-/// which it calls `SAML:aud`. Tags and a SourceIdentity come from the assertion.
-pub fn saml_trust_statement(
-    provider: &SamlProviderArn,
-    acs_url: &str,
-    sends_source_identity: bool,
-    sends_tags: bool,
-) -> String {
-    printed(&Statement {
-        effect: "Allow",
-        principal: Some(Principal::Federated(provider.to_string())),
-        action: actions("sts:AssumeRoleWithSAML", sends_source_identity, sends_tags),
-        resource: None,
-        condition: Some(Condition {
-            string_equals: Equals::SamlAudience(acs_url),
-        }),
-    })
-}
-
-/// The statement that the broker's own identity policy needs for a role of another account.
-pub fn broker_statement(
-    target: &TargetArn,
-    sends_source_identity: bool,
-    sends_tags: bool,
-) -> String {
-    printed(&Statement {
-        effect: "Allow",
-        principal: None,
-        action: actions("sts:AssumeRole", sends_source_identity, sends_tags),
-        resource: Some(target.as_str()),
-        condition: None,
-    })
-}
-
-fn actions(
-    assume: &'static str,
-    sends_source_identity: bool,
-    sends_tags: bool,
-) -> Vec<&'static str> {
-    let mut actions = vec![assume];
-    if sends_tags {
-        actions.push("sts:TagSession");
-    }
-    if sends_source_identity {
-        actions.push("sts:SetSourceIdentity");
-    }
-    actions
-}
-
-/// The IAM principal behind a caller: trust policies that name sessions break at the next one.
-fn principal_of(caller_arn: &str) -> String {
-    let mut parts = caller_arn.splitn(6, ':');
-    let (Some("arn"), Some(partition), Some("sts"), Some(_), Some(account), Some(resource)) = (
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-    ) else {
-        return caller_arn.to_owned();
-    };
-    let role = resource
-        .strip_prefix("assumed-role/")
-        .and_then(|rest| rest.split('/').next());
-    role.map_or_else(
-        || caller_arn.to_owned(),
-        |role| format!("arn:{partition}:iam::{account}:role/{role}"),
-    )
-}
-
-fn printed(statement: &Statement<'_>) -> String {
-    // Strings alone: there is nothing in it that JSON cannot hold.
-    serde_json::to_string_pretty(statement).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -672,77 +534,5 @@ mod tests {
         sentences.sort();
         sentences.dedup();
         assert_eq!(sentences.len(), count);
-    }
-
-    #[test]
-    fn a_trust_statement_names_the_role_behind_a_session() {
-        insta::assert_snapshot!(
-            trust_statement(
-                "arn:aws:sts::444455556666:assumed-role/rolegate/task-1",
-                Some("rolegate-\"7f3c"),
-                true,
-                true,
-            ),
-            @r#"
-        {
-          "Effect": "Allow",
-          "Principal": {
-            "AWS": "arn:aws:iam::444455556666:role/rolegate"
-          },
-          "Action": [
-            "sts:AssumeRole",
-            "sts:TagSession",
-            "sts:SetSourceIdentity"
-          ],
-          "Condition": {
-            "StringEquals": {
-              "sts:ExternalId": "rolegate-\"7f3c"
-            }
-          }
-        }
-        "#
-        );
-    }
-
-    #[test]
-    fn a_trust_statement_for_assertions_names_the_provider_and_our_address() {
-        let provider = "arn:aws:iam::111122223333:saml-provider/CorpIdP"
-            .parse()
-            .unwrap();
-        let acs = "https://broker.example/saml/okta/acs";
-        insta::assert_snapshot!(saml_trust_statement(&provider, acs, true, true), @r#"
-        {
-          "Effect": "Allow",
-          "Principal": {
-            "Federated": "arn:aws:iam::111122223333:saml-provider/CorpIdP"
-          },
-          "Action": [
-            "sts:AssumeRoleWithSAML",
-            "sts:TagSession",
-            "sts:SetSourceIdentity"
-          ],
-          "Condition": {
-            "StringEquals": {
-              "SAML:aud": "https://broker.example/saml/okta/acs"
-            }
-          }
-        }
-        "#);
-    }
-
-    #[test]
-    fn a_broker_statement_names_the_role_alone() {
-        let target = "arn:aws:iam::111122223333:role/team/Admin".parse().unwrap();
-        insta::assert_snapshot!(broker_statement(&target, false, false), @r#"
-        {
-          "Effect": "Allow",
-          "Action": [
-            "sts:AssumeRole"
-          ],
-          "Resource": "arn:aws:iam::111122223333:role/team/Admin"
-        }
-        "#);
-        let user = "arn:aws:iam::444455556666:user/rolegate";
-        assert!(trust_statement(user, None, false, false).contains(user));
     }
 }

@@ -6,6 +6,7 @@
 
 mod audit_trail;
 mod crowd;
+mod discovery;
 mod edit;
 mod explain;
 mod groups;
@@ -16,6 +17,7 @@ mod open;
 mod people;
 mod person;
 mod policy_cache;
+mod probe;
 mod proof;
 mod redirect;
 mod review;
@@ -53,6 +55,7 @@ pub use crate::{
     },
 };
 pub use audit_trail::{ChainCheck, ChainVerdict};
+pub use discovery::{DiscoveredRole, NotDiscovered, Trust};
 pub use edit::{
     CHANGES_AT_MOST, Conflict, EditDraft, EditPreview, EditRefused, HistoryEntry, HistoryFilter,
     RowChange, Saved, Undo, Wait,
@@ -65,6 +68,7 @@ pub use mapping_file::{MappingFileState, MappingFileTrouble};
 pub use open::{CodeTrouble, IssuedCredentials, OpenOrder, OpenRefused, Opened, SamlPost};
 pub use people::{Crowd, Found, FoundPerson, GroupRecord, PersonRecord, Progress};
 pub use person::PickerState;
+pub use probe::{NotRead, ProbeBudget, ProbeOrder, ProbeRound, TrustToAdd};
 pub use proof::SessionSecret;
 pub use redirect::{Finished, Kept, RedirectArrival, RedirectSignInRefused, RedirectWish};
 pub use review::{AccessRow, ReviewEnds, ReviewScope, ReviewWish, ReviewWord};
@@ -162,6 +166,7 @@ pub struct Broker {
     throttle: Throttle,
     chain_checks: audit_trail::ChainChecks,
     revoking: revoke::Writing,
+    known_probes: probe::KnownProbes,
 }
 
 /// From where a request comes.
@@ -189,6 +194,7 @@ impl Broker {
             throttle: Throttle::default(),
             chain_checks: audit_trail::ChainChecks::default(),
             revoking: revoke::Writing::default(),
+            known_probes: probe::KnownProbes::default(),
         }
     }
 

@@ -17,6 +17,7 @@ pub mod mapping_file;
 mod oidc;
 mod organisation;
 mod preset;
+mod probe;
 pub(crate) mod reader;
 mod report;
 mod saml;
@@ -40,6 +41,7 @@ pub use issuer::{Issuer, IssuerKey};
 pub use ldap::{Bind, DirectoryKind, GroupStrategy, Ldap, LdapUrl, UserAttributes};
 pub use oidc::{OIDC_ALGORITHMS, Oidc, OidcClaims, OidcPassThrough, TokenAuth};
 pub use organisation::{Access, AccessScope, Colour, EnvironmentRule, Organisation};
+pub use probe::Probe;
 use reader::Section;
 pub use saml::{
     APPLICATION_PLACEHOLDERS, KeyPair, MetadataSource, NAME_ID, OfferedRoles, RequestBinding, Saml,
@@ -74,6 +76,8 @@ pub struct Config {
     pub mappings_file: Option<PathBuf>,
     /// Where the audit log goes beside the store, and how it is signed.
     pub audit: Audit,
+    /// How often and how fast roles are looked at.
+    pub probe: Probe,
     /// SHA-256 of the file's text, in hexadecimal; overrides are not part of it.
     pub fingerprint: String,
 }
@@ -191,6 +195,7 @@ impl Config {
             mappings_file: top.table("mappings", |section| section.readable_file("file")),
             audit: top.table("audit", Audit::read),
             issuer,
+            probe: top.table("probe", Probe::read),
             fingerprint: String::new(),
             public_url: public_url?,
             connectors,

@@ -836,6 +836,14 @@ pub enum ProbeState {
 }
 
 impl ProbeState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [
+        Self::Works,
+        Self::Broken,
+        Self::Inconclusive,
+        Self::NotProbed,
+    ];
+
     /// The name in the store and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {

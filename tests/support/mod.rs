@@ -26,8 +26,8 @@ pub mod saml;
 pub mod slapd;
 pub mod tcp_proxy;
 pub mod tls;
-pub mod web_token;
 pub mod verifiers;
+pub mod web_token;
 
 use std::{
     fs,

@@ -117,6 +117,28 @@ impl Moto {
         &self.powerless
     }
 
+    /// Calls IAM with a form, while signatures are not required, and returns the XML of the answer.
+    pub fn iam(&self, form: &[(&str, &str)]) -> String {
+        iam(self.address, form)
+    }
+
+    /// Calls Organizations with JSON, while signatures are not required.
+    pub fn organizations(&self, action: &str, body: &str) -> String {
+        let headers = format!(
+            "Authorization: AWS4-HMAC-SHA256 \
+             Credential=AKIAUNCHECKED/20260101/us-east-1/organizations/aws4_request, \
+             SignedHeaders=host, Signature=unchecked\r\n\
+             X-Amz-Target: AWSOrganizationsV20161128.{action}\r\n"
+        );
+        post(
+            self.address,
+            "/",
+            "application/x-amz-json-1.1",
+            &headers,
+            body,
+        )
+    }
+
     /// Freezes the server: connections are accepted by the kernel, and nothing is answered.
     pub fn pause(&self) {
         self.lock().as_ref().expect("moto runs").signal("STOP");

@@ -27,7 +27,7 @@ pub(super) use evidence::{Evidence, Source};
 pub(super) use gifts::{Gift, Offer};
 pub use not_entitled::NotEntitled;
 pub(super) use reach::Person;
-pub use service::NotProbed;
+pub use service::{NotProbed, Sends};
 
 /// The rows that a [`Policy`] is made of, as one consistent reading of the store.
 #[derive(Debug, Clone, Default)]

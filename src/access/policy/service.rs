@@ -34,7 +34,33 @@ pub enum NotProbed {
     NotNarrowable,
 }
 
+/// What people's sessions of a role carry and a probe's do not; the role's trust has to allow an
+/// action for each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sends {
+    /// Session tags (`sts:TagSession`).
+    pub tags: bool,
+    /// A SourceIdentity (`sts:SetSourceIdentity`).
+    pub source_identity: bool,
+}
+
 impl Policy {
+    /// What people's sessions of a role carry; nothing where the table has no such role.
+    pub fn sends(&self, target: &TargetArn) -> Sends {
+        let Some(placed) = self.roles.get(target) else {
+            return Sends::default();
+        };
+        let effective = &placed.effective;
+        let says_source_identity =
+            effective.source_identity.is_some() || self.settings.source_identity.is_some();
+        let is_ours = effective.grant_method == GrantMethod::AssumeRole
+            || effective.voucher == Some(Voucher::Issuer);
+        Sends {
+            tags: is_ours && (effective.audit_tag || !placed.role.session_tags.is_empty()),
+            source_identity: is_ours && says_source_identity,
+        }
+    }
+
     /// Leave to see whether `target` can be opened: 900 seconds, in which nothing is allowed.
     pub fn probe(&self, target: &TargetArn) -> Result<ServiceGrant, NotProbed> {
         let placed = self.roles.get(target).ok_or(NotProbed::Unusable)?;

@@ -142,7 +142,10 @@ impl Ledger {
 
     /// Notes a row, if it is about a grant, in any order.
     pub fn add(&mut self, seq: i64, event: &AuditEvent) {
-        let is_grant = matches!(event.action, Action::ConsoleOpen | Action::CredentialsIssue);
+        let is_grant = matches!(
+            event.action,
+            Action::ConsoleOpen | Action::CredentialsIssue | Action::RoleProbe
+        );
         let (Some(intent), Some(role), true) = (&event.intent, &event.role, is_grant) else {
             return;
         };
@@ -159,7 +162,7 @@ impl Ledger {
                 role: role.clone(),
                 account: event.account.clone().unwrap_or_default(),
                 session_name: None,
-                is_signed: true,
+                is_signed: said("grant_method").is_none_or(|method| method == SIGNED),
                 end: None,
             });
         if event.outcome == Outcome::Intent {

@@ -6,6 +6,7 @@
 mod answer;
 mod code;
 mod own;
+mod own_credentials;
 mod refusal;
 mod saml;
 mod settings;

@@ -19,7 +19,7 @@ use super::{
     audit::{self, Entry},
     audit_retirement, conversation,
     dialect::{self, Connection, Options, Place},
-    pending, person, policy, review, revocation, session,
+    pending, person, policy, probe, review, revocation, session,
 };
 use crate::access::Identity;
 use crate::audit::AuditEvent;
@@ -69,6 +69,7 @@ pub(super) enum Write {
     Pending(pending::Step),
     Review(review::Step),
     Revocation(revocation::Step),
+    RoleProbe(probe::Step),
     SaveSession(Box<SignInSession>),
     RenewSession {
         id_hash: String,
@@ -363,6 +364,7 @@ async fn perform(connection: &mut Connection, write: &Write) -> Answer {
         Write::Pending(step) => pending::perform(connection, step).await,
         Write::Review(step) => review::perform(connection, step).await,
         Write::Revocation(step) => revocation::perform(connection, step).await,
+        Write::RoleProbe(step) => probe::perform(connection, step).await,
         Write::SaveSession(session) => session::save(connection, session).await,
         Write::RenewSession { id_hash, identity } => {
             session::renew(connection, id_hash, identity).await

@@ -53,6 +53,7 @@ pub(crate) fn action_in_words(action: Action) -> &'static str {
         Action::AuditErase => "Old rows erased",
         Action::SessionRevoke => "Sessions revoked",
         Action::RevocationApply => "Revocation written at AWS",
+        Action::RoleProbe => "Roles looked at",
     }
 }
 

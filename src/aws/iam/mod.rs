@@ -2,12 +2,19 @@
 //!
 //! Never here: deciding what to write. Credentials come from a
 //! [`ServiceGrant`](crate::access::ServiceGrant) and are used for one errand. Source: AWS API
-//! references of IAM (2010-05-08, query protocol) and Organizations. Entry point: [`Iam`].
+//! references of IAM (2010-05-08, query protocol) and Organizations. Entry points: [`Iam`],
+//! [`IamClient`].
+
+mod answer;
+mod client;
+mod endpoint;
+mod organizations;
 
 use async_trait::async_trait;
 use thiserror::Error;
 use time::OffsetDateTime;
 
+pub use self::client::{IamClient, Settings, SettingsError};
 use super::{Cause, SessionCredentials};
 use crate::access::{AccountId, SessionDuration, TargetArn};
 
@@ -114,68 +121,4 @@ pub enum IamError {
     /// No answer, or one that is none, within the deadline.
     #[error("IAM is unavailable")]
     Unavailable(#[source] Cause),
-}
-
-/// [`Iam`] over HTTPS, signed with Signature Version 4.
-#[derive(Debug)]
-pub struct IamClient;
-
-impl IamClient {
-    fn not_yet() -> IamError {
-        IamError::Unavailable("not yet".into())
-    }
-}
-
-#[async_trait]
-impl Iam for IamClient {
-    async fn role(
-        &self,
-        _credentials: &SessionCredentials,
-        _arn: &TargetArn,
-    ) -> Result<Option<IamRole>, IamError> {
-        Err(Self::not_yet())
-    }
-
-    async fn roles(
-        &self,
-        _credentials: &SessionCredentials,
-        _within: &TargetArn,
-    ) -> Result<Vec<IamRole>, IamError> {
-        Err(Self::not_yet())
-    }
-
-    async fn role_policy(
-        &self,
-        _credentials: &SessionCredentials,
-        _arn: &TargetArn,
-        _name: &str,
-    ) -> Result<Option<String>, IamError> {
-        Err(Self::not_yet())
-    }
-
-    async fn put_role_policy(
-        &self,
-        _credentials: &SessionCredentials,
-        _arn: &TargetArn,
-        _name: &str,
-        _document: &str,
-    ) -> Result<(), IamError> {
-        Err(Self::not_yet())
-    }
-
-    async fn delete_role_policy(
-        &self,
-        _credentials: &SessionCredentials,
-        _arn: &TargetArn,
-        _name: &str,
-    ) -> Result<(), IamError> {
-        Err(Self::not_yet())
-    }
-
-    async fn organization_accounts(
-        &self,
-        _credential_source: &str,
-    ) -> Result<Vec<OrganizationAccount>, IamError> {
-        Err(Self::not_yet())
-    }
 }
