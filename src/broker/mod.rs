@@ -50,8 +50,8 @@ pub use crate::{
     },
     store::{
         AccessReview, AuditFilter, AuditRow, ChainHead, ChainReport, ChainStatus, OpenRole,
-        PendingEdit, PendingState, Preferences, ReviewDecision, ReviewItem, RoleSession,
-        SignInSession, StoreError,
+        PendingEdit, PendingState, Preferences, ProbeState, ReviewDecision, ReviewItem, RoleProbe,
+        RoleSession, SignInSession, StoreError,
     },
 };
 pub use audit_trail::{ChainCheck, ChainVerdict};
@@ -76,7 +76,7 @@ pub use revoke::{
     CANNOT_BE_UNDONE, PlannedRole, Reach, RevocationPlan, RevocationRecord, RevokeAnswer,
     RevokeOrder, RevokeRefused, RevokedBy, RoleAnswer, TAKES_EFFECT, Whom, WrittenHow,
 };
-pub use sign_in::{SignInAttempt, SignInRefused};
+pub use sign_in::{SignInAttempt, SignInRefused, person as acting_person};
 
 use mapping_file::MappingFileWatch;
 use policy_cache::PolicyCache;

@@ -318,7 +318,8 @@ fn throttle_key(
 }
 
 /// The actor that an identity is in audit rows.
-pub(super) fn person(identity: &Identity) -> Actor {
+/// Whom the audit log names for what a person does.
+pub fn person(identity: &Identity) -> Actor {
     Actor::Person {
         connector: identity.connector.to_string(),
         subject: Some(identity.subject.clone()),

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use clap::Subcommand;
@@ -13,6 +13,7 @@ use super::{
     edit::{Edit, EditArguments},
     import::{self, ExportArguments, ImportArguments, Kind},
     installation::Installation,
+    organization,
     output::{self, Format, OutputArguments, Table},
     progress::note,
     reference,
@@ -32,8 +33,8 @@ pub(super) enum Command {
     Add(Box<AddArguments>),
     /// Remove an account that has no roles left
     Remove(RemoveArguments),
-    /// Add or replace the accounts of a file
-    Import(ImportArguments),
+    /// Add or replace the accounts of a file, or fill ids and names from AWS Organizations
+    Import(AccountImportArguments),
     /// Write all accounts to standard output
     Export(ExportArguments),
 }
@@ -77,6 +78,35 @@ pub(super) struct RemoveArguments {
     edit: EditArguments,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct AccountImportArguments {
+    /// A TOML file of `[[account]]`; - is standard input
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
+    file: Option<PathBuf>,
+    /// Fill ids and names from here instead: accounts are added and named anew, none is removed
+    #[arg(long, value_enum)]
+    from: Option<From>,
+    /// With --from: the `[[aws.credential_source]]` that may call organizations:ListAccounts; the
+    /// first one unless said
+    #[arg(long, value_name = "ID", requires = "from")]
+    credential_source: Option<String>,
+    /// Remove the accounts that the file does not have
+    #[arg(long, conflicts_with = "from")]
+    replace: bool,
+    /// Say what would change and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    edit: EditArguments,
+}
+
+/// Where accounts come from beside files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum From {
+    /// AWS Organizations
+    Organizations,
+}
+
 pub(super) async fn run(file: Option<&Path>, command: Command) -> Result<(), Failure> {
     let installation = Installation::load(file)?;
     let store = installation.open_store().await?;
@@ -88,20 +118,36 @@ pub(super) async fn run(file: Option<&Path>, command: Command) -> Result<(), Fai
         }
         Command::Add(arguments) => add(&installation, store.as_ref(), *arguments, out).await,
         Command::Remove(arguments) => remove(store.as_ref(), &arguments, out).await,
-        Command::Import(arguments) => {
-            import::run(
-                &installation,
-                store.as_ref(),
-                Kind::Account,
-                &arguments,
-                out,
-            )
-            .await
-        }
+        Command::Import(arguments) => import(&installation, store.as_ref(), arguments, out).await,
         Command::Export(arguments) => {
             import::export(store.tables().await?, Kind::Account, arguments, out)
         }
     }
+}
+
+async fn import(
+    installation: &Installation,
+    store: &dyn PolicyStore,
+    arguments: AccountImportArguments,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let AccountImportArguments {
+        file,
+        credential_source,
+        replace,
+        dry_run,
+        edit,
+        ..
+    } = arguments;
+    if let Some(file) = file {
+        let arguments = ImportArguments::new(file, replace, dry_run, edit);
+        return import::run(installation, store, Kind::Account, &arguments, out).await;
+    }
+    let source = match credential_source {
+        Some(source) => source,
+        None => installation.first_credential_source(),
+    };
+    organization::import(installation, store, &source, (dry_run, &edit), out).await
 }
 
 fn list(tables: &PolicyTables, format: Format, out: &mut dyn Write) -> Result<(), Failure> {

@@ -51,6 +51,18 @@ pub(super) struct ImportArguments {
     write: WriteArguments,
 }
 
+impl ImportArguments {
+    /// What another command's arguments say.
+    pub(super) fn new(file: PathBuf, replace: bool, dry_run: bool, edit: EditArguments) -> Self {
+        let write = WriteArguments { dry_run, edit };
+        Self {
+            file,
+            replace,
+            write,
+        }
+    }
+}
+
 /// `mapping import`: the same, and from another portal.
 #[derive(Debug, clap::Args)]
 pub(super) struct MappingImportArguments {

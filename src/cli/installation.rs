@@ -49,6 +49,12 @@ impl Installation {
         })
     }
 
+    /// The credential source of roles that name none.
+    pub(super) fn first_credential_source(&self) -> String {
+        let first = self.config.aws.credential_sources.first();
+        first.map_or_else(|| "default".to_owned(), |source| source.id.clone())
+    }
+
     pub(super) fn group_forms(&self) -> HashMap<ConnectorId, GroupKeyForm> {
         app::group_forms(&self.config)
     }

@@ -18,6 +18,7 @@ mod import;
 mod installation;
 mod issuer;
 mod mapping;
+mod organization;
 mod output;
 mod preview;
 mod progress;

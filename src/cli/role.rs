@@ -12,10 +12,11 @@ use clap::Subcommand;
 use super::{
     Failure,
     edit::{Edit, EditArguments, warn},
+    failure::with_causes,
     import::{self, ExportArguments, ImportArguments, Kind},
-    installation::Installation,
+    installation::{Installation, host_actor},
     output::{self, Format, OutputArguments, Table},
-    progress::note,
+    progress::{note, while_waiting},
     reference, row,
     row::Row,
 };
@@ -25,6 +26,8 @@ use crate::{
         RoleDefaults, SessionDuration, TargetArn, Voucher, mfa_serial,
     },
     app,
+    broker::{DiscoveredRole, NotDiscovered, Trust},
+    clock,
     store::{Change, PolicyStore},
 };
 
@@ -40,6 +43,16 @@ pub(super) enum Command {
     Import(ImportArguments),
     /// Write all roles to standard output
     Export(ExportArguments),
+    /// List the roles of an account that trust Rolegate and are not in the table
+    Discover(DiscoverArguments),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DiscoverArguments {
+    /// Its id, name or alias
+    account: String,
+    #[command(flatten)]
+    output: OutputArguments,
 }
 
 #[derive(Debug, clap::Args)]
@@ -195,7 +208,59 @@ pub(super) async fn run(file: Option<&Path>, command: Command) -> Result<(), Fai
         Command::Export(arguments) => {
             import::export(store.tables().await?, Kind::Role, arguments, out)
         }
+        Command::Discover(arguments) => discover(&installation, &arguments, out).await,
     }
+}
+
+async fn discover(
+    installation: &Installation,
+    arguments: &DiscoverArguments,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let broker = app::broker(&installation.config, clock::system()).await;
+    let broker = broker.map_err(|error| Failure::Refused(with_causes(&error)))?;
+    let account = match arguments.account.parse() {
+        Ok(id) => id,
+        Err(_) => reference::account_id(&arguments.account, &*broker.tables().await?)?,
+    };
+    let discovering = broker.discover_roles(&account, host_actor()?);
+    let found = while_waiting("reading the roles of the account", discovering).await;
+    let found = found.map_err(|error| match error {
+        NotDiscovered::Store(error) => Failure::from(error),
+        NotDiscovered::NotRead(error) => Failure::Refused(error.for_operator()),
+    })?;
+    let trust = |role: &DiscoveredRole| match role.trust {
+        Trust::Named => "names us",
+        Trust::Perhaps => "perhaps",
+    };
+    if arguments.output.output == Format::Json {
+        let rows: Vec<serde_json::Value> = found
+            .iter()
+            .map(|role| {
+                serde_json::json!({
+                    "arn": role.arn,
+                    "description": role.description,
+                    "max_duration_seconds": role.longest.seconds(),
+                    "is_named": role.trust == Trust::Named,
+                })
+            })
+            .collect();
+        return output::json_array(out, &rows);
+    }
+    let mut table = Table::new(&["ROLE", "TRUST", "LONGEST", "DESCRIPTION"]);
+    for role in &found {
+        table.push([
+            role.arn.to_string(),
+            trust(role).to_owned(),
+            row::duration(Some(role.longest)),
+            role.description.clone().unwrap_or_default(),
+        ]);
+    }
+    if table.is_empty() {
+        note("no role that is not in the table trusts Rolegate");
+        return Ok(());
+    }
+    Ok(table.write(out)?)
 }
 
 fn list(

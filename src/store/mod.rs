@@ -876,6 +876,14 @@ pub struct RoleProbe {
     pub since: OffsetDateTime,
 }
 
+impl RoleProbe {
+    /// Whether the role's trust policy is what has to be looked at.
+    pub fn is_about_trust(&self) -> bool {
+        let code = self.code.as_deref();
+        matches!(code, Some("aws_access_denied" | "trust_lacks_action"))
+    }
+}
+
 /// What is known of roles by probing them.
 #[async_trait]
 pub trait RoleProbes: Send + Sync {

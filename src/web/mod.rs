@@ -289,7 +289,10 @@ fn setup_pages() -> Router<App> {
 
 /// Whether roles can be opened, and which there are.
 fn probe_pages() -> Router<App> {
+    use pages::helpdesk::probes;
     Router::new()
+        .route("/helpdesk/roles/probe", post(probes::look))
+        .route("/helpdesk/accounts/{id}/discover", get(probes::discover))
 }
 
 /// Ending sessions that were issued.

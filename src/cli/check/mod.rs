@@ -5,6 +5,7 @@
 mod live;
 mod long_term_keys;
 mod person;
+mod roles;
 
 use std::{
     fmt,
@@ -32,7 +33,8 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Also speak to the directories, STS, the sign-in endpoint, and write to the store
+    /// Also speak to the directories, STS, the sign-in endpoint, write to the store, and open every
+    /// role for a moment in which nothing is allowed
     #[arg(long)]
     live: bool,
     /// Look a person up and print their groups and roles; 1 when there is no such person
@@ -182,6 +184,9 @@ async fn everything(
     let needs = policy(installation, tables, &mut lines);
     if arguments.live {
         live::check(installation, (store.as_deref(), &needs), &mut lines).await;
+        if store.is_some() {
+            roles::check(installation, &mut lines).await;
+        }
     }
     lines.write(arguments.output.output, out)?;
     if lines.count(Level::Error) > 0 {

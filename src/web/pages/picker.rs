@@ -14,6 +14,7 @@ use super::{
         error::Frame,
         session::SignedIn,
         views::{
+            Moment,
             helpdesk::explanation::{OwnMiss, own_words},
             picker::{OpenRoleSession, Pasted, PickerInput, PickerView, picker_json},
         },
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     access::{ConnectorId, Entitlement, Identity, Policy, TargetArn},
-    broker::{Connector, OpenRole, PastedText, PickerState, StoreError},
+    broker::{Connector, OpenRole, PastedText, PickerState, ProbeState, StoreError},
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -71,6 +72,7 @@ async fn page(
     let entitlements = state.policy.entitlements(identity, now);
     let open = open_sessions(&state);
     let misses = misses(app, identity, &state.policy, &entitlements).await?;
+    let warnings = warnings(app, &entitlements).await?;
     let pasted = app
         .broker
         .read_pasted(&query.q)
@@ -81,7 +83,7 @@ async fn page(
         favourites: &state.preferences.favourites,
         recents: &state.preferences.recents,
         open: &open,
-        warnings: &[],
+        warnings: &warnings,
         groups: &identity.groups,
         groups_read_at: identity.groups_read_at,
         provider: connector_label(app, &identity.connector),
@@ -103,6 +105,25 @@ pub(super) fn open_sessions(state: &PickerState) -> Vec<OpenRoleSession> {
         .filter(|session| session.delivery == "console")
         .filter_map(|session| open_session(&state.policy, session))
         .collect()
+}
+
+/// The person's roles that AWS did not open when they were last looked at, with what to say of it.
+pub(super) async fn warnings(
+    app: &App,
+    entitlements: &[Entitlement<'_>],
+) -> Result<Vec<(TargetArn, String)>, StoreError> {
+    let known = app.broker.known_probes().await?;
+    let now = app.broker.now();
+    let broken = entitlements.iter().filter_map(|held| {
+        let arn = &held.role.arn;
+        let probe = known.get(arn.as_str())?;
+        let checked = Moment::relative(probe.checked_at, now).text();
+        (probe.state == ProbeState::Broken).then(|| {
+            let words = format!("could not be opened at the last check, {checked}");
+            (arn.clone(), words)
+        })
+    });
+    Ok(broken.collect())
 }
 
 /// What somebody without roles comes nearest to, in their own words.
@@ -169,10 +190,14 @@ pub(in crate::web) async fn json(
     };
     let now = app.broker.now();
     let entitlements = state.policy.entitlements(identity, now);
+    let warnings = match warnings(&app, &entitlements).await {
+        Ok(warnings) => warnings,
+        Err(error) => return frame.store_unavailable(&error).into_response(),
+    };
     match picker_json(
         &entitlements,
         &state.preferences.favourites,
-        &[],
+        &warnings,
         (
             &frame.0.environments,
             connector_label(&app, &identity.connector),

@@ -89,6 +89,10 @@ async fn page(
         arn,
         entitlement.account.map(|account| account.name.as_str()),
     );
+    let warning = super::picker::warnings(app, std::slice::from_ref(entitlement)).await?;
+    let warning = warning.into_iter().next().map(|(_, words)| {
+        format!("This role {words}. Whoever runs Rolegate sees what has to be mended.")
+    });
     let services: Vec<String> = SERVICES.iter().map(|name| (*name).to_owned()).collect();
     let view = RoleView::new(RoleInput {
         layout: frame.0.clone(),
@@ -104,7 +108,7 @@ async fn page(
         deep_link: links.deep_link.into(),
         switch_role_link: links.switch_role.map(String::from),
         multi_session_link: links.multi_session.map(String::from),
-        warning: None,
+        warning,
         provider: connector_label(app, &identity.connector),
         is_back: query.back.is_some(),
         now,

@@ -11,6 +11,7 @@ mod outcome;
 pub(in crate::web) mod pending;
 pub(in crate::web) mod people;
 pub(in crate::web) mod preview;
+pub(in crate::web) mod probes;
 pub(in crate::web) mod reviews;
 pub(in crate::web) mod revocations;
 pub(in crate::web) mod roles;

@@ -38,7 +38,7 @@ use super::{
     SavedQuery, desk,
     draft::{Bench, Sheet, settings},
     fields::Fields,
-    saved,
+    probes, saved,
 };
 use crate::{
     access::{Account, AccountId, ConsoleWay, Policy, PolicyTables, Role, Row, RowName, TargetArn},
@@ -381,6 +381,11 @@ pub(super) async fn account_page(
         add_role: id
             .filter(|_| bench.staff.authority.is_admin)
             .map(|id| query_string("/helpdesk/roles/new", &[("account", id.as_str())])),
+        discover: id
+            .filter(|_| {
+                bench.staff.authority.is_admin && bench.app.broker.settings().read_role.is_some()
+            })
+            .map(|id| format!("{}/discover", links::account(id))),
         history: id.map(|id| wording::history_link(&RowName::Account(id.clone()))),
         saved: desktop.saved().await?,
     };
@@ -480,6 +485,10 @@ pub(super) async fn role_page(
             .map(|problem| format!("This role {}.", problem.message))
             .collect(),
         part,
+        probe: match arn.filter(|_| role.is_some_and(|role| !role.disabled)) {
+            Some(arn) => Some(probes::part(app, arn).await?),
+            None => None,
+        },
         givers: givers(app, arn, &bench.tables, rows.as_deref().unwrap_or_default()),
         openers: rows.as_deref().map(openers),
         who_csv: arn
@@ -554,6 +563,10 @@ fn openers(rows: &[AccessRow]) -> Openers {
 #[serde(default)]
 pub(in crate::web) struct NewRoleQuery {
     account: String,
+    /// A role that was discovered, with what IAM says of it.
+    arn: String,
+    description: String,
+    max_duration: String,
 }
 
 /// `GET /helpdesk/roles/new?account=`
@@ -574,7 +587,12 @@ pub(in crate::web) async fn new_role(
             frame: &frame,
             saved: "",
         };
-        let fields = settings::fresh_role(query.account.trim());
+        let mut fields = settings::fresh_role(query.account.trim());
+        if query.arn.parse::<TargetArn>().is_ok() {
+            fields.set("arn", query.arn.as_str());
+            fields.set("description", query.description.as_str());
+            fields.set("max_duration", query.max_duration.as_str());
+        }
         let part = desktop.part(&fields, settings::role_form, settings::role_facts);
         role_page(&desktop, None, part).await
     };

@@ -13,6 +13,7 @@ pub(crate) mod people;
 pub(crate) mod preview;
 #[cfg(test)]
 pub(in crate::web::views) mod preview_tests;
+pub(crate) mod probes;
 pub(crate) mod reviews;
 pub(crate) mod revocations;
 pub(crate) mod roles;

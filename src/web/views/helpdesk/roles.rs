@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Desk, edit::EditForm};
+use super::{Desk, edit::EditForm, probes::ProbePart};
 use crate::web::views::{Layout, environment::Environment};
 
 /// The settings of an account or role: a form for those who may edit it, facts for all others.
@@ -117,6 +117,8 @@ pub(crate) struct AccountView {
     pub(crate) roles: Vec<RoleRow>,
     /// Where a role is added, where the reader may.
     pub(crate) add_role: Option<String>,
+    /// Where the roles are that are not in the table, where the reader may and IAM can be read.
+    pub(crate) discover: Option<String>,
     /// Where its history is.
     pub(crate) history: Option<String>,
     /// What was just saved, and where it is undone.
@@ -170,6 +172,8 @@ pub(crate) struct RolePageView {
     pub(crate) troubles: Vec<String>,
     /// Its settings.
     pub(crate) part: SettingsPart,
+    /// Whether AWS opens it; none for a new role and a disabled one.
+    pub(crate) probe: Option<ProbePart>,
     /// What gives it.
     pub(crate) givers: Vec<GiverRow>,
     /// Who can open it; none for a new role.
