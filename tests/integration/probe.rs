@@ -4,16 +4,20 @@ use std::{collections::BTreeSet, fmt::Write as _, sync::Mutex, time::Duration};
 
 use rolegate::{
     audit::{Action, Actor, Outcome},
-    broker::{ProbeBudget, ProbeOrder, ProbeRound},
+    broker::{ProbeBudget, ProbeOrder, ProbeRound, Trust as Trusting},
     demo::{
         aws::{Account, Catalogue, Fault, Role, StsFault, Trust},
+        directory::Entry,
         sample,
     },
     store::{ProbeState, RoleProbe, RoleProbes as _},
 };
 use serde_json::Value;
 
-use crate::support::app::{Options, TestApp};
+use crate::support::{
+    app::{Options, TestApp},
+    moto::{self, Moto},
+};
 
 const ACCOUNT: &str = "999900001111";
 
@@ -307,4 +311,161 @@ async fn the_statement_names_what_the_row_sends() {
     );
     let own: Value = serde_json::from_str(&add.own_statement.unwrap()).unwrap();
     assert_eq!(own["Resource"], arn("Full"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_iam_says_is_read_and_roles_that_trust_us_are_found() {
+    let moto = Moto::start();
+    let trust = |principal: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"AWS":"{principal}"}},"Action":"sts:AssumeRole"}}]}}"#
+        )
+    };
+    let us = "arn:aws:sts::123456789012:user/moto";
+    for (name, principal) in [
+        ("Known", us),
+        ("Named", us),
+        ("Whole", "arn:aws:iam::123456789012:root"),
+        ("Other", "arn:aws:iam::999999999999:root"),
+    ] {
+        moto.iam(&[
+            ("Action", "CreateRole"),
+            ("RoleName", name),
+            ("Description", "Looks after things"),
+            ("AssumeRolePolicyDocument", &trust(principal)),
+        ]);
+    }
+    let role = "arn:aws:iam::123456789012:role/Known";
+    let app = TestApp::start_with(Options {
+        mapping_toml: Some(format!(
+            "[[role]]\narn = \"{role}\"\nmax_duration = \"4h\"\n"
+        )),
+        overrides: [
+            ("AWS__STS_ENDPOINT", moto.url()),
+            ("AWS__IAM_ENDPOINT", moto.url()),
+            ("AWS__READ_ROLE", "rolegate-target".to_owned()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .to_vec(),
+        ..Options::default()
+    })
+    .await;
+    let found = round(&app, AMPLE).await;
+    assert_eq!(found.count(ProbeState::Works), 1, "{found:?}");
+    let known = app
+        .store
+        .probe(&role.parse().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(known.max_duration_seconds, Some(3_600));
+    assert_eq!(known.description.as_deref(), Some("Looks after things"));
+    let message = known.message.unwrap();
+    assert!(
+        message.contains("up to 4 h") && message.contains("1 h"),
+        "{message}"
+    );
+
+    let account = moto::ACCOUNT_ID.parse().unwrap();
+    let found = app
+        .broker
+        .discover_roles(&account, Actor::System)
+        .await
+        .unwrap();
+    let found: Vec<(&str, Trusting)> = found
+        .iter()
+        .map(|role| (role.arn.name(), role.trust))
+        .collect();
+    assert_eq!(
+        found,
+        [("Named", Trusting::Named), ("Whole", Trusting::Perhaps)]
+    );
+
+    let admins = format!("cn=cloud-admins,{}", sample::GROUPS_BASE);
+    let group = Entry::new(&admins)
+        .with("objectClass", ["top", "groupOfNames"])
+        .with("cn", ["cloud-admins"]);
+    app.directory.add_entry(group);
+    let ada = format!("uid=ada,{}", sample::PEOPLE_BASE);
+    assert!(app.directory.add_member(&admins, &ada));
+    let mut ada = app.signed_in("ada").await;
+    let page = ada.get("/helpdesk/accounts/123456789012/discover").await;
+    assert_eq!(page.status, 200);
+    assert!(
+        page.body.contains("Named") && !page.body.contains("Other"),
+        "{}",
+        page.body
+    );
+    let form = "/helpdesk/roles/new?arn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2FNamed";
+    assert!(page.body.contains(form), "{}", page.body);
+    let page = ada.get(form).await;
+    assert!(
+        page.body.contains("arn:aws:iam::123456789012:role/Named"),
+        "{}",
+        page.body
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_say_what_was_found_and_look_again_when_asked() {
+    let app = TestApp::start().await;
+    let mut ada = app.signed_in("ada").await;
+    let picker = ada.get("/").await;
+    let (_, role) = picker
+        .body
+        .split_once("data-role-arn=\"")
+        .expect("ada has a role");
+    let role = role.split_once('"').unwrap().0.to_owned();
+    let words = "could not be opened at the last check";
+    assert!(!picker.body.contains(words));
+    app.aws.update(|catalogue| {
+        let foreign = Trust::of(["arn:aws:iam::999999999999:root"]);
+        assert!(
+            catalogue.set_trust(&role, foreign),
+            "the stand-in has {role}"
+        );
+    });
+
+    let mut grace = app.signed_in("grace").await;
+    let page = format!("/helpdesk/roles/{}", role.replace('/', "%2F"));
+    let before = grace.get(&page).await;
+    assert!(
+        before.body.contains("It was not looked at yet"),
+        "{}",
+        before.body
+    );
+    let looked = grace
+        .post("/helpdesk/roles/probe", &[("role", &role)])
+        .await;
+    assert_eq!(looked.status, 303, "{}", looked.body);
+    let after = grace.get(&page).await;
+    assert!(after.body.contains("AWS did not open it"), "{}", after.body);
+    assert!(after.body.contains("sts:AssumeRole"), "{}", after.body);
+    assert!(after.body.contains(sample::BROKER_ARN), "{}", after.body);
+    for path in [
+        "/".to_owned(),
+        "/picker.json".to_owned(),
+        format!("/role?arn={role}"),
+    ] {
+        let page = ada.get(&path).await;
+        assert!(page.body.contains(words), "{path}: {}", page.body);
+    }
+
+    ada.get("/").await;
+    let refused = ada.post("/helpdesk/roles/probe", &[("role", &role)]).await;
+    assert_eq!(refused.status, 403);
+    let discover = ada.get("/helpdesk/accounts/111122223333/discover").await;
+    assert_eq!(discover.status, 403);
+    let unknown = grace
+        .post("/helpdesk/roles/probe", &[("role", &arn("Nobody"))])
+        .await;
+    assert_eq!(unknown.status, 400);
+
+    app.aws.update(|catalogue| {
+        catalogue.set_trust(&role, Trust::of([sample::BROKER_ARN]));
+    });
+    grace
+        .post("/helpdesk/roles/probe", &[("role", &role)])
+        .await;
+    assert!(!ada.get("/").await.body.contains(words));
 }

@@ -67,7 +67,7 @@ impl TrustDocument {
     pub fn names(&self, trusted: &Trusted) -> bool {
         let principal = trusted.principal();
         self.assuming(trusted)
-            .any(|allow| allow.principals.iter().any(|named| *named == principal))
+            .any(|allow| allow.principals.contains(&principal))
     }
 
     /// Whether a statement may let `trusted` open the role: it names it, its account, or anybody.

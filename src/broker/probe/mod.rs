@@ -175,13 +175,12 @@ impl Broker {
         order: &ProbeOrder,
         before: &HashMap<String, RoleProbe>,
     ) -> Result<Vec<TargetArn>, StoreError> {
-        let mut targets = match &order.roles {
-            Some(roles) => roles.clone(),
-            None => {
-                let tables = self.tables().await?;
-                let roles = tables.roles.iter().filter(|role| !role.disabled);
-                roles.map(|role| role.arn.clone()).collect()
-            }
+        let mut targets = if let Some(roles) = &order.roles {
+            roles.clone()
+        } else {
+            let tables = self.tables().await?;
+            let roles = tables.roles.iter().filter(|role| !role.disabled);
+            roles.map(|role| role.arn.clone()).collect()
         };
         targets.sort_by_cached_key(|arn| {
             let checked_at = before.get(arn.as_str()).map(|probe| probe.checked_at);

@@ -170,13 +170,12 @@ impl Round {
     async fn trusted(&self, broker: &Broker, grant: &Grant) -> Option<Trusted> {
         let source = grant.credential_source();
         let known = locked(&self.callers).get(source).cloned();
-        let caller = match known {
-            Some(caller) => caller,
-            None => {
-                let caller = broker.caller_of(grant).await;
-                locked(&self.callers).insert(source.to_owned(), caller.clone());
-                caller
-            }
+        let caller = if let Some(caller) = known {
+            caller
+        } else {
+            let caller = broker.caller_of(grant).await;
+            locked(&self.callers).insert(source.to_owned(), caller.clone());
+            caller
         };
         broker.trusted_by(grant, caller)
     }

@@ -55,10 +55,10 @@ impl Verdict {
             NotProbed::NeedsCode => "needs_code",
             NotProbed::NotNarrowable => "not_narrowable",
         };
-        Self::new(ProbeState::NotProbed, code, reason.to_string())
+        Self::new(ProbeState::NotProbed, code, &reason.to_string())
     }
 
-    fn new(state: ProbeState, code: &'static str, message: String) -> Self {
+    fn new(state: ProbeState, code: &'static str, message: &str) -> Self {
         Self {
             state,
             code: Some(code),
@@ -90,7 +90,7 @@ impl Verdict {
                  does not allow {}, which their sessions need.",
                 lacking.join(" and ")
             );
-            return Self::new(ProbeState::Broken, "trust_lacks_action", message);
+            return Self::new(ProbeState::Broken, "trust_lacks_action", &message);
         }
         let iam = evidence.iam.map(|role| role.max_duration);
         let too_long = iam.filter(|longest| *longest < evidence.longest);
@@ -111,20 +111,20 @@ impl Verdict {
     fn refused(error: &StsError, evidence: Evidence<'_>) -> Self {
         let (code, message) = (error.code(), error.for_operator());
         match error {
-            StsError::AccessDenied { .. } => Self::denied(code, message, evidence),
+            StsError::AccessDenied { .. } => Self::denied(code, &message, evidence),
             StsError::Invalid { .. }
             | StsError::AssertionRefused { .. }
-            | StsError::RegionDisabled { .. } => Self::new(ProbeState::Broken, code, message),
+            | StsError::RegionDisabled { .. } => Self::new(ProbeState::Broken, code, &message),
             StsError::Throttled | StsError::Unavailable(_) => Self {
                 is_passing: true,
-                ..Self::new(ProbeState::Inconclusive, code, message)
+                ..Self::new(ProbeState::Inconclusive, code, &message)
             },
-            _ => Self::new(ProbeState::Inconclusive, code, message),
+            _ => Self::new(ProbeState::Inconclusive, code, &message),
         }
     }
 
     /// Denied: by what the trust lacks, or because a probe does not bring what people bring.
-    fn denied(code: &'static str, message: String, evidence: Evidence<'_>) -> Self {
+    fn denied(code: &'static str, message: &str, evidence: Evidence<'_>) -> Self {
         let trust = evidence
             .iam
             .and_then(|role| TrustDocument::read(&role.trust));
@@ -135,7 +135,7 @@ impl Verdict {
                     trusted.principal(),
                     trusted.action()
                 );
-                return Self::new(ProbeState::Broken, code, message);
+                return Self::new(ProbeState::Broken, code, &message);
             }
             if !trust.looks_at_people() {
                 return Self::new(ProbeState::Broken, code, message);
@@ -148,7 +148,7 @@ impl Verdict {
              tags or a SourceIdentity that a probe does not have, and the trust policy may ask for \
              them. {message}"
         );
-        Self::new(ProbeState::Inconclusive, code, message)
+        Self::new(ProbeState::Inconclusive, code, &message)
     }
 }
 
