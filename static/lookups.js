@@ -1,7 +1,7 @@
-// Copies the text for a ticket.
+// Copies what stands in a field: the text for a ticket, a policy.
 
 for (const area of document.querySelectorAll('[data-copy]')) {
-  const part = area.closest('details');
+  const part = area.closest('details, section');
   const button = part?.querySelector('[data-copy-button]');
   const said = part?.querySelector('[data-copied]');
   if (!button || !navigator.clipboard) continue;

@@ -8,6 +8,7 @@ pub mod iam;
 pub mod issuer;
 pub mod partition;
 pub mod paste;
+pub mod setup;
 pub mod sign_in;
 pub mod sts;
 pub mod trust;

@@ -23,6 +23,7 @@ mod redirect;
 mod review;
 mod revoke;
 mod service;
+mod setup;
 mod sign_in;
 mod table;
 mod throttle;
@@ -41,6 +42,7 @@ use crate::{
     },
 };
 
+pub use crate::aws::setup::printed as setup_text;
 pub use crate::{
     audit::{Action, Actor, AuditEvent, Outcome, csv},
     aws::{Issuer, SignInUrl, destination::DestinationError, paste::Pasted as PastedText},
@@ -76,6 +78,7 @@ pub use revoke::{
     CANNOT_BE_UNDONE, PlannedRole, Reach, RevocationPlan, RevocationRecord, RevokeAnswer,
     RevokeOrder, RevokeRefused, RevokedBy, RoleAnswer, TAKES_EFFECT, Whom, WrittenHow,
 };
+pub use setup::{SetUp, SetUpRefused};
 pub use sign_in::{SignInAttempt, SignInRefused, person as acting_person};
 
 use mapping_file::MappingFileWatch;

@@ -6,6 +6,7 @@
 
 mod account;
 mod audit;
+mod aws_setup;
 mod check;
 mod consoleme;
 #[cfg(feature = "demo")]
@@ -83,6 +84,8 @@ enum Command {
     Mapping(mapping::Command),
     /// Say why a person may or may not open a role, and what would give it
     Explain(explain::Arguments),
+    /// Write what has to be made at AWS: providers, trust policies, Rolegate's own policy
+    AwsSetup(aws_setup::Arguments),
     /// End role sessions that AWS has issued: a person's, one, or a role's
     #[command(subcommand)]
     Revoke(revoke::Command),
@@ -117,6 +120,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Role(command) => role::run(file, command).await,
             Command::Mapping(command) => mapping::run(file, command).await,
             Command::Explain(arguments) => explain::run(file, &arguments).await,
+            Command::AwsSetup(arguments) => Box::pin(aws_setup::run(file, &arguments)).await,
             Command::Revoke(command) => Box::pin(revoke::run(file, command)).await,
             Command::Saml(command) => saml::run(file, &command),
             Command::Issuer(command) => issuer::run(file, &command),

@@ -284,7 +284,17 @@ fn issuer_pages() -> Router<App> {
 
 /// What has to be done at AWS, for each account.
 fn setup_pages() -> Router<App> {
+    use pages::helpdesk::setup;
     Router::new()
+        .route("/helpdesk/accounts/{id}/setup", get(setup::show))
+        .route(
+            "/helpdesk/accounts/{id}/setup/cloudformation.json",
+            get(setup::cloudformation),
+        )
+        .route(
+            "/helpdesk/accounts/{id}/setup/terraform.tf",
+            get(setup::terraform),
+        )
 }
 
 /// Whether roles can be opened, and which there are.

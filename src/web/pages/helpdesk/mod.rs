@@ -16,6 +16,7 @@ pub(in crate::web) mod reviews;
 pub(in crate::web) mod revocations;
 pub(in crate::web) mod roles;
 pub(in crate::web) mod rules;
+pub(in crate::web) mod setup;
 pub(in crate::web) mod suggest;
 
 use axum::{

@@ -18,6 +18,7 @@ pub(crate) mod reviews;
 pub(crate) mod revocations;
 pub(crate) mod roles;
 pub(crate) mod rules;
+pub(crate) mod setup;
 mod tree;
 pub(crate) mod wording;
 
