@@ -30,7 +30,6 @@ use aws_sdk_sts::{
 use tokio::time::Instant;
 
 pub(super) use self::refusal::{ISSUER_UNREACHABLE, TooLong};
-pub(crate) use self::tokens::federated_name;
 use self::{
     answer::{Answer, no_answer},
     code::{Code, UsedCodes},

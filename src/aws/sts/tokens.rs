@@ -13,16 +13,6 @@ use crate::{
     aws::{Caller, Issued, StsError},
 };
 
-/// The longest `Name` that AWS takes (AWS API, GetFederationToken).
-const LONGEST_NAME: usize = 32;
-
-/// What the federated user is called at AWS: the person.
-pub(crate) fn federated_name(grant: &Grant) -> String {
-    // Until the grant says it itself: names are ASCII, and two long ones may be alike.
-    let name = grant.session_name().as_str();
-    name.get(..LONGEST_NAME).unwrap_or(name).to_owned()
-}
-
 impl SdkSts {
     /// Credentials of a federated user, narrowed by the grant's session policies.
     pub(super) async fn issue_federation_token(
@@ -40,7 +30,7 @@ impl SdkSts {
             .client(source, region)
             .await?
             .get_federation_token()
-            .name(federated_name(grant))
+            .name(grant.federated_name())
             .duration_seconds(grant.duration().seconds().cast_signed())
             .set_policy(grant.session_policy().map(str::to_owned))
             .set_policy_arns(policy_arns(grant))

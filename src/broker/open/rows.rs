@@ -9,7 +9,7 @@ use super::{Asked, OpenRefused};
 use crate::{
     access::{ConsoleWay, Delivery, Grant, GrantMethod, Identity, Voucher},
     audit::{Action, AuditEvent, Outcome},
-    aws::{Issued, sts::federated_name},
+    aws::Issued,
     broker::{
         Broker, Client,
         service::{ASSERTION_ID, Minted},
@@ -142,7 +142,7 @@ pub(super) fn intent_details(event: AuditEvent, grant: &Grant) -> AuditEvent {
 /// The name that AWS is asked to give the session; for an IAM user's there is no choice.
 fn asked_name(grant: &Grant) -> String {
     match grant.method() {
-        GrantMethod::FederationToken => federated_name(grant),
+        GrantMethod::FederationToken => grant.federated_name(),
         GrantMethod::SessionToken => grant.target().name().to_owned(),
         _ => grant.session_name().as_str().to_owned(),
     }

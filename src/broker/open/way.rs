@@ -46,18 +46,6 @@ pub(super) enum Way {
     HandOver(Url),
 }
 
-/// Whether the console opens by an assertion of ours that the browser posts.
-///
-/// The browser could redeem it for credentials that nothing narrows, so what has to be narrowed
-/// goes by STS and the federation endpoint.
-fn is_posted(grant: &Grant) -> bool {
-    grant.console() == ConsoleWay::SamlPost
-        && grant.delivery() == Delivery::Console
-        && !grant.is_read_only()
-        && grant.session_policy().is_none()
-        && grant.policy_arns().is_empty()
-}
-
 impl Broker {
     /// How a grant will be carried out; refuses before anything is announced where it cannot be.
     pub(super) async fn way(
@@ -83,7 +71,7 @@ impl Broker {
                 proof: own(grant, asked.order)?,
                 is_young: false,
             }),
-            Some(Voucher::Issuer) if is_posted(grant) => Ok(Way::Posted),
+            Some(Voucher::Issuer) if grant.is_posted() => Ok(Way::Posted),
             Some(Voucher::Issuer) => Ok(Way::Vouched),
             Some(Voucher::Provider) => self.brought(grant, session, asked.secret).await,
         }
