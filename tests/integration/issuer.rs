@@ -169,7 +169,7 @@ fn settings(saml: &[&KeyPair], oidc: &[&KeyPair]) -> Settings {
     }
 }
 
-fn issuer(saml: &[&KeyPair], oidc: &[&KeyPair]) -> Issuer {
+pub(super) fn issuer(saml: &[&KeyPair], oidc: &[&KeyPair]) -> Issuer {
     Issuer::new(settings(saml, oidc), Arc::new(SystemClock)).unwrap()
 }
 

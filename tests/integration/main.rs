@@ -45,6 +45,7 @@ mod listener;
 mod mapping_commands;
 mod mapping_file;
 mod mapping_file_reload;
+mod matrix;
 mod oidc_attacks;
 mod oidc_logout;
 mod oidc_sign_in;

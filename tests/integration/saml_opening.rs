@@ -21,7 +21,7 @@ use url::Url;
 
 use crate::support::{
     company::{self, Company, PROVIDER, Plan, READER, SESSION_COOKIE, STRANGE, Said, TABLE, asked},
-    cookie_browser::{Answer, CookieBrowser, client},
+    cookie_browser::{Answer, CookieBrowser, arrive, client},
     moto::{self, Moto},
 };
 
@@ -40,23 +40,7 @@ role = "arn:aws:iam::111122223333:role/team/Handed"
 
 /// Follows redirects through the stand-in's sign-in to its console.
 async fn follow(location: &str) -> String {
-    let mut url: Url = location.parse().unwrap();
-    let mut cookies = Vec::new();
-    for _ in 0..5 {
-        let answer = client()
-            .get(url.clone())
-            .header("cookie", cookies.join("; "));
-        let answer = answer.send().await.unwrap();
-        cookies.extend(answer.headers().get_all("set-cookie").iter().map(|line| {
-            let line = line.to_str().unwrap();
-            line.split(';').next().unwrap().to_owned()
-        }));
-        match answer.headers().get("location") {
-            Some(location) => url = url.join(location.to_str().unwrap()).unwrap(),
-            None => return answer.text().await.unwrap(),
-        }
-    }
-    panic!("the way to the console does not end");
+    arrive(client().get(location)).await.1
 }
 
 /// Who reads where assertions stand open: the only role in the only account.

@@ -198,7 +198,7 @@ fn credentials(call: &Call) -> String {
     )
 }
 
-async fn sts_at(url: &str, id: &str, secret: &str) -> SdkSts {
+pub(super) async fn sts_at(url: &str, id: &str, secret: &str) -> SdkSts {
     let keys = SourceKind::Static {
         access_key_id: id.to_owned(),
         secret: secret.to_owned().into(),
@@ -218,7 +218,7 @@ async fn sts_at(url: &str, id: &str, secret: &str) -> SdkSts {
     .unwrap()
 }
 
-fn role(arn: &str, method: GrantMethod) -> Role {
+pub(super) fn role(arn: &str, method: GrantMethod) -> Role {
     Role {
         owner: None,
         arn: arn.parse().unwrap(),
@@ -260,7 +260,7 @@ fn web_identity() -> Role {
 }
 
 /// The only way to a grant: a table that gives the role to a group that the person is in.
-fn grant(role: Role, seconds: u64) -> Grant {
+pub(super) fn grant(role: Role, seconds: u64) -> Grant {
     let connector: ConnectorId = "corp".parse().unwrap();
     let key = GroupKey::new(&connector, "aws-users", GroupKeyForm::Exact).unwrap();
     let now = OffsetDateTime::UNIX_EPOCH;
@@ -322,7 +322,7 @@ fn code(digits: &str) -> Proof {
     Proof::OwnWithCode(digits.to_owned().into())
 }
 
-fn token(text: &str, provider_id: Option<&str>) -> Proof {
+pub(super) fn token(text: &str, provider_id: Option<&str>) -> Proof {
     Proof::WebIdentity {
         token: text.to_owned().into(),
         provider_id: provider_id.map(str::to_owned),

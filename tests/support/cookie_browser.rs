@@ -15,6 +15,26 @@ pub fn client() -> Client {
         .unwrap()
 }
 
+/// Goes to a page of another site, with the redirects and cookies on the way; the text of the page
+/// at the end, and its status.
+pub async fn arrive(first: reqwest::RequestBuilder) -> (u16, String) {
+    let mut cookies: Vec<String> = Vec::new();
+    let mut answer = first.send().await.unwrap();
+    for _ in 0..5 {
+        cookies.extend(answer.headers().get_all("set-cookie").iter().map(|line| {
+            let line = line.to_str().unwrap();
+            line.split(';').next().unwrap().to_owned()
+        }));
+        let Some(location) = answer.headers().get("location") else {
+            return (answer.status().as_u16(), answer.text().await.unwrap());
+        };
+        let next = answer.url().join(location.to_str().unwrap()).unwrap();
+        let request = client().get(next).header("cookie", cookies.join("; "));
+        answer = request.send().await.unwrap();
+    }
+    panic!("the way does not end: {}", answer.url());
+}
+
 /// Cookies and the last page's CSRF token.
 #[derive(Clone)]
 pub struct CookieBrowser {
@@ -29,7 +49,7 @@ pub struct CookieBrowser {
 }
 
 /// An answer, read to its end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Answer {
     /// The status.
     pub status: u16,
