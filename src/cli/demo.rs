@@ -22,12 +22,14 @@ use super::{
 use crate::{
     app,
     audit::Actor,
-    clock::{Clock, SystemClock},
+    aws::issuer::keys,
+    clock::{self, Clock, SystemClock},
     config::{Config, mapping_file::MappingFile},
     demo::{
         aws::{Catalogue, StandIn},
         directory::{Directory, RunningDirectory},
         sample, staff,
+        ways::{self, Vouching},
     },
     store::{EditContext, PolicyStore},
     telemetry,
@@ -35,6 +37,8 @@ use crate::{
 
 /// The configuration of the demo; only addresses and paths are put over it.
 const CONFIGURATION: &str = include_str!("../../config/demo.toml");
+/// How long the issuer's certificate is good for, so that nothing warns of its end.
+const ISSUER_DAYS: u32 = 365;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -105,20 +109,66 @@ impl Surroundings {
 
     /// The keys that the stand-in knows the broker by, in a file of the folder.
     fn write_keys(&self) -> io::Result<PathBuf> {
-        let path = self.folder.0.join("aws.env");
         let keys = format!(
             "AWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\n",
             sample::BROKER_ACCESS_KEY_ID,
             sample::BROKER_SECRET_ACCESS_KEY
         );
+        self.write("aws.env", keys.as_bytes())
+    }
+
+    /// New keys of the issuer in files of the folder, and the section of the configuration that
+    /// names them.
+    fn write_issuer(&self) -> io::Result<String> {
+        let saml = keys::new_saml_key(None, SystemClock.now(), ISSUER_DAYS);
+        let saml = saml.map_err(io::Error::other)?;
+        let oidc = keys::new_oidc_key(None).map_err(io::Error::other)?;
+        let certificate = saml.certificate_pem.unwrap_or_default();
+        let files = [
+            self.write("issuer-saml.key", &saml.key_pem)?,
+            self.write("issuer-saml.crt", &certificate)?,
+            self.write("issuer-oidc.key", &oidc.key_pem)?,
+        ];
+        let [saml_key, certificate, oidc_key] =
+            files.map(|path| toml::Value::from(path.display().to_string()));
+        Ok(format!(
+            "\n[issuer]\n\
+             saml_keys = [{{ key_file = {saml_key}, certificate_file = {certificate} }}]\n\
+             oidc_keys = [{{ key_file = {oidc_key} }}]\n"
+        ))
+    }
+
+    /// A new file of the folder, for its owner alone.
+    fn write(&self, name: &str, content: &[u8]) -> io::Result<PathBuf> {
+        let path = self.folder.0.join(name);
         let mut options = fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        file.write_all(keys.as_bytes())?;
+        let options = options.write(true).create_new(true).mode(0o600);
+        options.open(&path)?.write_all(content)?;
         Ok(path)
+    }
+
+    /// Lets the accounts of the stand-in trust the issuer.
+    fn trust_issuer(&self, config: &Config) -> Result<(), Failure> {
+        let cannot = |error: &dyn std::error::Error| Failure::Refused(with_causes(error));
+        let issuer = app::issuer::issuer(config, &clock::system()).map_err(|e| cannot(&e))?;
+        let Some((issuer, metadata)) =
+            issuer.and_then(|issuer| issuer.saml_metadata().map(|metadata| (issuer, metadata)))
+        else {
+            return Ok(());
+        };
+        let vouching = Vouching {
+            name: issuer.name(),
+            metadata: &metadata,
+            audience: issuer.token_audience(),
+            recipient: &self.aws.saml_url(),
+        };
+        let mut outcome = Ok(());
+        self.aws
+            .update(|catalogue| match ways::join(catalogue.clone(), vouching) {
+                Ok(joined) => *catalogue = joined,
+                Err(error) => outcome = Err(Failure::Refused(error)),
+            });
+        outcome
     }
 
     /// The values of the configuration that are known only now, as environment variables.
@@ -137,6 +187,17 @@ impl Surroundings {
                 sample::SERVICE_PASSWORD.to_owned(),
             ),
             ("ROLEGATE_AWS__STS_ENDPOINT", self.aws.url().to_string()),
+            ("ROLEGATE_AWS__IAM_ENDPOINT", self.aws.url().to_string()),
+            (
+                "ROLEGATE_AWS__ORGANIZATIONS_ENDPOINT",
+                self.aws.url().to_string(),
+            ),
+            (
+                "ROLEGATE_AWS__SAML_ENDPOINT",
+                self.aws.saml_url().to_string(),
+            ),
+            ("ROLEGATE_AWS__READ_ROLE", ways::READ_ROLE.to_owned()),
+            ("ROLEGATE_AWS__REVOKER_ROLE", ways::REVOKER_ROLE.to_owned()),
             (
                 "ROLEGATE_AWS__SIGN_IN_ENDPOINT",
                 self.aws.federation_url().to_string(),
@@ -165,7 +226,9 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let keys = surroundings.write_keys().map_err(cannot_start)?;
     let overrides = surroundings.overrides(listen, &keys);
     let file = Path::new("config/demo.toml");
-    let loaded = Config::parse(CONFIGURATION, file, overrides).map_err(Failure::Configuration)?;
+    let text = CONFIGURATION.to_owned() + &surroundings.write_issuer().map_err(cannot_start)?;
+    let loaded = Config::parse(&text, file, overrides).map_err(Failure::Configuration)?;
+    surroundings.trust_issuer(&loaded.config)?;
     fill_store(&loaded.config).await?;
     telemetry::init(&arguments.log);
     // Where nobody reads there is nobody to introduce it to.
@@ -200,7 +263,7 @@ async fn fill_store(config: &Config) -> Result<(), Failure> {
         .await
         .map_err(|error| cannot(&error))?;
     let now = SystemClock.now();
-    let text = staff::mapping_toml(now);
+    let text = staff::mapping_toml(now) + &ways::mapping_toml();
     let rows = MappingFile::parse(&text, Path::new("sample"), &app::group_forms(config))
         .map_err(|findings| cannot(&findings))?;
     let mut tables = rows.into_tables(0);
@@ -236,7 +299,10 @@ fn introduce(listen: SocketAddr, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(
         out,
         "\ngrace may edit the table at http://{listen}/helpdesk; mappings of Payments production wait\n\
-         there until annie approves them. katherine reads the log at http://{listen}/audit.\n\n\
+         there until annie approves them. katherine reads the log at http://{listen}/audit.\n\
+         ada's roles Keyless, Vouched and WebIdentity of Payments development are opened by Rolegate's own\n\
+         word instead of AWS keys; Uploads of Shared services is her own folder of a bucket; Broken cannot\n\
+         be opened, which Rolegate notices by itself within two minutes.\n\n\
          The directory, AWS and its console are made up and on this machine alone. Ctrl-C ends it."
     )?;
     Ok(out.flush()?)

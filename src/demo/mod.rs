@@ -3,13 +3,14 @@
 //!
 //! Nothing here may be used by the production path, and nothing here uses it: the stand-ins judge
 //! what Rolegate sends, so they must not share its code. Entry points: [`directory::Directory`],
-//! [`aws::StandIn`], [`sample`] for the people, accounts and roles both of them know, and [`staff`]
-//! for those who look after the table in the demo.
+//! [`aws::StandIn`], [`sample`] for the people, accounts and roles both of them know, [`staff`]
+//! for those who look after the table in the demo, and [`ways`] for its further ways to AWS.
 
 pub mod aws;
 pub mod directory;
 pub mod sample;
 pub mod staff;
+pub mod ways;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

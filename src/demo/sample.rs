@@ -154,7 +154,7 @@ const GROUPS: [(&str, &[&str], &[&str]); 13] = [
 ];
 
 /// Id, name and environment of the eight accounts.
-const ACCOUNTS: [(&str, &str, &str); 8] = [
+pub(super) const ACCOUNTS: [(&str, &str, &str); 8] = [
     ("111122223333", "Payments production", "production"),
     ("111122224444", "Payments staging", "test"),
     ("111122225555", "Payments development", "development"),
