@@ -78,7 +78,7 @@ pub use revoke::{
     CANNOT_BE_UNDONE, PlannedRole, Reach, RevocationPlan, RevocationRecord, RevokeAnswer,
     RevokeOrder, RevokeRefused, RevokedBy, RoleAnswer, TAKES_EFFECT, Whom, WrittenHow,
 };
-pub use setup::{SetUp, SetUpRefused};
+pub use setup::{SetUp, SetUpOrder, SetUpRefused, fresh_external_id};
 pub use sign_in::{SignInAttempt, SignInRefused, person as acting_person};
 
 use mapping_file::MappingFileWatch;

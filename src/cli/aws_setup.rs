@@ -3,7 +3,6 @@
 use std::{
     io::{self, Write},
     path::Path,
-    sync::Arc,
 };
 
 use clap::ValueEnum;
@@ -11,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::{Failure, failure::with_causes, installation::Installation, progress::note, reference};
 use crate::{
-    access::{AccountId, TargetArn},
+    access::{AccountId, TargetArn, TargetKind},
     app,
     aws::setup::{self, BrokerHost},
-    broker::{Broker, SetUp, SetUpRefused},
+    broker::{Broker, SetUp, SetUpOrder, SetUpRefused},
     clock,
 };
 
@@ -29,10 +28,13 @@ pub(super) struct Arguments {
     /// Only for this role: its ARN, or ACCOUNT/ROLE; can be given several times
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
-    /// Write the trust and the policy of Rolegate's own role instead, for where it runs; with
-    /// accounts: for their roles alone
+    /// Write the trust and the policy of Rolegate's own role instead, for where it runs: ec2, ecs
+    /// or lambda; with accounts: for their roles alone
     #[arg(long, value_name = "SERVICE", value_parser = host)]
     broker_on: Option<BrokerHost>,
+    /// Rolegate's own role or user, where AWS cannot tell it from here
+    #[arg(long, value_name = "ARN", value_parser = principal)]
+    principal: Option<TargetArn>,
 }
 
 /// How a setup is written.
@@ -56,6 +58,25 @@ fn host(text: &str) -> Result<BrokerHost, String> {
     found.ok_or_else(|| "there are: ec2, ecs, lambda".to_owned())
 }
 
+/// Who may be trusted to open roles: a role or a user.
+fn principal(text: &str) -> Result<TargetArn, String> {
+    let expected = "expected the ARN of Rolegate's own role or user, such as \
+                    arn:aws:iam::444455556666:role/rolegate";
+    let arn: TargetArn = text.parse().map_err(|_| expected.to_owned())?;
+    match arn.kind() {
+        TargetKind::Role | TargetKind::User => Ok(arn),
+        TargetKind::FederatedUser => Err(expected.to_owned()),
+    }
+}
+
+/// What is asked for of each account.
+struct Wish<'a> {
+    broker: &'a Broker,
+    accounts: &'a [AccountId],
+    only: &'a [TargetArn],
+    principal: Option<&'a TargetArn>,
+}
+
 pub(super) async fn run(file: Option<&Path>, arguments: &Arguments) -> Result<(), Failure> {
     let installation = Installation::load(file)?;
     let broker = app::broker(&installation.config, clock::system()).await;
@@ -72,8 +93,14 @@ pub(super) async fn run(file: Option<&Path>, arguments: &Arguments) -> Result<()
     };
     check_roles(&only, &accounts)?;
     let out = &mut io::stdout().lock();
+    let wish = Wish {
+        broker: &broker,
+        accounts: &accounts,
+        only: &only,
+        principal: arguments.principal.as_ref(),
+    };
     if let Some(host) = arguments.broker_on {
-        return own_role(&broker, host, (&accounts, &only), out).await;
+        return own_role(&wish, host, out).await;
     }
     if arguments.format == Format::Terraform && accounts.len() > 1 {
         return Err(Failure::Usage(
@@ -81,10 +108,7 @@ pub(super) async fn run(file: Option<&Path>, arguments: &Arguments) -> Result<()
         ));
     }
     for account in &accounts {
-        let set_up = set_up(&broker, account, &only).await?;
-        for (role, why) in &set_up.left_out {
-            note(&format!("left out: {role}, because {why}"));
-        }
+        let set_up = set_up(&wish, account).await?;
         match arguments.format {
             Format::Text => text(&set_up, out)?,
             Format::Cloudformation => writeln!(out, "{}", set_up.account.cloudformation())?,
@@ -106,43 +130,80 @@ fn check_roles(roles: &[TargetArn], accounts: &[AccountId]) -> Result<(), Failur
     }
 }
 
-async fn set_up(
-    broker: &Arc<Broker>,
-    account: &AccountId,
-    only: &[TargetArn],
-) -> Result<SetUp, Failure> {
-    let set_up = broker.account_setup(account, only).await;
-    set_up.map_err(|error| match error {
-        SetUpRefused::UnknownAccount(_) => Failure::Usage(error.to_string()),
+/// The setup of one account; what of it cannot be written goes to standard error.
+async fn set_up(wish: &Wish<'_>, account: &AccountId) -> Result<SetUp, Failure> {
+    let order = SetUpOrder {
+        account,
+        only: wish.only,
+        principal: wish.principal,
+    };
+    let set_up = wish.broker.account_setup(order).await;
+    let set_up = set_up.map_err(|error| match error {
+        SetUpRefused::UnknownAccount(_) => Failure::Refused(error.to_string()),
         SetUpRefused::Store(error) => error.into(),
-    })
+    })?;
+    for (role, why) in &set_up.left_out {
+        note(&format!("left out: {role}, because {why}"));
+    }
+    if let Some(hint) = set_up.hint {
+        note(hint);
+    }
+    Ok(set_up)
 }
 
-async fn own_role(
-    broker: &Arc<Broker>,
-    host: BrokerHost,
-    (accounts, only): (&[AccountId], &[TargetArn]),
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let mut roles = Vec::new();
-    for account in accounts {
-        roles.extend(set_up(broker, account, only).await?.account.roles);
+async fn own_role(wish: &Wish<'_>, host: BrokerHost, out: &mut dyn Write) -> Result<(), Failure> {
+    let (mut roles, mut is_whole) = (Vec::new(), true);
+    for account in wish.accounts {
+        let set_up = set_up(wish, account).await?;
+        is_whole &= set_up.left_out.is_empty();
+        roles.extend(set_up.account.roles);
     }
+    let home = wish.principal.map(TargetArn::account);
+    let trust = host.trust_policy(home.as_ref());
     writeln!(
         out,
-        "Trust policy of Rolegate's own role, on {}:",
-        host.as_str()
+        "Trust policy of Rolegate's own role, on {}:\n{}",
+        host.as_str(),
+        setup::printed(&trust)
     )?;
-    writeln!(out, "{}", setup::printed(&host.trust_policy(None)))?;
-    match setup::broker_policy(&roles) {
-        Some(policy) => {
-            writeln!(out, "\nThe policy that it needs, and no more:")?;
-            writeln!(out, "{}", setup::printed(&policy))?;
-        }
-        None => writeln!(
+    let policies = setup::broker_policies(&roles);
+    own_policies(policies.iter().map(setup::printed), out)?;
+    match (policies.is_empty(), is_whole) {
+        (true, true) => writeln!(
             out,
             "\nIt needs no policy: no role is opened with its credentials."
         )?,
+        (_, false) => note("the roles that were left out are in no policy"),
+        (false, true) => {}
+    }
+    if policies.len() > MANAGED_POLICIES {
+        note(&format!(
+            "IAM attaches {MANAGED_POLICIES} managed policies to a role, or 20 when it is asked to; \
+             these are {}: name roles by patterns of your own, such as \
+             arn:aws:iam::*:role/NAME",
+            policies.len()
+        ));
+    }
+    Ok(())
+}
+
+/// IAM's quota for the managed policies of a role, unless it was raised.
+const MANAGED_POLICIES: usize = 10;
+
+fn own_policies(
+    policies: impl ExactSizeIterator<Item = String>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let count = policies.len();
+    for (place, policy) in policies.enumerate() {
+        let part = match count {
+            1 => String::new(),
+            _ => format!(" ({} of {count}, each a managed policy)", place + 1),
+        };
+        writeln!(
+            out,
+            "\nWhat Rolegate's own principal needs, and no more{part}:\n{policy}"
+        )?;
     }
     Ok(())
 }
@@ -181,13 +242,7 @@ fn text(set_up: &SetUp, out: &mut dyn Write) -> Result<(), Failure> {
             writeln!(out, "What it may do:\n{}", setup::printed(permissions))?;
         }
     }
-    if let Some(policy) = &set_up.broker_policy {
-        writeln!(
-            out,
-            "\nRolegate's own principal needs this policy:\n{policy}"
-        )?;
-    }
-    Ok(())
+    own_policies(set_up.broker_policies.iter().cloned(), out)
 }
 
 fn object(set_up: &SetUp) -> Value {
@@ -208,7 +263,7 @@ fn object(set_up: &SetUp) -> Value {
         "saml_provider": account.saml_provider.as_ref().map(|provider| &provider.name),
         "oidc_provider": account.oidc_provider.as_ref().map(|provider| &provider.url),
         "roles": roles.collect::<Vec<_>>(),
-        "broker_policy": set_up.broker_policy.as_ref().map(parsed),
+        "broker_policies": set_up.broker_policies.iter().map(parsed).collect::<Vec<_>>(),
         "left_out": left_out.collect::<Vec<_>>(),
     })
 }

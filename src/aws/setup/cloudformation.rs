@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{AccountSetup, RoleSetup, logical_name};
+use super::{AccountSetup, RoleSetup, Trusted, logical_name};
 
 const SAML_PROVIDER: &str = "SamlProvider";
 const OIDC_PROVIDER: &str = "OidcProvider";
@@ -102,11 +102,12 @@ fn resource(setup: &AccountSetup, role: &RoleSetup, permissions: &str) -> Value 
     }
     let mut resource = json!({ "Type": "AWS::IAM::Role", "Properties": properties });
     // IAM refuses a trust that names a provider which is not there yet.
-    let action = role.trust.trusted.action();
-    let provider = match action {
-        "sts:AssumeRoleWithSAML" => setup.saml_provider.as_ref().map(|_| SAML_PROVIDER),
-        "sts:AssumeRoleWithWebIdentity" => setup.oidc_provider.as_ref().map(|_| OIDC_PROVIDER),
-        _ => None,
+    let provider = match role.trust.trusted {
+        Trusted::Saml { .. } => (setup.saml_provider.as_ref())
+            .filter(|provider| role.is_vouched_by(provider))
+            .map(|_| SAML_PROVIDER),
+        Trusted::WebIdentity { .. } => setup.oidc_provider.as_ref().map(|_| OIDC_PROVIDER),
+        Trusted::Caller { .. } => None,
     };
     if let Some(provider) = provider {
         resource["DependsOn"] = json!([provider]);
@@ -114,17 +115,22 @@ fn resource(setup: &AccountSetup, role: &RoleSetup, permissions: &str) -> Value 
     resource
 }
 
-/// `value` with the ARNs of this account written so that they hold in any.
+/// `value` with the ARNs of this account, and the subjects of tokens for it, written so that they
+/// hold in any. Principals of `AWS` stay as they are: the broker's own is the same for every account.
 fn of_any_account(value: &Value, setup: &AccountSetup) -> Value {
     match value {
         Value::String(text) => {
-            let own = format!("arn:{}:iam::{}:", setup.partition, setup.account);
+            let arn = format!("arn:{}:iam::{}:", setup.partition, setup.account);
+            let subject = format!("role:{}/", setup.account);
+            let (own, general) = if text.starts_with(&arn) {
+                (arn, "arn:${AWS::Partition}:iam::${AWS::AccountId}:")
+            } else {
+                (subject, "role:${AWS::AccountId}/")
+            };
             match text.strip_prefix(&own) {
+                // A `${` of the text's own is none of CloudFormation's.
                 Some(rest) => {
-                    // A `${` of the ARN's own is none of CloudFormation's.
-                    let rest = rest.replace("${", "${!");
-                    let arn = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:{rest}");
-                    json!({ "Fn::Sub": arn })
+                    json!({ "Fn::Sub": format!("{general}{}", rest.replace("${", "${!")) })
                 }
                 None => value.clone(),
             }
@@ -135,7 +141,10 @@ fn of_any_account(value: &Value, setup: &AccountSetup) -> Value {
             .collect(),
         Value::Object(members) => members
             .iter()
-            .map(|(key, member)| (key.clone(), of_any_account(member, setup)))
+            .map(|(key, member)| match key.as_str() {
+                "AWS" => (key.clone(), member.clone()),
+                _ => (key.clone(), of_any_account(member, setup)),
+            })
             .collect::<Map<_, _>>()
             .into(),
         _ => value.clone(),

@@ -3,15 +3,15 @@
 //!
 //! Pure: nothing is sent. Never here: deciding what to set up; that is read from the table and the
 //! configuration. Sources: AWS CloudFormation and Terraform AWS provider references of
-//! `SAMLProvider`, `OIDCProvider` and `Role`. Entry points: [`AccountSetup`], [`broker_policy`],
-//! [`BrokerHost`].
+//! `SAMLProvider`, `OIDCProvider` and `Role`. Entry points: [`AccountSetup`],
+//! [`broker_policies`], [`BrokerHost`].
 
 mod cloudformation;
 mod terraform;
 
 use serde_json::{Value, json};
 
-use super::trust::TrustStatement;
+use super::trust::{TrustStatement, Trusted};
 use crate::access::{AccountId, Partition, SessionDuration, TargetArn};
 
 /// What one account needs.
@@ -54,6 +54,8 @@ pub struct RoleSetup {
     pub arn: TargetArn,
     /// Who may open it, and with what.
     pub trust: TrustStatement,
+    /// Whether it opens with the code of an MFA device alone.
+    pub needs_code: bool,
     /// The longest session to allow.
     pub max_duration: SessionDuration,
     /// A line for people.
@@ -90,13 +92,29 @@ impl RoleSetup {
 
     /// The trust policy as a document.
     pub fn trust_policy(&self) -> Value {
-        policy([parsed(&self.trust.json())])
+        let mut statement = parsed(&self.trust.json());
+        if self.needs_code {
+            statement["Condition"]["Bool"]["aws:MultiFactorAuthPresent"] = "true".into();
+        }
+        policy([statement])
+    }
+
+    /// Whether our own provider of its account vouches for who opens it.
+    fn is_vouched_by(&self, provider: &SamlProviderSetup) -> bool {
+        match &self.trust.trusted {
+            Trusted::Saml {
+                provider: trusted,
+                issuer: Some(_),
+                ..
+            } => trusted.as_str().ends_with(&format!("/{}", provider.name)),
+            _ => false,
+        }
     }
 }
 
 impl AccountSetup {
     /// A CloudFormation template (JSON), without the account's id, so that a stack set can bring
-    /// the same to many accounts.
+    /// the same to many accounts. What names the broker's own principal names it in full.
     pub fn cloudformation(&self) -> String {
         cloudformation::template(self)
     }
@@ -156,27 +174,53 @@ impl BrokerHost {
     }
 }
 
+/// IAM's quota for one managed policy, blanks not counted.
+const MANAGED_POLICY_CHARACTERS: usize = 6_144;
+/// IAM's quota for all inline policies of a role together, blanks not counted.
+const INLINE_POLICY_CHARACTERS: usize = 10_240;
+
 /// The least that the broker's own principal has to be allowed: to open these roles, with what their
-/// sessions carry. Roles that our issuer or a provider vouches for need nothing. None where no role
-/// needs anything.
-pub fn broker_policy<'a>(roles: impl IntoIterator<Item = &'a RoleSetup>) -> Option<Value> {
-    let mut by_actions: Vec<(Vec<&'static str>, Vec<&str>)> = Vec::new();
-    for role in roles {
-        let actions = role.trust.actions();
-        if actions.first() != Some(&"sts:AssumeRole") {
-            continue;
+/// sessions carry. Roles that our issuer or a provider vouches for need nothing. Each fits into a
+/// managed policy; empty where no role needs anything. IAM attaches ten managed policies to a role
+/// or user, and twenty when it is asked to.
+pub fn broker_policies<'a>(roles: impl IntoIterator<Item = &'a RoleSetup>) -> Vec<Value> {
+    let mut wanted: Vec<(Vec<&'static str>, &str)> = (roles.into_iter())
+        .filter(|role| matches!(role.trust.trusted, Trusted::Caller { .. }))
+        .map(|role| (role.trust.actions(), role.arn.as_str()))
+        .collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut policies: Vec<Vec<(Vec<&str>, Vec<&str>)>> = Vec::new();
+    for (actions, arn) in wanted {
+        if let Some(last) = policies.last_mut() {
+            let before = last.clone();
+            match last.last_mut() {
+                Some((known, arns)) if *known == actions => arns.push(arn),
+                _ => last.push((actions.clone(), vec![arn])),
+            }
+            if length(&allowing(last)) <= MANAGED_POLICY_CHARACTERS {
+                continue;
+            }
+            *last = before;
         }
-        match by_actions.iter_mut().find(|(known, _)| *known == actions) {
-            Some((_, arns)) => arns.push(role.arn.as_str()),
-            None => by_actions.push((actions, vec![role.arn.as_str()])),
-        }
+        policies.push(vec![(actions, vec![arn])]);
     }
-    let statements = by_actions.into_iter().map(|(actions, mut arns)| {
-        arns.sort_unstable();
-        json!({ "Effect": "Allow", "Action": actions, "Resource": arns })
-    });
-    let statements: Vec<Value> = statements.collect();
-    (!statements.is_empty()).then(|| policy(statements))
+    (policies.iter())
+        .map(|statements| allowing(statements))
+        .collect()
+}
+
+fn allowing(statements: &[(Vec<&str>, Vec<&str>)]) -> Value {
+    policy(
+        statements.iter().map(
+            |(actions, arns)| json!({ "Effect": "Allow", "Action": actions, "Resource": arns }),
+        ),
+    )
+}
+
+/// As IAM counts.
+fn length(document: &Value) -> usize {
+    document.to_string().len()
 }
 
 /// What the role has to be allowed by which the broker reads IAM.
@@ -189,10 +233,11 @@ pub fn read_permissions() -> Value {
 }
 
 /// What the role has to be allowed by which the broker ends sessions: to write inline policies of
-/// `roles`, and of no other. It could give them more too, so it is a role to guard.
-pub fn revoke_permissions<'a>(roles: impl IntoIterator<Item = &'a TargetArn>) -> Value {
+/// `roles`, and of no other. It could give them more too, so it is a role to guard. None where there
+/// are no roles, or more than fit into the inline policies of one role (some two hundred).
+pub fn revoke_permissions<'a>(roles: impl IntoIterator<Item = &'a TargetArn>) -> Option<Value> {
     let arns: Vec<&str> = roles.into_iter().map(TargetArn::as_str).collect();
-    policy([json!({
+    let permissions = policy([json!({
         "Effect": "Allow",
         "Action": [
             "iam:DeleteRolePolicy",
@@ -201,7 +246,8 @@ pub fn revoke_permissions<'a>(roles: impl IntoIterator<Item = &'a TargetArn>) ->
             "iam:PutRolePolicy",
         ],
         "Resource": arns,
-    })])
+    })]);
+    (!arns.is_empty() && length(&permissions) <= INLINE_POLICY_CHARACTERS).then_some(permissions)
 }
 
 /// A policy document, printed to be pasted.
@@ -220,8 +266,8 @@ fn parsed(statement: &str) -> Value {
     serde_json::from_str(statement).unwrap_or_default()
 }
 
-/// A name in a template: letters and digits of `text` in one word, and `number` where it would be
-/// taken already.
+/// A name in a template: letters and digits of `text` in one word, with a number behind it where it
+/// would be taken already, in whichever case.
 fn logical_name(text: &str, taken: &mut Vec<String>) -> String {
     let mut name = String::new();
     for word in text.split(|c: char| !c.is_ascii_alphanumeric()) {
@@ -231,7 +277,7 @@ fn logical_name(text: &str, taken: &mut Vec<String>) -> String {
     }
     let mut free = format!("Role{name}");
     let mut number = 2;
-    while taken.contains(&free) {
+    while taken.iter().any(|other| other.eq_ignore_ascii_case(&free)) {
         free = format!("Role{name}{number}");
         number += 1;
     }
@@ -242,7 +288,7 @@ fn logical_name(text: &str, taken: &mut Vec<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{access::Sends, aws::trust::Trusted};
+    use crate::access::Sends;
 
     const ACCOUNT: &str = "111122223333";
 
@@ -250,6 +296,7 @@ mod tests {
         RoleSetup {
             arn: arn.parse().unwrap(),
             trust: TrustStatement { trusted, sends },
+            needs_code: false,
             max_duration: SessionDuration::HOUR,
             description: Some("Look, \"do not\" touch ${x}".to_owned()),
             permissions: None,
@@ -317,6 +364,15 @@ mod tests {
             other["Statement"][0]["Principal"]["AWS"],
             "arn:aws:iam::444455556666:role/rolegate"
         );
+        // And the broker's own principal, even where it is of the account that was asked about: in
+        // another one, a role of the same name would be somebody else.
+        let mut here = by_caller("Ops", true);
+        here.trust.trusted = Trusted::Caller {
+            arn: format!("arn:aws:iam::{ACCOUNT}:role/rolegate"),
+            external_id: None,
+        };
+        let text = setup(vec![here]).cloudformation();
+        assert!(text.contains(&format!("arn:aws:iam::{ACCOUNT}:role/rolegate")));
     }
 
     #[test]
@@ -325,6 +381,9 @@ mod tests {
         let template: Value = serde_json::from_str(&template).unwrap();
         assert!(template["Resources"]["RoleReadOnly"].is_object());
         assert!(template["Resources"]["RoleReadOnly2"].is_object());
+        // Terraform's are in lower case.
+        let text = setup(vec![by_saml("read-only"), by_saml("Readonly")]).terraform();
+        assert!(text.contains(r#""aws_iam_role" "rolereadonly2""#), "{text}");
     }
 
     #[test]
@@ -343,7 +402,7 @@ mod tests {
             by_saml("vouched"),
         ];
         let arn = |name: &str| format!("arn:aws:iam::{ACCOUNT}:role/{name}");
-        let expected = policy([
+        let expected = [policy([
             json!({
                 "Effect": "Allow",
                 "Action": ["sts:AssumeRole"],
@@ -354,9 +413,32 @@ mod tests {
                 "Action": ["sts:AssumeRole", "sts:TagSession"],
                 "Resource": [arn("tagged")],
             }),
-        ]);
-        assert_eq!(broker_policy(&roles).unwrap(), expected);
-        assert_eq!(broker_policy(&[by_saml("vouched")]), None);
+        ])];
+        assert_eq!(broker_policies(&roles), expected);
+        assert!(broker_policies(&[by_saml("vouched")]).is_empty());
+    }
+
+    #[test]
+    fn many_roles_are_spread_over_policies_that_iam_takes() {
+        let roles: Vec<RoleSetup> = (0..500)
+            .map(|number| by_caller(&format!("team/Role-{number:04}"), number % 2 == 0))
+            .collect();
+        let policies = broker_policies(&roles);
+        assert!((4..6).contains(&policies.len()), "{}", policies.len());
+        let mut arns = Vec::new();
+        for policy in &policies {
+            assert!(length(policy) <= MANAGED_POLICY_CHARACTERS);
+            for statement in policy["Statement"].as_array().unwrap() {
+                arns.extend(statement["Resource"].as_array().unwrap().iter().cloned());
+            }
+        }
+        arns.sort_unstable_by_key(ToString::to_string);
+        let expected: Vec<Value> = roles.iter().map(|role| role.arn.as_str().into()).collect();
+        assert_eq!(arns, expected);
+        let arns: Vec<&TargetArn> = roles.iter().map(|role| &role.arn).collect();
+        assert!(revoke_permissions(arns.iter().copied().take(100)).is_some());
+        assert_eq!(revoke_permissions(arns), None);
+        assert_eq!(revoke_permissions([]), None);
     }
 
     #[test]

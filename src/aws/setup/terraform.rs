@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{AccountSetup, RoleSetup};
+use super::{AccountSetup, RoleSetup, Trusted};
 
 pub(super) fn configuration(setup: &AccountSetup) -> String {
     let mut text = format!(
@@ -60,9 +60,12 @@ fn role_blocks(text: &mut String, setup: &AccountSetup, role: &RoleSetup, name: 
     if let Some(description) = role.short_description() {
         arguments.push(("description", quoted(&description)));
     }
-    let provider = match role.trust.trusted.action() {
-        "sts:AssumeRoleWithSAML" if setup.saml_provider.is_some() => "aws_iam_saml_provider",
-        "sts:AssumeRoleWithWebIdentity" if setup.oidc_provider.is_some() => {
+    let is_ours = |provider| role.is_vouched_by(provider);
+    let provider = match role.trust.trusted {
+        Trusted::Saml { .. } if setup.saml_provider.as_ref().is_some_and(is_ours) => {
+            "aws_iam_saml_provider"
+        }
+        Trusted::WebIdentity { .. } if setup.oidc_provider.is_some() => {
             "aws_iam_openid_connect_provider"
         }
         _ => "",

@@ -13,6 +13,10 @@ use crate::{
     store::StoreError,
 };
 
+/// What to look out for where the broker is known by a session of its role.
+pub(in crate::broker) const PATH_UNKNOWN: &str = "AWS does not tell the path of Rolegate's own \
+     role: where it has one, complete the principal.";
+
 /// What mends a role that AWS does not open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustToAdd {
@@ -51,10 +55,7 @@ impl Broker {
         Ok(Some(TrustToAdd {
             statement: TrustStatement { trusted, sends }.json(),
             own_statement,
-            hint: is_session.then_some(
-                "AWS does not tell the path of Rolegate's own role: where it has one, complete the \
-                 principal.",
-            ),
+            hint: is_session.then_some(PATH_UNKNOWN),
         }))
     }
 

@@ -15,6 +15,7 @@ mod verdict;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+pub(super) use self::mend::PATH_UNKNOWN;
 pub(super) use self::{known::KnownProbes, reading::in_account};
 pub use self::{mend::TrustToAdd, reading::NotRead};
 use self::{

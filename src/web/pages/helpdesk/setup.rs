@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     access::AccountId,
-    broker::{SetUp, SetUpRefused, StoreError, setup_text},
+    broker::{SetUp, SetUpOrder, SetUpRefused, StoreError, setup_text},
 };
 
 /// `GET /helpdesk/accounts/{id}/setup`
@@ -48,6 +48,7 @@ pub(in crate::web) async fn show(
                 href: policy.role(&role.arn).map(|_| links::role(&role.arn)),
                 name: role.name().to_owned(),
                 text: setup_text(&role.trust_policy()),
+                permissions: role.permissions.as_ref().map(setup_text),
             })
             .collect();
         pastes.sort_by(|one, other| one.name.cmp(&other.name));
@@ -61,7 +62,8 @@ pub(in crate::web) async fn show(
             oidc_provider: (set_up.account.oidc_provider.as_ref())
                 .map(|provider| (provider.url.clone(), provider.audience.clone())),
             roles: pastes,
-            broker_policy: set_up.broker_policy,
+            broker_policies: set_up.broker_policies,
+            hint: set_up.hint,
             left_out: (set_up.left_out.into_iter())
                 .map(|(role, why)| (role.name().to_owned(), why))
                 .collect(),
@@ -144,7 +146,12 @@ async fn set_up(app: &App, id: &str) -> Result<Option<SetUp>, StoreError> {
     let Ok(account) = id.parse::<AccountId>() else {
         return Ok(None);
     };
-    match app.broker.account_setup(&account, &[]).await {
+    let order = SetUpOrder {
+        account: &account,
+        only: &[],
+        principal: None,
+    };
+    match app.broker.account_setup(order).await {
         Ok(set_up) => Ok(Some(set_up)),
         Err(SetUpRefused::UnknownAccount(_)) => Ok(None),
         Err(SetUpRefused::Store(error)) => Err(error),

@@ -15,8 +15,10 @@ pub(crate) struct Paste {
     pub(crate) href: Option<String>,
     /// The role's name.
     pub(crate) name: String,
-    /// The policy.
+    /// The trust policy.
     pub(crate) text: String,
+    /// What it may do, for a role of Rolegate's own.
+    pub(crate) permissions: Option<String>,
 }
 
 /// `GET /helpdesk/accounts/{id}/setup`
@@ -38,7 +40,9 @@ pub(crate) struct SetupView {
     /// Trust policies.
     pub(crate) roles: Vec<Paste>,
     /// What Rolegate's own principal needs.
-    pub(crate) broker_policy: Option<String>,
+    pub(crate) broker_policies: Vec<String>,
+    /// What to look out for.
+    pub(crate) hint: Option<&'static str>,
     /// Roles that are not in it, and why.
     pub(crate) left_out: Vec<(String, &'static str)>,
 }
