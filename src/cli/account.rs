@@ -17,7 +17,7 @@ use super::{
     output::{self, Format, OutputArguments, Table},
     progress::note,
     reference,
-    role::DefaultArguments,
+    role::{DefaultArguments, tell_external_id},
     row::Row,
 };
 use crate::{
@@ -192,6 +192,7 @@ async fn add(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let before = store.tables().await?;
+    let makes = arguments.defaults.makes_external_id();
     let account = Account {
         id: arguments.id,
         name: arguments.name,
@@ -208,13 +209,15 @@ async fn add(
         ..PolicyTables::default()
     };
     import::judge(&row, installation)?;
+    let id = account.id.clone();
+    let external_id = account.role_defaults.external_id.clone();
     let edit = Edit {
         store,
         before: &before,
         changes: vec![Change::PutAccount(account)],
     };
     edit.make(&arguments.edit, out).await?;
-    Ok(())
+    tell_external_id(external_id.as_deref().filter(|_| makes), &id, out)
 }
 
 async fn remove(

@@ -22,11 +22,11 @@ use super::{
 };
 use crate::{
     access::{
-        ConsoleWay, EffectiveRole, GrantMethod, NameTemplate, Policy, PolicyTables, Role,
-        RoleDefaults, SessionDuration, TargetArn, Voucher, mfa_serial,
+        AccountId, ConsoleWay, EffectiveRole, GrantMethod, NameTemplate, Policy, PolicyTables,
+        Role, RoleDefaults, SessionDuration, TargetArn, Voucher, mfa_serial,
     },
     app,
-    broker::{DiscoveredRole, NotDiscovered, Trust},
+    broker::{DiscoveredRole, NotDiscovered, Trust, fresh_external_id},
     clock,
     store::{Change, PolicyStore},
 };
@@ -77,6 +77,9 @@ pub(super) struct DefaultArguments {
     /// What the trust policy asks for
     #[arg(long, value_name = "TEXT")]
     external_id: Option<String>,
+    /// Make a random ExternalId, and print it to be copied into the trust policy
+    #[arg(long, conflicts_with = "external_id")]
+    generate_external_id: bool,
     /// The longest role session, such as 45m or 4h; 12h at most, or 36h for federation-token and
     /// session-token
     #[arg(long, value_name = "DURATION")]
@@ -115,7 +118,28 @@ pub(super) struct DefaultArguments {
     audit_tag: Option<bool>,
 }
 
+/// Tells an ExternalId that was made, to be copied into trust policies, and what writes them.
+pub(super) fn tell_external_id(
+    made: Option<&str>,
+    account: &AccountId,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    if let Some(external_id) = made {
+        writeln!(out, "ExternalId: {external_id}")?;
+        note(&format!(
+            "the trust policy has to ask for it as sts:ExternalId; `rolegate aws-setup {account}` \
+             writes it whole"
+        ));
+    }
+    Ok(())
+}
+
 impl DefaultArguments {
+    /// Whether an ExternalId is to be made.
+    pub(super) fn makes_external_id(&self) -> bool {
+        self.generate_external_id
+    }
+
     /// The settings, once the configuration is known to have what they name.
     pub(super) fn checked(self, installation: &Installation) -> Result<RoleDefaults, Failure> {
         let known: Vec<&str> = (installation.config.aws.credential_sources.iter())
@@ -129,7 +153,14 @@ impl DefaultArguments {
             _ => Ok(RoleDefaults {
                 grant_method: self.grant_method,
                 credential_source: self.credential_source,
-                external_id: self.external_id,
+                external_id: if self.generate_external_id {
+                    let fresh = fresh_external_id();
+                    Some(fresh.ok_or_else(|| {
+                        Failure::Refused("there are no random bytes to be had".to_owned())
+                    })?)
+                } else {
+                    self.external_id
+                },
                 max_duration: self.max_duration,
                 region: self.region,
                 source_identity: self.source_identity,
@@ -339,11 +370,14 @@ async fn add(
 ) -> Result<(), Failure> {
     let before = store.tables().await?;
     let arn = arguments.arn;
+    let makes = arguments.defaults.makes_external_id();
+    let own = arguments.defaults.checked(installation)?;
+    let made = own.external_id.clone().filter(|_| makes);
     let role = Role {
         arn: arn.clone(),
         description: arguments.description,
         owner: arguments.owner,
-        own: arguments.defaults.checked(installation)?,
+        own,
         session_policy: (arguments.session_policy.as_deref())
             .map(session_policy)
             .transpose()?,
@@ -364,8 +398,9 @@ async fn add(
         changes: vec![Change::PutRole(Box::new(role))],
     };
     edit.make(&arguments.edit, out).await?;
-    let tables = installation.all_tables(store).await?;
     let account = arn.account();
+    tell_external_id(made.as_deref(), &account, out)?;
+    let tables = installation.all_tables(store).await?;
     if !tables.accounts.iter().any(|known| known.id == account) {
         warn(&format!(
             "account {account} has no name yet; `rolegate account add {account} --name NAME` \

@@ -367,6 +367,7 @@ pub(super) async fn account_page(
     let table = Table::new(&bench.tables, &bench.policy, frame);
     let id = account.map(|account| &account.id);
     let roles = bench.tables.roles.iter();
+    let saved = desktop.saved().await?;
     let view = AccountView {
         layout: frame.0.clone(),
         desk: desktop.desk().await?,
@@ -387,7 +388,10 @@ pub(super) async fn account_page(
             })
             .map(|id| format!("{}/discover", links::account(id))),
         history: id.map(|id| wording::history_link(&RowName::Account(id.clone()))),
-        saved: desktop.saved().await?,
+        external_id: account
+            .filter(|_| saved.is_some())
+            .and_then(|account| account.role_defaults.external_id.clone()),
+        saved,
     };
     Ok(render(&view, frame))
 }

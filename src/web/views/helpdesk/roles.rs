@@ -123,6 +123,8 @@ pub(crate) struct AccountView {
     pub(crate) history: Option<String>,
     /// What was just saved, and where it is undone.
     pub(crate) saved: Option<(String, Option<String>)>,
+    /// The ExternalId to copy into trust policies, when it was just saved.
+    pub(crate) external_id: Option<String>,
 }
 
 /// A mapping or rule of a role.

@@ -19,13 +19,19 @@ use crate::{
         RoleDefaults, Row, RowName, SamlProviderArn, TargetArn, Voucher, check_session_policy,
         check_session_tag, mfa_serial,
     },
-    broker::EditDraft,
+    broker::{EditDraft, fresh_external_id},
 };
 
 /// The longest line of text, in characters.
 const LONGEST_LINE: usize = 500;
 /// AWS's limit for managed session policies.
 const MOST_POLICY_ARNS: usize = 10;
+
+/// The box that asks for an ExternalId of our making.
+const GENERATE: &str = "generate_external_id";
+/// The ExternalId that comes with a form, so that it is the same when it is saved as when it was
+/// shown.
+const FRESH: &str = "fresh_external_id";
 
 /// What was typed, by field, and what is wrong with it.
 struct Typed<'a> {
@@ -41,9 +47,12 @@ impl<'a> Typed<'a> {
         }
     }
 
-    /// What was typed, without blanks around it.
+    /// What was typed, without blanks around it; what the form made, where that was asked for.
     fn text(&self, name: &str) -> &'a str {
-        self.fields.one(name)
+        match name {
+            "external_id" if self.fields.is_set(GENERATE) => self.fields.one(FRESH),
+            _ => self.fields.one(name),
+        }
     }
 
     /// Whether all of it can be used.
@@ -135,6 +144,12 @@ fn form(
     let cancel = page.unwrap_or_else(|| "/helpdesk/roles".to_owned());
     let mut form = sheet.form(title.to_owned(), cancel);
     form.hidden = mapping::hidden(sheet.fields, words.kind);
+    let fresh = match sheet.fields.one(FRESH) {
+        "" => fresh_external_id(),
+        fresh => Some(fresh.to_owned()),
+    };
+    form.hidden
+        .extend(fresh.map(|fresh| (FRESH.to_owned(), fresh)));
     form.fields = fields;
     form.fields.push(sheet.reason_field(errors));
     if let Some(name) = name {
@@ -150,7 +165,8 @@ fn form(
 
 /// What fields say, without those that say nothing.
 fn facts(fields: Vec<Field>) -> Vec<(&'static str, String)> {
-    let told = fields.into_iter().filter(|field| !field.value.is_empty());
+    let told =
+        (fields.into_iter()).filter(|field| !field.value.is_empty() && field.name != GENERATE);
     told.map(|field| (field.label, field.fact())).collect()
 }
 
@@ -438,6 +454,15 @@ fn session_fields(typed: &Typed<'_>) -> Vec<Field> {
             "external_id",
             ("External id", "What the trust policy asks for."),
             LINE,
+        ),
+        typed.field(
+            GENERATE,
+            (
+                "Generate an external id",
+                "A random one in place of what stands above. It is shown once saved, to copy into \
+                 the trust policies.",
+            ),
+            Kind::Check,
         ),
         typed.field(
             "credential_source",
