@@ -247,7 +247,10 @@ impl Broker {
             tell(&probe, known);
         }
         self.adapters.probes.note_probe(&probe).await?;
-        self.known_probes.forget();
+        if has_changed {
+            // Otherwise every page would read anew while a round goes on.
+            self.known_probes.forget();
+        }
         Ok(probe)
     }
 

@@ -108,7 +108,15 @@ impl Reader {
         }
         let leave = self.policy.errand(Errand::Read, &arn, READING.to_owned());
         let leave = leave.map_err(|_| NotRead::NoLeave(arn.to_string()))?;
-        let issued = broker.service_session(&leave).await.map_err(NotRead::Sts)?;
+        let issued = match broker.service_session(&leave).await {
+            Ok(issued) => issued,
+            Err(error) => {
+                if matches!(error, StsError::Throttled) {
+                    *held = Tried::Not;
+                }
+                return Err(NotRead::Sts(error));
+            }
+        };
         // Where nobody listens any more, the round has ended and nothing is done with it.
         let session = ServiceSession::of(leave.grant(), &issued);
         let _ = self.sessions.send(Event::Session(Box::new(session)));
@@ -187,6 +195,14 @@ impl Broker {
 }
 
 impl NotRead {
+    /// Whether AWS may answer in a moment.
+    pub(super) fn is_throttling(&self) -> bool {
+        matches!(
+            self,
+            Self::Sts(StsError::Throttled) | Self::Iam(IamError::Throttled)
+        )
+    }
+
     /// A stable code for audit rows.
     fn code(&self) -> &'static str {
         match self {

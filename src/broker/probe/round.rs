@@ -15,7 +15,7 @@ use super::{
     verdict::{Evidence, Verdict},
 };
 use crate::{
-    access::{Grant, Policy, ServiceGrant, SessionDuration, TargetArn},
+    access::{Grant, Policy, ServiceGrant, SessionDuration, TargetArn, TargetKind},
     aws::{IamRole, trust::Trusted},
     broker::Broker,
     store::ProbeState,
@@ -48,8 +48,8 @@ pub(super) struct Round {
     queue: Mutex<VecDeque<(TargetArn, u32)>>,
     pace: Pace,
     reader: Reader,
-    /// Who the credential sources are, once one of them was asked about.
-    callers: Mutex<HashMap<String, Option<String>>>,
+    /// Who the credential sources are, once AWS told.
+    callers: Mutex<HashMap<String, String>>,
     events: mpsc::UnboundedSender<Event>,
 }
 
@@ -127,14 +127,20 @@ impl Round {
             sends,
             longest,
             iam: None,
+            is_missing: false,
+            known_as: None,
             trusted: None,
         };
         let first = Verdict::of(answer.as_ref().map(|_| ()), evidence);
-        let iam = if first.is_passing {
+        let read = if first.is_passing {
             None
         } else {
             self.read(broker, &role).await
         };
+        evidence.is_missing = matches!(read, Some(None));
+        let iam = read.flatten();
+        let known_as = iam.as_ref().map(|iam| iam.arn.clone());
+        evidence.known_as = known_as.as_ref().filter(|arn| **arn != role);
         let trusted = match (&iam, first.state) {
             (Some(_), ProbeState::Broken | ProbeState::Inconclusive) => {
                 self.trusted(broker, leave.grant()).await
@@ -151,32 +157,48 @@ impl Round {
         }
     }
 
-    /// What IAM says, where it may be read.
-    async fn read(&self, broker: &Broker, role: &TargetArn) -> Option<IamRole> {
-        if broker.settings.read_role.is_none() || !self.pace.slot().await {
+    /// What IAM says, where it may be read: none where it cannot, and none within where it has no
+    /// such role. A throttled call is tried again, as what IAM knows decides some verdicts.
+    async fn read(&self, broker: &Broker, role: &TargetArn) -> Option<Option<IamRole>> {
+        if broker.settings.read_role.is_none() || role.kind() != TargetKind::Role {
             return None;
         }
-        match self.reader.role(broker, role).await {
-            Ok(role) => role,
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::debug!(role = role.as_str(), error, "IAM could not be read");
-                None
+        for _ in 0..TRIES {
+            if !self.pace.slot().await {
+                return None;
+            }
+            match self.reader.role(broker, role).await {
+                Ok(role) => return Some(role),
+                Err(error) if error.is_throttling() => {
+                    self.pace.slow_down();
+                    self.tell(Event::Passing);
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::debug!(role = role.as_str(), error, "IAM could not be read");
+                    return None;
+                }
             }
         }
+        None
     }
 
-    /// Whom the role has to trust; AWS is asked once for each credential source.
+    /// Whom the role has to trust; AWS is asked until it answers once for each credential source.
     async fn trusted(&self, broker: &Broker, grant: &Grant) -> Option<Trusted> {
+        if grant.voucher().is_some() {
+            return broker.trusted_by(grant, None);
+        }
         let source = grant.credential_source();
-        let known = locked(&self.callers).get(source).cloned();
-        let caller = if let Some(caller) = known {
-            caller
-        } else {
-            let caller = broker.caller_of(grant).await;
+        let mut caller = locked(&self.callers).get(source).cloned();
+        for _ in 0..TRIES {
+            if caller.is_some() || !self.pace.slot().await {
+                break;
+            }
+            caller = broker.caller_of(grant).await;
+        }
+        if let Some(caller) = &caller {
             locked(&self.callers).insert(source.to_owned(), caller.clone());
-            caller
-        };
+        }
         broker.trusted_by(grant, caller)
     }
 

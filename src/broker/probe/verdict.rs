@@ -4,7 +4,7 @@
 //! [`Verdict::of`].
 
 use crate::{
-    access::{NotProbed, Sends, SessionDuration},
+    access::{NotProbed, Sends, SessionDuration, TargetArn},
     aws::{
         IamRole, StsError,
         trust::{TrustDocument, Trusted},
@@ -34,6 +34,10 @@ pub(super) struct Evidence<'a> {
     pub(super) longest: SessionDuration,
     /// What IAM says, where it could be read.
     pub(super) iam: Option<&'a IamRole>,
+    /// Whether IAM could be read and has no such role.
+    pub(super) is_missing: bool,
+    /// The ARN of the role of this name, where it is another one: IAM's names have no path.
+    pub(super) known_as: Option<&'a TargetArn>,
     /// Whom the role has to trust, where that is known.
     pub(super) trusted: Option<&'a Trusted>,
 }
@@ -125,6 +129,19 @@ impl Verdict {
 
     /// Denied: by what the trust lacks, or because a probe does not bring what people bring.
     fn denied(code: &'static str, message: &str, evidence: Evidence<'_>) -> Self {
+        if evidence.is_missing {
+            let message = format!(
+                "IAM has no role of this name in the account: make it, or take its row out of the \
+                 table. {message}"
+            );
+            return Self::new(ProbeState::Broken, code, &message);
+        }
+        if let Some(arn) = evidence.known_as {
+            let message = format!(
+                "In IAM the role of this name is {arn}: write that ARN in the table. {message}"
+            );
+            return Self::new(ProbeState::Broken, code, &message);
+        }
         let trust = evidence
             .iam
             .and_then(|role| TrustDocument::read(&role.trust));
@@ -180,6 +197,8 @@ mod tests {
             sends,
             longest: SessionDuration::from_seconds(14_400).unwrap(),
             iam,
+            is_missing: false,
+            known_as: None,
             trusted: Some(by),
         }
     }
@@ -239,6 +258,21 @@ mod tests {
             state(TAGS, Some(&iam(&wants_tags))),
             ProbeState::Inconclusive
         );
+        let missing = Evidence {
+            is_missing: true,
+            ..evidence(TAGS, None, &by)
+        };
+        let verdict = Verdict::of(Err(&denied()), missing);
+        assert_eq!(verdict.state, ProbeState::Broken);
+        assert!(verdict.message.unwrap().contains("no role of this name"));
+        let pathed = "arn:aws:iam::111122223333:role/team/Admin".parse().unwrap();
+        let elsewhere = Evidence {
+            known_as: Some(&pathed),
+            ..evidence(TAGS, Some(&ours), &by)
+        };
+        let verdict = Verdict::of(Err(&denied()), elsewhere);
+        assert_eq!(verdict.state, ProbeState::Broken);
+        assert!(verdict.message.unwrap().contains(pathed.as_str()));
     }
 
     #[test]
