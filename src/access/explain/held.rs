@@ -195,9 +195,19 @@ pub(super) fn unknown_groups(telling: &Telling<'_>) -> Option<Finding> {
 fn refused_by_aws(telling: &Telling<'_>) -> Option<Finding> {
     let refusal = telling.around.refused_by_aws.as_ref()?;
     let (at, code) = (when(refusal.at), &refusal.code);
-    let text = format!("AWS refused it when it was last asked for, on {at} ({code}).");
+    let (text, found) = if refusal.is_probe {
+        (
+            format!("AWS does not open it, as the last probe found on {at} ({code})."),
+            "a probe could not open it",
+        )
+    } else {
+        (
+            format!("AWS refused it when it was last asked for, on {at} ({code})."),
+            "it was refused",
+        )
+    };
     let request = format!(
-        "Please look at the role {} in AWS: it was refused on {at} ({code}).",
+        "Please look at the role {} in AWS: {found} on {at} ({code}).",
         telling.target
     );
     let role = telling.target.clone();

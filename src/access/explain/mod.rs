@@ -30,7 +30,7 @@ pub struct Surroundings {
     pub pending: Vec<(String, Mapping)>,
     /// Mappings of the role that were ended, newest first.
     pub ended: Vec<EndedMapping>,
-    /// What AWS said when the role was last asked for, where it refused.
+    /// What AWS said when the role was last asked for or probed, where it refused.
     pub refused_by_aws: Option<AwsRefusal>,
     /// Why the person's last sign-in or group reading brought no complete groups.
     pub trouble: Option<GroupsTrouble>,
@@ -84,13 +84,15 @@ pub struct EndedMapping {
     pub reason: Option<String>,
 }
 
-/// What AWS said when a role was last asked for.
+/// What AWS said when a role was last asked for, or last probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsRefusal {
     /// When.
     pub at: OffsetDateTime,
     /// The stable code of the audit row, such as `access_denied`.
     pub code: String,
+    /// Whether it was no person but a probe.
+    pub is_probe: bool,
 }
 
 /// Why a person's groups are not known in full.
@@ -132,7 +134,7 @@ pub enum Situation {
     GroupRecreated,
     /// The role is disabled.
     RoleDisabled,
-    /// The role is there, and AWS refused it when it was last asked for.
+    /// The role is there, and AWS refused it when it was last asked for or probed.
     RoleRefusedByAws,
     /// A condition is not met: MFA, approval, a reason, the age of the groups.
     ConditionUnmet,

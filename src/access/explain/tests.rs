@@ -599,6 +599,7 @@ fn role_refused_by_aws() {
         refused_by_aws: Some(AwsRefusal {
             at: datetime!(2026-11-23 16:05 UTC),
             code: "aws_access_denied".to_owned(),
+            is_probe: false,
         }),
         ..around()
     };

@@ -15,7 +15,7 @@ use crate::{
     audit::{Action, Actor, AuditEvent, Outcome},
     broker::Broker,
     identity::{Connector, LookUpError},
-    store::{AuditFilter, AuditRow, PendingState, StoreError},
+    store::{AuditFilter, AuditRow, PendingState, ProbeState, RoleProbe, StoreError},
 };
 
 /// How many groups are looked up in directories for one question.
@@ -167,7 +167,9 @@ impl Broker {
         Ok(found)
     }
 
-    /// What AWS said when the role was last asked for, where that was a refusal.
+    /// What AWS said when the role was last asked for or probed, where that was a refusal.
+    ///
+    /// A probe that went well takes back no refusal of a person, who brings more than it does.
     async fn refused_by_aws(
         &self,
         question: &Question<'_>,
@@ -185,16 +187,22 @@ impl Broker {
         };
         let audit = &self.adapters.audit;
         let failed = audit.audit_rows(&newest(Outcome::Failed)).await?;
-        let Some(AuditRow { seq, event, .. }) = failed.into_iter().next() else {
-            return Ok(None);
-        };
+        let failed = failed.into_iter().next();
         let done = audit.audit_rows(&newest(Outcome::Ok)).await?;
-        let is_over = done.first().is_some_and(|done| done.seq > seq);
-        let at = event.at;
-        let code = event.reason.filter(|code| {
-            !is_over && code.starts_with("aws_") && !NO_REFUSALS.contains(&code.as_str())
-        });
-        Ok(code.map(|code| AwsRefusal { at, code }))
+        let done = done.into_iter().next();
+        let probe = match question.until {
+            // What a probe found before its last one is not kept.
+            Some(_) => None,
+            None => self.known_probe(target).await?,
+        };
+        let asked = failed
+            .as_ref()
+            .and_then(|failed| refusal(failed, done.as_ref()));
+        let probed = probe.and_then(|probe| refusal_of_probe(probe, done.as_ref()));
+        Ok(asked
+            .into_iter()
+            .chain(probed)
+            .max_by_key(|refusal| refusal.at))
     }
 
     /// Why the person's newest sign-in or reading, later than the groups at hand, brought none.
@@ -272,6 +280,30 @@ impl Broker {
         }
         found
     }
+}
+
+/// What a failed row says of AWS, where no later one went well.
+fn refusal(failed: &AuditRow, done: Option<&AuditRow>) -> Option<AwsRefusal> {
+    let is_over = done.is_some_and(|done| done.seq > failed.seq);
+    let code = failed.event.reason.clone().filter(|code| {
+        !is_over && code.starts_with("aws_") && !NO_REFUSALS.contains(&code.as_str())
+    })?;
+    Some(AwsRefusal {
+        at: failed.event.at,
+        code,
+        is_probe: false,
+    })
+}
+
+/// The same of the last probe.
+fn refusal_of_probe(probe: RoleProbe, done: Option<&AuditRow>) -> Option<AwsRefusal> {
+    let is_over = done.is_some_and(|done| done.event.at > probe.checked_at);
+    let code = probe.code.filter(|_| !is_over)?;
+    (probe.state == ProbeState::Broken).then_some(AwsRefusal {
+        at: probe.checked_at,
+        code,
+        is_probe: true,
+    })
 }
 
 /// The groups whose mappings give a role and that the person has not, of the connectors that the
