@@ -54,6 +54,7 @@ mod paste;
 mod people;
 mod preview;
 mod probe;
+mod probe_commands;
 mod process;
 mod refusals;
 mod revoke;

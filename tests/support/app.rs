@@ -313,6 +313,8 @@ fn base_environment(
             sample::SERVICE_PASSWORD.to_owned(),
         ),
         ("AWS__STS_ENDPOINT", aws.url().to_string()),
+        ("AWS__IAM_ENDPOINT", aws.url().to_string()),
+        ("AWS__ORGANIZATIONS_ENDPOINT", aws.url().to_string()),
         ("AWS__SIGN_IN_ENDPOINT", aws.federation_url().to_string()),
         ("AWS__CONSOLE_URL", aws.console_url().to_string()),
         // Rounds are what tests ask for.
