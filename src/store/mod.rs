@@ -764,6 +764,16 @@ pub trait AuditLog: Send + Sync {
         policy_version: i64,
     ) -> Result<ChainHead, StoreError>;
 
+    /// The same for the order of somebody signed in: fails with [`StoreError::NotFound`] when their
+    /// sign-in session is no longer kept. So what was asked for before sign-ins ended, and decided
+    /// after it, opens nothing.
+    async fn announce_for(
+        &self,
+        event: &AuditEvent,
+        policy_version: i64,
+        session: &str,
+    ) -> Result<ChainHead, StoreError>;
+
     /// The last row of the chain.
     async fn chain_head(&self) -> Result<ChainHead, StoreError>;
 
@@ -1014,6 +1024,15 @@ pub trait Revocations: Send + Sync {
         role: &TargetArn,
         revocations: &[String],
         result: Result<OffsetDateTime, String>,
+    ) -> Result<(), StoreError>;
+
+    /// Notes that it is not known which policy a role has, and why: all that is in force for it at
+    /// `now` is to be written again.
+    async fn doubt_revoked(
+        &self,
+        role: &TargetArn,
+        why: &str,
+        now: OffsetDateTime,
     ) -> Result<(), StoreError>;
 
     /// Roles whose policy at AWS still holds revocations that have expired, or lacks some.

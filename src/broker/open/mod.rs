@@ -445,7 +445,7 @@ impl Broker {
             match self
                 .adapters
                 .audit
-                .announce(&event, grant.policy_version())
+                .announce_for(&event, grant.policy_version(), &session.id_hash)
                 .await
             {
                 Ok(head) => {
@@ -457,6 +457,10 @@ impl Broker {
                     });
                 }
                 Err(StoreError::PolicyChanged) => {}
+                // It was ended, such as by a revocation, since the request came.
+                Err(StoreError::NotFound(_)) => {
+                    return Err(OpenRefused::Groups(GroupsRefused::SignInAgain));
+                }
                 Err(error) => return Err(error.into()),
             }
         }

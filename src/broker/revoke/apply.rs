@@ -90,16 +90,39 @@ impl Broker {
         if self.settings.revoker_role.is_none() {
             return Reach::Paste;
         }
-        match timeout(patience, self.write_revocations(&place.role)).await {
-            Ok(Ok(())) => Reach::Applied,
-            Ok(Err(why)) => Reach::Later(why),
-            Err(_) => Reach::Later("AWS has not answered yet.".to_owned()),
+        match self.write_within(patience, &place.role).await {
+            Ok(()) => Reach::Applied,
+            Err(why) => Reach::Later(why),
+        }
+    }
+
+    /// Brings a role's policy to what the store has, if AWS answers in time.
+    async fn write_within(&self, patience: Duration, role: &TargetArn) -> Result<(), String> {
+        if let Ok(written) = timeout(patience, self.write_revocations(role)).await {
+            return written;
+        }
+        let why = "AWS has not answered yet.";
+        self.doubt(role, why).await;
+        Err(why.to_owned())
+    }
+
+    /// What was sent and not answered may still be carried out, after what somebody else wrote
+    /// meanwhile and knows to be there: so everything is written again.
+    async fn doubt(&self, role: &TargetArn, why: &str) {
+        let revocations = &self.adapters.revocations;
+        if let Err(error) = revocations.doubt_revoked(role, why, self.now()).await {
+            tracing::warn!(%role, error = &error as &dyn std::error::Error, "a revocation waits");
         }
     }
 
     /// Applies what is missing at AWS, and takes away what has expired; run now and then. Says at how
     /// many roles that could not be done.
     pub async fn settle_revocations(&self) -> Result<usize, StoreError> {
+        // AWS's own deadlines are shorter.
+        self.settle_within(Duration::from_mins(5)).await
+    }
+
+    async fn settle_within(&self, patience: Duration) -> Result<usize, StoreError> {
         if self.settings.revoker_role.is_none() {
             return Ok(0);
         }
@@ -108,9 +131,15 @@ impl Broker {
             .revocations
             .roles_to_settle(self.now())
             .await?;
+        let began = Instant::now();
         let mut failed = 0;
         for roles in roles.chunks(AT_ONCE) {
-            let written = roles.iter().map(|role| self.write_revocations(role));
+            let left = patience.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                // They are no worse off than before, and first in the next round.
+                break;
+            }
+            let written = roles.iter().map(|role| self.write_within(left, role));
             let written = together(written).await;
             failed += written.iter().filter(|written| written.is_err()).count();
         }
@@ -132,9 +161,7 @@ impl Broker {
             let message = "Trying again takes somebody of the helpdesk or an admin.";
             return Err(EditRefused::NotAllowed(message.to_owned()));
         }
-        Ok(timeout(PATIENCE, self.settle_revocations())
-            .await
-            .unwrap_or(Ok(0))?)
+        Ok(self.settle_within(PATIENCE).await?)
     }
 
     /// The policy of a role as the store has it, with one more revocation.
@@ -227,6 +254,11 @@ impl Broker {
                 Ok(()) => return Ok(policy.coarser),
                 // Other inline policies of the role need the room.
                 Err(IamError::Invalid { code, .. }) if code == "LimitExceeded" => {}
+                Err(error @ IamError::Unavailable(_)) => {
+                    let why = in_words(error);
+                    self.doubt(role, &why).await;
+                    return Err(why);
+                }
                 Err(error) => return Err(in_words(error)),
             }
         }

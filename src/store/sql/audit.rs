@@ -41,18 +41,17 @@ impl AuditLog for SqlStore {
         event: &AuditEvent,
         policy_version: i64,
     ) -> Result<ChainHead, StoreError> {
-        if event.outcome != Outcome::Intent || event.intent.is_none() {
-            let message = "an announcement is an intent, and has the intent's id".to_owned();
-            return Err(StoreError::Conflict(message));
-        }
-        let write = Write::Announce {
-            entry: Box::new(Entry::of(event)?),
-            policy_version,
-        };
-        self.writer.submit(write).await.map(|written| ChainHead {
-            seq: written.number,
-            hash: written.text,
-        })
+        self.announce_within(event, policy_version, None).await
+    }
+
+    async fn announce_for(
+        &self,
+        event: &AuditEvent,
+        policy_version: i64,
+        session: &str,
+    ) -> Result<ChainHead, StoreError> {
+        self.announce_within(event, policy_version, Some(session))
+            .await
     }
 
     async fn conclude(
@@ -156,6 +155,29 @@ impl AuditLog for SqlStore {
             through: written.text.parse().unwrap_or_default(),
             recorded_at: written.number,
         }))
+    }
+}
+
+impl SqlStore {
+    async fn announce_within(
+        &self,
+        event: &AuditEvent,
+        policy_version: i64,
+        session: Option<&str>,
+    ) -> Result<ChainHead, StoreError> {
+        if event.outcome != Outcome::Intent || event.intent.is_none() {
+            let message = "an announcement is an intent, and has the intent's id".to_owned();
+            return Err(StoreError::Conflict(message));
+        }
+        let write = Write::Announce {
+            entry: Box::new(Entry::of(event)?),
+            policy_version,
+            session: session.map(str::to_owned),
+        };
+        self.writer.submit(write).await.map(|written| ChainHead {
+            seq: written.number,
+            hash: written.text,
+        })
     }
 }
 
@@ -386,12 +408,23 @@ pub(super) async fn announce(
     connection: &mut Connection,
     entry: &Entry,
     policy_version: i64,
+    session: Option<&str>,
 ) -> Result<ChainHead, StoreError> {
     let version: i64 = sqlx::query_scalar(dialect::POLICY_VERSION_HELD)
         .fetch_one(&mut *connection)
         .await?;
     if version != policy_version {
         return Err(StoreError::PolicyChanged);
+    }
+    if let Some(session) = session {
+        let kept = "SELECT COUNT(*) FROM sign_in_session WHERE id_hash = $1";
+        let kept: i64 = sqlx::query_scalar(kept)
+            .bind(session)
+            .fetch_one(&mut *connection)
+            .await?;
+        if kept == 0 {
+            return Err(StoreError::NotFound("the sign-in session".to_owned()));
+        }
     }
     append(connection, entry).await
 }

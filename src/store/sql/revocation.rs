@@ -36,6 +36,11 @@ pub(super) enum Step {
         revocations: Vec<String>,
         result: Result<i64, String>,
     },
+    Doubt {
+        role: String,
+        why: String,
+        now_ms: i64,
+    },
 }
 
 #[async_trait]
@@ -115,6 +120,21 @@ impl Revocations for SqlStore {
             role: role.to_string(),
             revocations: revocations.to_vec(),
             result: result.map(milliseconds),
+        };
+        let written = self.writer.submit(Write::Revocation(step)).await;
+        written.map(|_| ())
+    }
+
+    async fn doubt_revoked(
+        &self,
+        role: &TargetArn,
+        why: &str,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let step = Step::Doubt {
+            role: role.to_string(),
+            why: why.to_owned(),
+            now_ms: milliseconds(now),
         };
         let written = self.writer.submit(Write::Revocation(step)).await;
         written.map(|_| ())
@@ -265,6 +285,18 @@ pub(super) async fn perform(
                 update.build().execute(&mut *connection).await?;
             }
             Ok(Written::default())
+        }
+        Step::Doubt { role, why, now_ms } => {
+            let sql = "UPDATE revoked_role SET applied_ms = NULL, failure = $2
+                 WHERE role = $1 AND is_final = 0
+                     AND revocation IN (SELECT id FROM revocation WHERE expires_ms > $3)";
+            let done = sqlx::query(sql)
+                .bind(role)
+                .bind(why)
+                .bind(now_ms)
+                .execute(connection)
+                .await?;
+            Ok(Written::rows(done.rows_affected()))
         }
     }
 }

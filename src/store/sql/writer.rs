@@ -44,6 +44,8 @@ pub(super) enum Write {
     Announce {
         entry: Box<Entry>,
         policy_version: i64,
+        /// The sign-in session that has to be there.
+        session: Option<String>,
     },
     Conclude {
         entry: Box<Entry>,
@@ -340,7 +342,8 @@ async fn perform(connection: &mut Connection, write: &Write) -> Answer {
         Write::Announce {
             entry,
             policy_version,
-        } => audit::announce(connection, entry, *policy_version)
+            session,
+        } => audit::announce(connection, entry, *policy_version, session.as_deref())
             .await
             .map(Written::at),
         Write::Conclude {
