@@ -122,7 +122,7 @@ impl Broker {
             roles: written,
         };
         Ok(SetUp {
-            broker_policies: printed(broker_policies(&setup.roles)),
+            broker_policies: printed(&broker_policies(&setup.roles)),
             hint: hint(&setup),
             account: setup,
             left_out,
@@ -189,7 +189,7 @@ impl Writer<'_> {
             return Err("the identity provider opens it itself");
         }
         let trusted = if effective.voucher == Some(Voucher::Provider) {
-            self.by_provider(arn, &effective)?
+            self.by_provider(arn, effective)?
         } else if effective.mfa_serial.is_some() {
             // A probe, which cannot bring a code, has no leave for it.
             let caller = self.caller(&effective.credential_source).await;
@@ -305,6 +305,6 @@ fn hint(setup: &AccountSetup) -> Option<&'static str> {
     setup.roles.iter().any(is_session).then_some(PATH_UNKNOWN)
 }
 
-fn printed(policies: Vec<serde_json::Value>) -> Vec<String> {
+fn printed(policies: &[serde_json::Value]) -> Vec<String> {
     policies.iter().map(setup::printed).collect()
 }

@@ -5,6 +5,8 @@
 //!
 //! Apart from the sample, which the tests count on. Entry points: [`join`], [`mapping_toml`].
 
+use std::fmt::Write as _;
+
 use url::Url;
 
 use super::{
@@ -125,7 +127,8 @@ pub fn mapping_toml() -> String {
         uploads.as_str(),
     )]) {
         let group = format!("{CONNECTOR}:{}", group_dn(GROUP));
-        text += &format!(
+        let _ = write!(
+            text,
             "\n[[role]]\narn = \"{arn}\"\ndescription = \"{description}\"\n{rest}\n\
              \n[[mapping]]\ngroup = \"{group}\"\nrole = \"{arn}\"\n"
         );
