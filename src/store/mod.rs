@@ -1046,6 +1046,14 @@ pub trait Revocations: Send + Sync {
         since: OffsetDateTime,
     ) -> Result<Vec<OpenedRole>, StoreError>;
 
+    /// When the last console was announced, since `since`, that a browser opens by an assertion
+    /// ([`SamlPost`](crate::access::ConsoleWay::SamlPost)): whose session AWS issues later.
+    async fn last_posted(
+        &self,
+        whose: &Revoked,
+        since: OffsetDateTime,
+    ) -> Result<Option<OffsetDateTime>, StoreError>;
+
     /// One role session by its id.
     async fn role_session(&self, id: &str) -> Result<Option<RoleSession>, StoreError>;
 }

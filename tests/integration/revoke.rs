@@ -1,22 +1,30 @@
 //! Ending role sessions that were issued: what happens here at once, what is handed out where no
 //! revoker role is configured, and what waits for AWS.
 
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use regex::Regex;
 use rolegate::{
-    access::TargetArn,
+    access::{ConsoleWay, GrantMethod, Role, RoleDefaults, TargetArn, Voucher},
     audit::{Action, Actor, Outcome},
     broker::{Reach, RevokeOrder, RevokedBy, SignInSession, Whom, WrittenHow},
     demo::{
         directory::Entry,
         sample::{group_dn, person_dn},
     },
-    store::{KnownPeople as _, Revocations as _, SignInSessions as _},
+    store::{Change, KnownPeople as _, Revocations as _, SignInSessions as _},
 };
 use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::support::{
-    app::{Options, TestApp},
-    editing::{Desk, person},
+use crate::{
+    issuer::issuer_toml,
+    support::{
+        app::{Options, TestApp},
+        editing::{Desk, mapping, person},
+        temporary_dir,
+    },
 };
 
 const SHOP_READER: &str = "arn:aws:iam::222233334444:role/ReadOnly";
@@ -347,4 +355,69 @@ async fn the_command_line_prints_revokes_and_lists() {
     assert_eq!(unknown.status.code(), Some(1));
     let unknown = desk.command(&["revoke", "session", "0000"]);
     assert_eq!(unknown.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn an_assertion_that_a_browser_still_holds_opens_nothing_after_the_revocation() {
+    const POSTED: &str = "arn:aws:iam::222233334444:role/Posted";
+    let dir = temporary_dir("issuer");
+    let app = TestApp::start_with(Options {
+        more_toml: issuer_toml(dir.path()),
+        ..Options::default()
+    })
+    .await;
+    let role = Role {
+        owner: None,
+        arn: POSTED.parse().unwrap(),
+        description: None,
+        own: RoleDefaults {
+            grant_method: Some(GrantMethod::AssumeRoleWithSaml),
+            vouched_by: Some(Voucher::Issuer),
+            console: Some(ConsoleWay::SamlPost),
+            ..RoleDefaults::default()
+        },
+        session_policy: None,
+        policy_arns: Vec::new(),
+        session_tags: BTreeMap::new(),
+        protected: false,
+        disabled: false,
+    };
+    app.edit(vec![
+        Change::PutRole(Box::new(role)),
+        Change::PutMapping(mapping("book-club", POSTED)),
+    ])
+    .await;
+    let mut browser = app.signed_in("ada").await;
+    let page = browser.open_console(&[("role", POSTED)]).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    let held = Regex::new(r#"name="?SAMLResponse"?\s+value="?([^"\s>]+)"#).unwrap();
+    let held = held.captures(&page.body).unwrap()[1]
+        .replace("&#43;", "+")
+        .replace("&#61;", "=");
+    let held = String::from_utf8(STANDARD.decode(held).unwrap()).unwrap();
+    let end = Regex::new(r#"NotOnOrAfter="([^"]+)" Recipient"#).unwrap();
+    let end = OffsetDateTime::parse(&end.captures(&held).unwrap()[1], &Rfc3339).unwrap();
+    let session = session_of(&app, "ada").await;
+    for whom in [whole(&session), Whom::Role(POSTED.parse().unwrap())] {
+        let answer = app.broker.revoke(&order(whom), host(), None).await.unwrap();
+        // A session counts by when AWS issued it.
+        assert!(
+            answer.issued_before >= end,
+            "{} {end}",
+            answer.issued_before
+        );
+        let policy = &answer.roles[0].policy.as_ref().unwrap().document;
+        let before = answer.issued_before.format(&Rfc3339).unwrap();
+        assert!(policy.contains(&before), "{policy}");
+    }
+    let other = Whom::Role(SHOP_READER.parse().unwrap());
+    let answer = app
+        .broker
+        .revoke(&order(other), host(), None)
+        .await
+        .unwrap();
+    assert!(
+        answer.issued_before < end,
+        "nothing was posted for that role"
+    );
 }

@@ -23,6 +23,7 @@ use crate::{
         revocation::{LONGEST_ROLE_SESSION, RevocationPolicy, whole_second},
     },
     audit::{Action, Actor, AuditEvent, Outcome},
+    aws::issuer::LONGEST_LIFETIME,
     store::{Revocation, Revoked, RevokedRole, SignInSession, StoreError},
 };
 pub(super) use apply::Writing;
@@ -221,7 +222,7 @@ impl Broker {
     ) -> Result<RevocationPlan, RevokeRefused> {
         self.permit(whom, &mut by, client).await?;
         let meant = self.meant(whom, &by).await?;
-        let revocation = self.revocation_of(&meant, String::new(), "");
+        let revocation = self.revocation_of(&meant, String::new(), "").await?;
         let mut roles = Vec::with_capacity(meant.places.len());
         for place in &meant.places {
             let policy = match &place.never {
@@ -258,7 +259,8 @@ impl Broker {
     }
 
     /// Ends sessions, as far as that can be done now. Where this returns, a session that is opened
-    /// from then on is not touched.
+    /// from then on is not touched, unless assertions for the browser were made a moment ago: then
+    /// from [`issued_before`](RevokeAnswer::issued_before) on.
     pub async fn revoke(
         &self,
         order: &RevokeOrder,
@@ -281,6 +283,7 @@ impl Broker {
             _ => meant,
         };
         let revocation = self.revocation_of(&meant, permitted.name.clone(), reason);
+        let revocation = revocation.await?;
         let event = self.event_about(&revocation, &meant, permitted.actor, client);
         let event = event.with("sign_ins_ended", sign_ins_ended);
         let kept: Vec<RevokedRole> = (meant.places.iter())
@@ -379,11 +382,22 @@ impl Broker {
     }
 
     /// A revocation of this moment. AWS tells whole seconds of issue, so the second that has begun
-    /// counts in full.
-    fn revocation_of(&self, meant: &Meant, by: String, reason: &str) -> Revocation {
+    /// counts in full. An assertion that a browser may still hold opens a session as long as it is
+    /// good, so that time counts too.
+    async fn revocation_of(
+        &self,
+        meant: &Meant,
+        by: String,
+        reason: &str,
+    ) -> Result<Revocation, StoreError> {
         let created_at = self.now();
-        let issued_before = whole_second(created_at + time::Duration::NANOSECOND);
-        Revocation {
+        let revocations = &self.adapters.revocations;
+        let since = created_at - LONGEST_LIFETIME;
+        let last_posted = revocations.last_posted(&meant.whose, since).await?;
+        let redeemed_by = last_posted.map(|posted| posted + LONGEST_LIFETIME);
+        let last_issue = redeemed_by.map_or(created_at, |redeemed| redeemed.max(created_at));
+        let issued_before = whole_second(last_issue + time::Duration::NANOSECOND);
+        Ok(Revocation {
             id: Uuid::now_v7().to_string(),
             whose: meant.whose.clone(),
             session_names: meant.session_names.clone(),
@@ -393,7 +407,7 @@ impl Broker {
             expires_at: issued_before + LONGEST_ROLE_SESSION,
             by,
             reason: (!reason.is_empty()).then(|| reason.to_owned()),
-        }
+        })
     }
 
     /// Waits for the rest of the second, which is denied in full.

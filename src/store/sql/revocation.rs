@@ -15,7 +15,7 @@ use super::{
     writer::{Write, Written},
 };
 use crate::{
-    access::TargetArn,
+    access::{ConsoleWay, TargetArn},
     audit::{Action, AuditEvent, Outcome},
     store::{OpenedRole, Revocation, Revocations, Revoked, RevokedRole, RoleSession, StoreError},
 };
@@ -210,6 +210,42 @@ impl Revocations for SqlStore {
         Ok(opened.into_values().flatten().collect())
     }
 
+    async fn last_posted(
+        &self,
+        whose: &Revoked,
+        since: OffsetDateTime,
+    ) -> Result<Option<OffsetDateTime>, StoreError> {
+        let (person, role) = columns(whose);
+        let sql = "SELECT at_ms, payload FROM audit_event
+             WHERE at_ms >= $1 AND action = $2 AND outcome = $3
+                 AND ($4 IS NULL OR (connector = $4 AND subject = $5))
+                 AND ($6 IS NULL OR role = $6)";
+        let rows: Vec<(i64, Option<String>)> = sqlx::query_as(sql)
+            .bind(milliseconds(since))
+            .bind(Action::ConsoleOpen.as_str())
+            .bind(Outcome::Intent.as_str())
+            .bind(person.map(|(connector, _)| connector))
+            .bind(person.map(|(_, subject)| subject))
+            .bind(role)
+            .fetch_all(&mut *self.reader().await?)
+            .await?;
+        let is_posted = |payload: Option<&str>| {
+            let event = payload.and_then(|text| serde_json::from_str::<AuditEvent>(text).ok());
+            event.is_none_or(|event| {
+                let way = event.details.get("console");
+                way.and_then(serde_json::Value::as_str) == Some(ConsoleWay::SamlPost.as_str())
+            })
+        };
+        let posted = rows
+            .iter()
+            .filter(|(_, payload)| is_posted(payload.as_deref()));
+        posted
+            .map(|(at_ms, _)| *at_ms)
+            .max()
+            .map(instant)
+            .transpose()
+    }
+
     async fn role_session(&self, id: &str) -> Result<Option<RoleSession>, StoreError> {
         sqlx::query_as::<_, RoleSessionRow>("SELECT * FROM role_session WHERE id = $1")
             .bind(id)
@@ -341,12 +377,9 @@ pub(super) async fn refuse_revoked(
     Ok(())
 }
 
-async fn insert(
-    connection: &mut Connection,
-    revocation: &Revocation,
-    seq: i64,
-) -> Result<(), StoreError> {
-    let (person, role) = match &revocation.whose {
+/// Whose, as the tables have it: connector and subject, and the role.
+fn columns(whose: &Revoked) -> (Option<(&String, &String)>, Option<&String>) {
+    match whose {
         Revoked::Person { connector, subject } => (Some((connector, subject)), None),
         Revoked::RoleSession {
             connector,
@@ -354,7 +387,15 @@ async fn insert(
             role,
         } => (Some((connector, subject)), Some(role)),
         Revoked::Role { role } => (None, Some(role)),
-    };
+    }
+}
+
+async fn insert(
+    connection: &mut Connection,
+    revocation: &Revocation,
+    seq: i64,
+) -> Result<(), StoreError> {
+    let (person, role) = columns(&revocation.whose);
     let sql = "INSERT INTO revocation (id, connector, subject, role, session_names,
              source_identities, issued_before_ms, created_ms, expires_ms, revoked_by, reason, seq)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";

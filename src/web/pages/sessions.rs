@@ -120,7 +120,13 @@ async fn just_ended(app: &App, signed_in: &SignedIn, id: &str) -> Result<Vec<Str
             let mut sentences = vec![summary(&record)];
             if !record.roles.is_empty() {
                 sentences.push(TAKES_EFFECT.to_owned());
-                sentences.push("Sessions that you open from now on are not touched.".to_owned());
+                let rest = if record.issued_before > app.broker.now() {
+                    "So are those that you open within the next five minutes: what a browser posts \
+                     to AWS could be used for so long."
+                } else {
+                    "Sessions that you open from now on are not touched."
+                };
+                sentences.push(rest.to_owned());
             }
             sentences
         }
