@@ -1,4 +1,4 @@
-//! How often sign-ins may fail.
+//! How often sign-ins may fail, and how often one person may ask for roles.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,6 +9,8 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 use time::OffsetDateTime;
+
+use crate::access::Identity;
 
 /// Failures in a row that one person may have from one place before they must wait.
 const PERSON_BURST: f64 = 6.0;
@@ -27,6 +29,11 @@ const DEPARTURE_REFILL: Duration = Duration::from_millis(500);
 const ANSWER_BURST: f64 = 1_000.0;
 /// How often an address is given one more.
 const ANSWER_REFILL: Duration = Duration::from_millis(100);
+/// Roles that one person may ask for, whatever comes of it: each costs a signature, a call to AWS
+/// and rows in the audit. Far more than anybody clicks.
+const ORDER_BURST: f64 = 1_500.0;
+/// How often a person is given one more.
+const ORDER_REFILL: Duration = Duration::from_secs(1);
 /// Above this many buckets the full ones are dropped, so that strangers cannot fill the memory.
 const BUCKETS_BEFORE_SWEEP: usize = 10_000;
 
@@ -71,6 +78,10 @@ pub(super) enum Key {
     PersonAt(Fingerprint, IpAddr),
     /// Tries for one person from a browser that signed in as them before.
     PersonIn(Fingerprint, Fingerprint),
+    /// Roles that one person asks for.
+    Orders(Fingerprint),
+    /// Codes of MFA devices that one person brings and AWS does not take: a million are soon tried.
+    Codes(Fingerprint),
 }
 
 /// Stands for a text of any length: people type what they like, and it is kept for a while.
@@ -80,6 +91,11 @@ fn fingerprint(text: &str) -> Fingerprint {
     let mut short = Fingerprint::default();
     short.copy_from_slice(&digest(&SHA256, text.as_bytes()).as_ref()[..16]);
     short
+}
+
+/// A connector's id has no colon.
+fn of_person(identity: &Identity) -> Fingerprint {
+    fingerprint(&format!("{}:{}", identity.connector, identity.subject))
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -109,12 +125,23 @@ impl Key {
         }
     }
 
+    pub(super) fn orders(identity: &Identity) -> Self {
+        Self::Orders(of_person(identity))
+    }
+
+    pub(super) fn codes(identity: &Identity) -> Self {
+        Self::Codes(of_person(identity))
+    }
+
     fn limits(&self) -> (f64, Duration) {
         match self {
             Self::Address(_) => (ADDRESS_BURST, ADDRESS_REFILL),
             Self::Departures(_) => (DEPARTURE_BURST, DEPARTURE_REFILL),
             Self::Answers(_) => (ANSWER_BURST, ANSWER_REFILL),
-            Self::PersonAt(..) | Self::PersonIn(..) => (PERSON_BURST, PERSON_REFILL),
+            Self::PersonAt(..) | Self::PersonIn(..) | Self::Codes(_) => {
+                (PERSON_BURST, PERSON_REFILL)
+            }
+            Self::Orders(_) => (ORDER_BURST, ORDER_REFILL),
         }
     }
 }

@@ -372,6 +372,14 @@ impl Frame {
                 let fields = fields(order, None);
                 ErrorView::code_needed(layout, asked, (serial, *trouble), action, fields).into()
             }
+            OpenRefused::Throttled { retry_after } => {
+                let seconds = retry_after.as_secs().max(1);
+                ErrorPage {
+                    view: Box::new(ErrorView::too_many_orders(layout, seconds)),
+                    retry_after_seconds: Some(seconds),
+                    turned_away: None,
+                }
+            }
             OpenRefused::ConsoleOnly | OpenRefused::NoAwsApplication => {
                 ErrorView::opens_at_provider_alone(layout, asked).into()
             }

@@ -728,6 +728,33 @@ async fn a_code_is_asked_for_at_the_moment_of_use_and_never_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_tries_codes_until_one_fits() {
+    let server = Answering::start(USER).await;
+    let role = behind_a_code(role(TARGET, GrantMethod::AssumeRole));
+    let app = app_with(&server, vec![role]).await;
+    let mut person = app.signed_in(MEMBER).await;
+    person.get("/").await;
+    let tries = |server: &Answering| {
+        let calls = server.calls();
+        let tries = calls.iter().filter(|call| call.get("TokenCode").is_some());
+        tries.count()
+    };
+    for number in 0..6 {
+        let guess = format!("00000{number}");
+        let order = [("role", TARGET), ("mfa_code", guess.as_str())];
+        assert_eq!(person.post("/credentials", &order).await.status, 400);
+    }
+    assert_eq!(tries(&server), 6);
+    for path in ["/credentials", "/console"] {
+        let order = [("role", TARGET), ("mfa_code", RIGHT_CODE)];
+        let refused = person.post(path, &order).await;
+        assert_eq!(refused.status, 429, "{}", refused.body);
+        assert!(!refused.header("retry-after").is_empty());
+    }
+    assert_eq!(tries(&server), 6, "AWS is not asked any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_role_of_an_iam_users_keys_offers_credentials_and_no_console() {
     let server = Answering::start(USER).await;
     let app = app_with(&server, vec![session_token()]).await;

@@ -13,10 +13,10 @@ use time::Duration;
 use url::Url;
 
 use self::{
-    rows::{count, intent_details, outcome_details, role_session},
+    rows::{count, count_refused, intent_details, outcome_details, role_session},
     way::Way,
 };
-use super::{Broker, Client, SessionSecret, groups::GroupsRefused, service::Minted};
+use super::{Broker, Client, SessionSecret, groups::GroupsRefused, service::Minted, throttle::Key};
 use crate::{
     access::{Delivery, DurationError, Grant, NotEntitled, TargetArn},
     audit::{AuditEvent, Outcome, witness},
@@ -103,6 +103,13 @@ pub enum OpenRefused {
     /// The role opens at the identity provider, and the person's connector names no address there.
     #[error("the person's connector names no AWS application")]
     NoAwsApplication,
+    /// The person asked too often, or brought too many codes that AWS did not take. Counted, not
+    /// recorded: what led here is.
+    #[error("too many orders of one person")]
+    Throttled {
+        /// How long to wait.
+        retry_after: std::time::Duration,
+    },
     /// STS issued nothing.
     #[error("STS issued nothing")]
     Sts(#[source] StsError),
@@ -372,8 +379,14 @@ impl Broker {
             None => event,
         };
         let issued = match self.adapters.sts.issue(grant, &proof).await {
-            Ok(issued) => issued,
+            Ok(issued) => {
+                self.throttle.give_back(&Key::codes(&session.identity));
+                issued
+            }
             Err(error) => {
+                if !matches!(error, StsError::CodeRefused { .. } | StsError::CodeUsed) {
+                    self.throttle.give_back(&Key::codes(&session.identity));
+                }
                 self.conclude_unissued(grant, event, &error, client).await?;
                 return Err(unissued(error, grant, is_young));
             }
@@ -426,6 +439,7 @@ impl Broker {
         asked: &Asked<'_>,
         client: &Client,
     ) -> Result<Announced, OpenRefused> {
+        self.take_turn(&Key::orders(&session.identity), asked)?;
         self.freshen(session, client)
             .await
             .map_err(OpenRefused::Groups)?;
@@ -439,6 +453,9 @@ impl Broker {
                 }
             };
             let grant = &decided.grant;
+            if grant.mfa_serial().is_some() {
+                self.take_turn(&Key::codes(&session.identity), asked)?;
+            }
             let intent = uuid::Uuid::now_v7().to_string();
             let event = self.outcome(grant, &intent, Outcome::Intent, client);
             let event = intent_details(event, grant);
@@ -465,6 +482,14 @@ impl Broker {
             }
         }
         Err(StoreError::PolicyChanged.into())
+    }
+
+    /// Takes one of the person's turns.
+    fn take_turn(&self, key: &Key, asked: &Asked<'_>) -> Result<(), OpenRefused> {
+        self.throttle.take(key, self.now()).map_err(|retry_after| {
+            count_refused(asked.delivery, "throttled");
+            OpenRefused::Throttled { retry_after }
+        })
     }
 
     /// Whether the role may be opened, and how it will be.

@@ -50,8 +50,7 @@ impl Broker {
         event.account = role.as_ref().map(|role| role.account().to_string());
         event.role = role.map(|role| role.to_string());
         self.adapters.audit.append(&event).await?;
-        metrics::counter!("rolegate_grants_total", "delivery" => word(delivery), "outcome" => code)
-            .increment(1);
+        count_refused(delivery, code);
         Ok(refused)
     }
 
@@ -254,6 +253,12 @@ fn word(delivery: Delivery) -> &'static str {
         Delivery::Console => "console",
         Delivery::Credentials => "credentials",
     }
+}
+
+/// Counts an order that no grant came of.
+pub(super) fn count_refused(delivery: Delivery, code: &'static str) {
+    metrics::counter!("rolegate_grants_total", "delivery" => word(delivery), "outcome" => code)
+        .increment(1);
 }
 
 /// Counts the end of a grant.

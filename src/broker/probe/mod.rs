@@ -23,7 +23,7 @@ use self::{
     round::{Event, Found, Round},
     session::ServiceSession,
 };
-use super::{Broker, Client};
+use super::{Broker, Client, throttle::Key};
 use crate::{
     access::{Identity, TargetArn},
     audit::{Action, Actor, AuditEvent, Outcome},
@@ -143,6 +143,13 @@ impl Broker {
         role: &TargetArn,
         client: &Client,
     ) -> Result<Option<RoleProbe>, StoreError> {
+        if self
+            .throttle
+            .take(&Key::orders(identity), self.now())
+            .is_err()
+        {
+            return Ok(None);
+        }
         tracing::info!(
             role = role.as_str(),
             request_id = client.request_id.as_str(),

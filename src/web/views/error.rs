@@ -139,6 +139,21 @@ impl ErrorView {
             .back_to_roles()
     }
 
+    /// 429: one person asked for roles, or tried codes, too often.
+    pub(crate) fn too_many_orders(layout: Layout, retry_after_seconds: u64) -> Self {
+        Self::new(
+            layout,
+            429,
+            "There were too many attempts",
+            "You asked for more roles, or tried more codes, than Rolegate takes at a time.",
+        )
+        .step(&format!(
+            "Try again in {}.",
+            words::wait(retry_after_seconds)
+        ))
+        .back_to_roles()
+    }
+
     /// 403: the form's token is missing or old.
     pub(crate) fn form_expired(layout: Layout) -> Self {
         Self::new(
