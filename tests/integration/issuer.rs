@@ -12,7 +12,8 @@ use rolegate::{
     access::{
         Abilities, AuthenticationMethod, Conditions, ConnectorId, Grant, GrantMethod, Group,
         GroupKey, GroupKeyForm, Identity, Mapping, MappingId, NameTemplate, Origin, Policy,
-        PolicySettings, PolicyTables, Request, Role, RoleDefaults, SessionDuration, Voucher,
+        PolicySettings, PolicyTables, Request, Role, RoleDefaults, SessionDuration, TargetArn,
+        Voucher,
     },
     aws::{
         Cause,
@@ -420,6 +421,31 @@ async fn what_no_document_can_hold_is_refused_with_its_name() {
 }
 
 #[tokio::test]
+async fn no_assertion_is_made_in_which_another_role_could_be_read() {
+    let pair = KeyPair::rsa("issuer", 1);
+    let issuer = issuer_at(SystemClock.now(), &pair);
+    for target in [
+        "arn:aws:iam::111122223333:role/a,b",
+        "arn:aws:iam::111122223333:role/x,arn:aws:iam::111122223333:role/Admin",
+    ] {
+        // What is no ARN of a role at all is in no table.
+        if target.parse::<TargetArn>().is_err() {
+            continue;
+        }
+        let wish = Wish {
+            target,
+            ..Wish::plain(GrantMethod::AssumeRoleWithSaml)
+        };
+        let recipient = "https://signin.aws.amazon.com/saml".parse().unwrap();
+        let refused = issuer.assertion(&wish.granted(), &recipient).await;
+        assert!(
+            matches!(refused, Err(IssuerError::Unfit { what: "role", .. })),
+            "{target}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_assertion_is_short_lived_and_for_one_place_in_every_partition() {
     let pair = KeyPair::rsa("issuer", 1);
     let now = datetime!(2027-03-04 05:06:07.9 UTC);
@@ -779,7 +805,7 @@ async fn nothing_secret_is_shown_by_debug() {
 }
 
 /// `[issuer]` with keys of the test's own in a folder.
-fn issuer_toml(dir: &std::path::Path) -> String {
+pub(crate) fn issuer_toml(dir: &std::path::Path) -> String {
     use std::os::unix::fs::PermissionsExt as _;
 
     let saml = KeyPair::rsa("issuer", 1);

@@ -224,6 +224,15 @@ impl Issuer {
                       assume-role-with-saml"
                 .to_owned(),
         })?;
+        if grant.target().as_str().contains(',') {
+            return Err(IssuerError::Unfit {
+                what: "role",
+                problem: "its ARN has a comma, which parts the role from its provider in an \
+                          assertion, so that another role could be read there; open it by \
+                          assume-role or assume-role-with-web-identity"
+                    .to_owned(),
+            });
+        }
         let times = Times::of(grant, self.clock.now(), self.settings.lifetime)?;
         let (id, response_id) = (format!("_{}", random_id()?), format!("_{}", random_id()?));
         let statement = Statement {
