@@ -17,6 +17,8 @@ use crate::access::{Group, GroupKey, GroupKeyForm};
 /// The longest name of a person, in characters.
 const LONGEST_NAME: usize = 256;
 /// The longest authentication context, in characters.
+/// The standard claim that `email_verified` is about (OpenID Connect Core, 5.1).
+const EMAIL: &str = "email";
 const LONGEST_CONTEXT: usize = 256;
 
 /// What the claims say about a person.
@@ -88,6 +90,12 @@ impl<'a> Said<'a> {
     }
 
     fn needed(&self, path: &str, key: &str) -> Result<String, Refused> {
+        if path == EMAIL && self.is_doubtful(path) {
+            let detail = format!(
+                "claims.{key} is the claim {path:?}, and the provider says that it did not verify it"
+            );
+            return Err(Refused::new(Reason::Claim, detail));
+        }
         self.text(path)?.ok_or_else(|| {
             let detail = format!("there is no claim {path:?}, which claims.{key} names");
             Refused::new(Reason::MissingClaim, detail)
@@ -99,14 +107,18 @@ impl<'a> Said<'a> {
         let Some(path) = path else {
             return Ok(None);
         };
-        let source = self.find(path).map(|(claims, _)| claims);
-        let is_doubtful = source
-            .and_then(|claims| claims.value("email_verified"))
-            .is_some_and(|claim| *claim != Value::Bool(true) && *claim != "true");
-        if is_doubtful {
+        if self.is_doubtful(path) {
             return Ok(None);
         }
         self.text(path)
+    }
+
+    /// Whether who says the address says too that it is not verified: anybody could have typed it.
+    fn is_doubtful(&self, path: &str) -> bool {
+        let source = self.find(path).map(|(claims, _)| claims);
+        source
+            .and_then(|claims| claims.value("email_verified"))
+            .is_some_and(|claim| *claim != Value::Bool(true) && *claim != "true")
     }
 
     /// The groups, and whether they are too many for the provider to list them. Entra then says in
@@ -257,6 +269,26 @@ mod tests {
         }
         for doubtful in [json!(false), json!("false"), json!(0)] {
             assert_eq!(email(doubtful), None);
+        }
+    }
+
+    #[test]
+    fn an_address_that_nobody_verified_makes_nobody_somebody() {
+        for (subject, username) in [("email", "preferred_username"), ("sub", "email")] {
+            let mut settings = settings("groups");
+            settings.claims.subject = subject.to_owned();
+            settings.claims.username = username.to_owned();
+            let read = |verified: Value| {
+                let token = json!({
+                    "sub": "s", "preferred_username": "eve", "email": "ada@example.com",
+                    "email_verified": verified,
+                });
+                let claims = Claims::new(token.as_object().cloned().unwrap());
+                Person::read(&settings, &claims, None)
+            };
+            assert!(read(json!(true)).is_ok());
+            let refused = read(json!(false)).unwrap_err();
+            assert_eq!(refused.reason, Reason::Claim, "{refused}");
         }
     }
 
