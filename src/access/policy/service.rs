@@ -91,8 +91,10 @@ impl Policy {
         session_policy: String,
     ) -> Result<ServiceGrant, NotProbed> {
         let mut effective = self.with_defaults(&RoleDefaults::default(), role.account_digits());
-        if effective.voucher == Some(Voucher::Provider) {
-            // Nobody is there whose provider could vouch; our own credentials may do.
+        let opens_roles = effective.grant_method.target_kind() == role.kind();
+        if effective.voucher == Some(Voucher::Provider) || !opens_roles {
+            // Nobody is there whose provider could vouch, and what opens no role may be what the
+            // account's people get by default; our own credentials may do.
             effective.grant_method = GrantMethod::AssumeRole;
             effective.voucher = None;
         }

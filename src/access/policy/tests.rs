@@ -8,7 +8,8 @@ use time::{Duration, OffsetDateTime, macros::datetime};
 use super::*;
 use crate::access::{
     AssertedRole, AuthenticationMethod, Clipped, Conditions, ConnectorId, ConsoleWay, Delivery,
-    Grant, GrantMethod, Group, GroupKeyForm, Identity, Limit, Origin, Request, SessionDuration,
+    Errand, Grant, GrantMethod, Group, GroupKeyForm, Identity, Limit, Origin, Request,
+    SessionDuration,
 };
 
 const NOW: OffsetDateTime = datetime!(2026-11-24 10:00 UTC);
@@ -1402,5 +1403,22 @@ proptest! {
             let grant = policy.authorize(&person, &target.parse().unwrap(), &request, NOW);
             prop_assert_eq!(offered.contains(&target.to_owned()), grant.is_ok(), "{}", target);
         }
+    }
+}
+
+#[test]
+fn what_people_get_by_default_does_not_keep_the_broker_from_its_errands() {
+    let revoker: TargetArn = "arn:aws:iam::111122223333:role/rolegate-revoker"
+        .parse()
+        .unwrap();
+    for method in GrantMethod::ALL {
+        let mut settings = settings();
+        settings.role_defaults.grant_method = Some(method);
+        let policy = Policy::new(PolicyTables::default(), settings);
+        let leave = policy.errand(Errand::Revoke, &revoker, "{}".to_owned());
+        let leave = leave.unwrap();
+        let grant = leave.grant();
+        assert_eq!(grant.method(), GrantMethod::AssumeRole, "{method}");
+        assert_eq!(grant.session_policy(), Some("{}"));
     }
 }
