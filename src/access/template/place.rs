@@ -1,5 +1,8 @@
 //! Where in a session policy a text stands, and what placeholders may do there.
 
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::text::{Part, Placeholder};
@@ -36,12 +39,77 @@ pub(super) enum Place {
     Elsewhere,
 }
 
+/// JSON in which no name is there twice: of two conditions of one name the first would silently not
+/// hold.
+struct Once(Value);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OnceVisitor)
+    }
+}
+
+struct OnceVisitor;
+
+impl<'de> Visitor<'de> for OnceVisitor {
+    type Value = Once;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E: Error>(self, is_true: bool) -> Result<Once, E> {
+        Ok(Once(is_true.into()))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Once, E> {
+        Ok(Once(number.into()))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Once, E> {
+        Ok(Once(number.into()))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Once, E> {
+        Ok(Once(number.into()))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Once, E> {
+        Ok(Once(text.into()))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Once, E> {
+        Ok(Once(Value::Null))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Once, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Once(value)) = items.next_element()? {
+            values.push(value);
+        }
+        Ok(Once(values.into()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Once, A::Error> {
+        let mut values = Map::new();
+        while let Some((name, Once(value))) = entries.next_entry::<String, Once>()? {
+            if values.contains_key(&name) {
+                return Err(Error::custom(format!(
+                    "{name:?} is there twice, and one of them alone would hold"
+                )));
+            }
+            values.insert(name, value);
+        }
+        Ok(Once(values.into()))
+    }
+}
+
 /// Reads a policy.
 ///
 /// # Errors
 /// Where it is none.
 pub(super) fn read(text: &str) -> Result<Value, String> {
-    let policy: Value = serde_json::from_str(text)
+    let Once(policy) = serde_json::from_str(text)
         .map_err(|error| format!("expected a policy in JSON: {error}"))?;
     if policy.is_object() {
         return Ok(policy);

@@ -543,3 +543,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_two_conditions_of_one_name_neither_is_dropped_in_silence() {
+    let statement = |condition: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::home/{{username}}/*","Condition":{{{condition}}}}}]}}"#
+        )
+    };
+    let (vpc, region) = (
+        r#""StringEquals":{"aws:SourceVpc":"vpc-1"}"#,
+        r#""StringEquals":{"aws:RequestedRegion":"eu-west-1"}"#,
+    );
+    let both = statement(&format!("{vpc},{region}"));
+    let told = check_session_policy(&both).unwrap_err();
+    assert!(told.contains("\"StringEquals\" is there twice"), "{told}");
+    assert!(filled(&both, &person("ada")).is_err());
+    let one = filled(&statement(vpc), &person("ada")).unwrap();
+    assert!(one.contains("vpc-1"), "{one}");
+}
