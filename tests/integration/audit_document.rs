@@ -8,13 +8,13 @@ use rolegate::{
     access::PolicyTables,
     audit::{Action, Actor, AuditEvent, Outcome, checkpoint::CheckpointKey},
     broker::{
-        Asker, EditDraft, PersonRecord, ReviewScope, ReviewWish, ReviewWord, RevokeOrder,
-        RevokedBy, Undo, Whom,
+        Asker, EditDraft, PersonRecord, ProbeBudget, ProbeOrder, ReviewScope, ReviewWish,
+        ReviewWord, RevokeOrder, RevokedBy, Undo, Whom,
     },
     clock::Clock as _,
     demo::{
-        aws::{Fault, StsFault},
-        directory,
+        aws::{Fault, StsFault, Trust},
+        directory, sample,
     },
     store::{AuditLog as _, Change, Retirement},
 };
@@ -122,6 +122,32 @@ async fn revoke(desk: &Desk) {
         let order = RevokeOrder { whom, reason };
         desk.app.broker.revoke(&order, by, None).await.unwrap();
     }
+}
+
+/// Looks whether roles open, of which one has changed at AWS, and which roles an account has.
+async fn probe(desk: &Desk) {
+    let order = || ProbeOrder {
+        roles: None,
+        budget: ProbeBudget {
+            longest: std::time::Duration::from_mins(2),
+            per_second: 10_000,
+            parallel: 8,
+        },
+        by: Actor::System,
+    };
+    let broker = &desk.app.broker;
+    broker.probe_round(order(), &|_, _| ()).await.unwrap();
+    desk.app.aws.update(|catalogue| {
+        let foreign = Trust::of(["arn:aws:iam::999999999999:root"]);
+        assert!(catalogue.set_trust(READER, foreign));
+    });
+    broker.probe_round(order(), &|_, _| ()).await.unwrap();
+    desk.app.aws.update(|catalogue| {
+        assert!(catalogue.set_trust(READER, Trust::of([sample::BROKER_ARN])));
+    });
+    let account = "222233334444".parse().unwrap();
+    let listed = broker.discover_roles(&account, Actor::System).await;
+    assert!(listed.is_err(), "there is no read role: {listed:?}");
 }
 
 async fn sign_in_and_open(desk: &Desk) {
@@ -284,6 +310,7 @@ async fn every_detail_and_reason_that_is_written_is_in_the_document() {
     refresh_groups(&desk).await;
     edit(&desk).await;
     revoke(&desk).await;
+    probe(&desk).await;
     let is_signed = |event: &AuditEvent| event.action == Action::AuditCheckpoint;
     while !desk
         .app

@@ -311,8 +311,8 @@ fn the_shipped_example_has_every_key() {
             assert!(is_written, "{path} is not in config/rolegate.toml");
         }
     }
-    // The top, ten sections, one environment, one scope, three connectors, four credential sources.
-    assert_eq!(seen, 20, "{all}");
+    // The top, eleven sections, one environment, one scope, three connectors, four credential sources.
+    assert_eq!(seen, 21, "{all}");
 }
 
 #[test]
