@@ -1,8 +1,9 @@
 //! Rolegate: a self-hosted identity broker and single-sign-on proxy for the AWS console.
 //!
-//! People sign in with their directory account or at their SAML provider, see the IAM roles that
-//! their groups give them, and open one in the AWS console or take its short-lived credentials. The
-//! helpdesk keeps the table that says which group gives which role. This page is the map for somebody
+//! People sign in with their directory account or at their SAML or OpenID Connect provider, see the
+//! IAM roles that their groups give them, and open one in the AWS console or take its short-lived
+//! credentials. Where Rolegate itself is the identity provider that IAM trusts, the server needs no
+//! AWS credentials for that. The helpdesk keeps the table that says which group gives which role. This page is the map for somebody
 //! who reads the source for the first time; its links are checked by `cargo doc`, so it cannot name
 //! what is no longer there.
 //!
@@ -15,6 +16,9 @@
 //! | [`identity`] | who is this? Connectors: [`identity::ldap`], [`identity::saml`], [`identity::oidc`] |
 //! | [`aws`] | STS, the console's federation endpoint, partitions, pasted addresses |
 //! | [`aws::issuer`] | Rolegate as an identity provider that IAM trusts: keys, assertions, tokens |
+//! | [`aws::iam`] | reading roles, and writing what ends sessions |
+//! | [`aws::trust`] | the statements that let Rolegate open a role, and what a trust policy says of it |
+//! | [`aws::setup`] | what has to be made at AWS, as CloudFormation and Terraform |
 //! | [`store`] | what is kept, as traits; [`store::sql`] keeps it in SQLite |
 //! | [`audit`] | the form of an event, the [hash chain](audit::chain) behind it, and its [witnesses](audit::cloudtrail) |
 //! | [`broker`] | the use-cases: they order the steps of the modules above, and audit them |
@@ -134,6 +138,54 @@
 //! A role with [`ConsoleWay::IdpInitiated`](access::ConsoleWay) ends with a redirect to the provider's
 //! own AWS application instead; intent and outcome are written all the same.
 //!
+//! # A broker without AWS keys
+//!
+//! The same walk again, where the role is [vouched for](access::Voucher) by the
+//! [`Issuer`](aws::Issuer):
+//!
+//! 1. [`Policy::authorize`](access::Policy::authorize) refuses the role where there is no key for it
+//!    ([`Abilities`](access::Abilities)), and what its method cannot carry.
+//! 2. The intent is written first; only then is anything minted, by
+//!    [`Issuer::assertion`](aws::Issuer::assertion) or [`Issuer::token`](aws::Issuer::token), which
+//!    take the grant and nothing else. What is minted is for the one person, the one role, and five
+//!    minutes at most. A [`Signer`](aws::issuer::signer::Signer) signs; nobody else sees the key.
+//! 3. Where [`Grant::is_posted`](access::Grant::is_posted), the handler answers with a page whose form
+//!    the browser posts to AWS's SAML sign-in address, with the destination as RelayState. The server
+//!    speaks to nobody. What has to be narrowed is never posted.
+//! 4. Else the assertion or token is the [`Proof`](aws::Proof) of [`Sts::issue`](aws::Sts::issue),
+//!    which calls AssumeRoleWithSAML or AssumeRoleWithWebIdentity, not signed.
+//! 5. The outcome row has the id of what was minted; CloudTrail shows that of an assertion too.
+//!
+//! `web/pages/issuer.rs` publishes the metadata, the discovery document and the public keys.
+//!
+//! # Probing
+//!
+//! 1. The [`app`] starts a round now and then; `rolegate check --live` and the helpdesk's button start
+//!    one by hand. [`Broker::claim_probing`](broker::Broker::claim_probing) lets one replica do it.
+//! 2. [`Broker::probe_round`](broker::Broker::probe_round) writes its intent, and goes through the roles
+//!    within its [`ProbeBudget`](broker::ProbeBudget), those checked longest ago first.
+//! 3. [`Policy::probe`](access::Policy::probe) makes a [`ServiceGrant`](access::ServiceGrant): 900
+//!    seconds under a session policy that denies everything. What only a person can open is not
+//!    probed.
+//! 4. AWS's answer becomes a [`ProbeState`](store::ProbeState). Throttling is inconclusive. With a read
+//!    role, [`Iam`](aws::iam::Iam) brings the trust policy, which
+//!    [`TrustDocument`](aws::trust::TrustDocument) judges.
+//! 5. A broken role is shown with the [`TrustStatement`](aws::trust::TrustStatement) that would mend
+//!    it. [`Broker::account_setup`](broker::Broker::account_setup) writes all of an account's at once.
+//!
+//! # Ending sessions
+//!
+//! 1. [`Broker::plan_revocation`](broker::Broker::plan_revocation) finds the roles that
+//!    [`Whom`](broker::Whom) has sessions of, and what can be done at each.
+//! 2. [`Broker::revoke`](broker::Broker::revoke) ends the sign-in sessions, then writes the
+//!    [`Revocation`](store::Revocation) down.
+//! 3. [`access::revocation`] composes one policy for each role out of everything that is in force
+//!    there: a deny by the time of issue and the session's name, within IAM's size.
+//! 4. [`Policy::errand`](access::Policy::errand) opens the account's revoker role, and
+//!    [`Iam`](aws::iam::Iam) writes the policy. Where there is no such role it is handed out to paste.
+//! 5. [`Broker::settle_revocations`](broker::Broker::settle_revocations) tries again what AWS did not
+//!    take, and removes a policy when the last session it denies has ended.
+//!
 //! # Editing the table
 //!
 //! 1. `POST /helpdesk/preview`, in `web/pages/helpdesk/preview.rs`, turns the form into an
@@ -188,6 +240,13 @@
 //!   [`Policy::authorize`](access::Policy::authorize): its fields are private to [`access`].
 //! - There is no call to STS for a person without an intent row on disk, and no credentials that
 //!   leave without an outcome row. After any crash the role sessions issued are at most the intents.
+//! - There is nothing minted but for a grant whose intent is on disk, or for a probe, and nothing that is
+//!   for more than one person, one role and five minutes.
+//! - There is no assertion posted where something has to be narrowed: whoever carries it could redeem
+//!   it without.
+//! - There is no session of an errand (probing, reading, revoking) that leaves: it is used where it was
+//!   asked for, and dropped.
+//! - There is no ID token in a browser, and no code of an MFA device that is kept.
 //! - There is no row changed without its audit row, in the same transaction.
 //! - There is no edit by a page but one whose preview was shown: what is saved has the digest of what
 //!   was seen, at the version that was looked at.
