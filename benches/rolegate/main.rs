@@ -2,8 +2,8 @@
 //!
 //! What each figure is and what limits it: `docs/benchmarks.md`. The program is measured as it is
 //! shipped, in a process of its own; what it is compared with runs on the same cores in the same
-//! minutes, in turns. A word after `--` limits the run to `preview`, `sign-in`, `audit`, `picker`,
-//! `helpdesk` or `console`.
+//! minutes, in turns. A word after `--` limits the run to `issuer`, `preview`, `sign-in`,
+//! `audit`, `picker`, `helpdesk` or `console`.
 
 #![allow(
     clippy::expect_used,
@@ -19,6 +19,7 @@ mod console;
 mod crowd;
 mod helpdesk;
 mod http;
+mod mint;
 mod picker;
 mod preview;
 mod report;
@@ -48,6 +49,9 @@ async fn main() {
     let is_wanted = |part: &str| only.is_none_or(|only| only == part);
     let started = Instant::now();
     machine();
+    if is_wanted("issuer") {
+        mint::measure().await;
+    }
     if is_wanted("preview") {
         preview::measure().await;
     }
