@@ -17,6 +17,7 @@ mod audit_pages;
 mod audit_stream;
 mod audit_verify;
 mod aws;
+mod aws_setup;
 mod browser;
 mod cloudtrail;
 mod command_line;

@@ -19,7 +19,7 @@ fi
 # A copy of what was installed from, beside it: when the two are equal there is nothing to do.
 requirements=tests/support/requirements.txt
 if ! cmp --silent "$requirements" "$tools/venv/requirements.txt"; then
-    echo "installing moto, pysaml2, python3-saml and PyJWT into $tools/venv"
+    echo "installing moto, pysaml2, python3-saml, PyJWT, cfn-lint and python-hcl2 into $tools/venv"
     rm -rf "$tools/venv"
     mkdir -p "$tools"
     /usr/bin/python3 -m venv "$tools/venv"

@@ -1,10 +1,11 @@
 //! What verifies the issuer's assertions and tokens, by other people: python3-saml, node-saml and
-//! xmlsec1, PyJWT and jose. None of them has code of ours or of the others.
+//! xmlsec1, PyJWT and jose; and what reads the templates of `aws-setup`: cfn-lint and python-hcl2. None of
+//! them has code of ours or of the others.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use openssl::x509::X509;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{temporary_dir, tools_dir};
@@ -42,6 +43,45 @@ pub enum SamlVerdict {
 pub enum JwtVerdict {
     Says { header: Value, claims: Value },
     Refused { refused: String },
+}
+
+/// What `aws-setup` writes, in one format.
+#[derive(Debug, Clone, Serialize)]
+pub struct SetupCase {
+    /// `cloudformation` or `terraform`
+    pub format: &'static str,
+    pub partition: &'static str,
+    pub region: &'static str,
+    pub account: String,
+    pub text: String,
+}
+
+/// What cfn-lint finds in it, and what it makes.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct SetupVerdict {
+    pub findings: Vec<String>,
+    /// Name and metadata.
+    pub saml: Option<(String, String)>,
+    /// URL and client ids.
+    pub oidc: Option<(String, Vec<String>)>,
+    /// By name.
+    pub roles: BTreeMap<String, MadeRole>,
+}
+
+/// A role that a template makes.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct MadeRole {
+    pub path: String,
+    pub description: Option<String>,
+    pub trust: Value,
+    pub permissions: Vec<Value>,
+    /// What has to be there first, as each format writes it.
+    pub waits_for: Vec<String>,
+}
+
+/// What cfn-lint and python-hcl2 make of each text.
+pub fn templates(cases: &[SetupCase]) -> Vec<SetupVerdict> {
+    run(&mut python("verify_setup.py"), &json!(cases))
 }
 
 /// What python3-saml makes of each response.
