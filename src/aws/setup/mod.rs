@@ -389,8 +389,10 @@ mod tests {
     #[test]
     fn what_looks_like_a_template_stays_text_in_terraform() {
         let text = setup(vec![by_saml("ReadOnly")]).terraform();
-        assert!(text.contains(r#"a=\"$${x}\">\n%%{y}<"#), "{text}");
-        assert!(text.contains(r#""Look, \"do not\" touch $${x}""#), "{text}");
+        assert!(text.contains(r#"a=\"\u0024{x}\">\n\u0025{y}<"#), "{text}");
+        let description = r#""Look, \"do not\" touch \u0024{x}""#;
+        assert!(text.contains(description), "{text}");
+        assert!(!text.contains("${") && !text.contains("%{"), "{text}");
     }
 
     #[test]

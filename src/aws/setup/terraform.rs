@@ -175,9 +175,10 @@ fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
+            // Not doubled, as the language has it too: behind one more `$` that could be read both
+            // ways, and what opens a template is run.
             '$' | '%' if rest.peek() == Some(&'{') => {
-                quoted.push(character);
-                quoted.push(character);
+                let _ = write!(quoted, "\\u{:04x}", u32::from(character));
             }
             control if control.is_control() => {
                 let _ = write!(quoted, "\\u{:04x}", u32::from(control));
