@@ -48,10 +48,16 @@ impl Broker {
         name.unwrap_or_else(|| role.account().to_string())
     }
 
-    /// Asks AWS once who each credential source is, so that the first person meets the right
-    /// limits. What fails is logged and asked again by nobody: the first grant finds out.
+    /// Asks AWS once who each credential source is that a role is opened with, so that the first
+    /// person meets the right limits. What fails is logged and asked again by nobody: the first
+    /// grant finds out. Where an identity provider vouches for all, nobody is asked anything.
     pub async fn learn_callers(&self) {
-        for source in self.adapters.sts.credential_sources() {
+        let Ok(policy) = self.policy().await else {
+            return;
+        };
+        let used = policy.credential_sources();
+        let known = self.adapters.sts.credential_sources();
+        for source in known.into_iter().filter(|id| used.contains(id.as_str())) {
             match self.adapters.sts.caller(&source).await {
                 Ok(caller) => tracing::info!(
                     credential_source = source,

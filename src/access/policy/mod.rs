@@ -18,9 +18,9 @@ use std::{
 };
 
 use super::{
-    Account, AccountId, Conditions, ConnectorId, Contradiction, EffectiveRole, GrantMethod,
-    GroupKey, Mapping, MappingId, MappingRule, NameTemplate, Role, RoleDefaults, TargetArn,
-    rule::CompiledRule,
+    Account, AccountId, Conditions, ConnectorId, ConsoleWay, Contradiction, EffectiveRole,
+    GrantMethod, GroupKey, Mapping, MappingId, MappingRule, NameTemplate, Role, RoleDefaults,
+    TargetArn, rule::CompiledRule,
 };
 pub use decision::{Entitlement, Giver};
 pub(super) use evidence::{Evidence, Source};
@@ -160,6 +160,17 @@ impl Policy {
     /// A role's settings with the gaps filled.
     pub fn effective(&self, arn: &TargetArn) -> Option<&EffectiveRole> {
         self.roles.get(arn).map(|placed| placed.effective.as_ref())
+    }
+
+    /// The credential sources that a role is opened with; none where somebody vouches instead.
+    pub fn credential_sources(&self) -> HashSet<&str> {
+        let placed = self.roles.values();
+        let ours = placed.filter(|placed| {
+            let effective = &placed.effective;
+            effective.voucher.is_none() && effective.console != ConsoleWay::IdpInitiated
+        });
+        ours.map(|placed| placed.effective.credential_source.as_str())
+            .collect()
     }
 
     /// An account of the table.
