@@ -10,8 +10,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use openssl::nid::Nid;
 use rolegate::{
     access::{
-        Abilities, AuthenticationMethod, Conditions, ConnectorId, Grant, GrantMethod, Group,
-        GroupKey, GroupKeyForm, Identity, Mapping, MappingId, NameTemplate, Origin, Policy,
+        AUDIT_TAG, Abilities, AuthenticationMethod, Conditions, ConnectorId, Grant, GrantMethod,
+        Group, GroupKey, GroupKeyForm, Identity, Mapping, MappingId, NameTemplate, Origin, Policy,
         PolicySettings, PolicyTables, Request, Role, RoleDefaults, SessionDuration, TargetArn,
         Voucher,
     },
@@ -80,8 +80,11 @@ impl Wish {
         }
     }
 
-    /// The only way to a grant: a table that gives the role to a group that the person is in.
+    /// The only way to a grant: a table that gives the role to a group that the person is in. The
+    /// table takes no tag that AWS would not, so the audit log's own carries what is hostile.
     fn granted(&self) -> Grant {
+        let mut tags = self.tags.clone();
+        let witnessed = tags.remove(AUDIT_TAG);
         let connector: ConnectorId = "corp".parse().unwrap();
         let key = GroupKey::new(&connector, "aws-users", GroupKeyForm::Exact).unwrap();
         let identity = Identity {
@@ -113,11 +116,12 @@ impl Wish {
                 vouched_by: Some(Voucher::Issuer),
                 max_duration: Some(SessionDuration::LONGEST),
                 source_identity: self.source_identity.then(template),
+                audit_tag: Some(witnessed.is_some()),
                 ..RoleDefaults::default()
             },
             session_policy: None,
             policy_arns: Vec::new(),
-            session_tags: self.tags.clone(),
+            session_tags: tags,
             protected: false,
             disabled: false,
         };
@@ -147,9 +151,13 @@ impl Wish {
             },
             ..PolicySettings::default()
         };
-        Policy::new(tables, settings)
+        let mut grant = Policy::new(tables, settings)
             .authorize(&identity, &target, &Request::console(), self.now)
-            .expect("the person is entitled")
+            .expect("the person is entitled");
+        if let Some(witnessed) = witnessed {
+            grant.witness(witnessed);
+        }
+        grant
     }
 }
 
@@ -343,11 +351,7 @@ async fn hostile_names_and_tags_change_nothing_but_their_own_value() {
     let mut wishes = Vec::new();
     for hostile in HOSTILE {
         wishes.push(Wish {
-            tags: [("team".to_owned(), hostile.to_owned())].into(),
-            ..Wish::plain(GrantMethod::AssumeRoleWithSaml)
-        });
-        wishes.push(Wish {
-            tags: [(hostile.to_owned(), "value".to_owned())].into(),
+            tags: [(AUDIT_TAG.to_owned(), hostile.to_owned())].into(),
             ..Wish::plain(GrantMethod::AssumeRoleWithSaml)
         });
         wishes.push(Wish {
@@ -397,7 +401,7 @@ async fn what_no_document_can_hold_is_refused_with_its_name() {
             GrantMethod::AssumeRoleWithWebIdentity,
         ] {
             let wish = Wish {
-                tags: [("team".to_owned(), hostile.to_owned())].into(),
+                tags: [(AUDIT_TAG.to_owned(), hostile.to_owned())].into(),
                 ..Wish::plain(method)
             };
             let refused = match method {
@@ -611,7 +615,7 @@ async fn every_verifier_reads_the_same_of_a_token() {
     ];
     wishes.extend(HOSTILE.map(|hostile| Wish {
         subject: hostile.to_owned(),
-        tags: [(hostile.to_owned(), hostile.to_owned())].into(),
+        tags: [(AUDIT_TAG.to_owned(), hostile.to_owned())].into(),
         ..Wish::full(GrantMethod::AssumeRoleWithWebIdentity)
     }));
     for (pair, algorithm) in [(&rsa, "RS256"), (&ec, "ES256")] {
