@@ -1,4 +1,4 @@
-//! What `rolegate demo` adds to the [`sample`] so that every way to AWS can be clicked: a role for
+//! What `rolegate demo` adds to the [`sample`](super::sample) so that every way to AWS can be clicked: a role for
 //! each that is not `assume-role`, the providers that trust the demo's own issuer, a role whose trust
 //! policy names somebody else, and the two roles in each account that Rolegate reads IAM and ends
 //! sessions with.

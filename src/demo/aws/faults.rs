@@ -1,6 +1,6 @@
 //! How the stand-in misbehaves when it is told to.
 
-/// A misbehaviour to set with [`StandIn::set_fault`].
+/// A misbehaviour to set with [`StandIn::set_fault`](super::StandIn::set_fault).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Of `POST /`.

@@ -1,7 +1,7 @@
 //! The keys that a provider publishes (RFC 7517).
 //!
 //! Never here: keys that a token brings along; `jwk`, `jku`, `x5c` and `x5u` are not read. Entry
-//! points: [`Keys::parse`], [`Keys::verify`].
+//! points: [`Keys::parse`], `Keys::verify`.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use openidconnect::{

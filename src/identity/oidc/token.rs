@@ -3,7 +3,7 @@
 //! Nothing of a token is believed before its signature is verified with a key that the provider
 //! publishes; of its header only the algorithm's and the key's name are read, and the algorithm has
 //! to be on our list. Never here: which claims tell about a person. Entry points:
-//! [`verified`], [`IdToken::read`].
+//! `verified`, `IdToken::read`.
 
 use std::time::Duration;
 
