@@ -141,6 +141,12 @@ impl Authority {
         self.helpdesk.iter().any(|scope| scope.holds(role, account))
     }
 
+    /// Whether a role may be opened for a moment, to see whether AWS opens it: by whoever may edit
+    /// it or mappings onto it.
+    pub fn may_probe(&self, role: &TargetArn, account: Option<&Account>) -> bool {
+        self.is_admin || self.may_edit_mappings_of(role, account)
+    }
+
     /// Whether a row may be edited, as far as the row and its account tell; an edit is judged by
     /// both sides of it.
     pub fn may_edit(&self, row: &Row, policy: &Policy) -> bool {

@@ -174,6 +174,22 @@ impl Frame {
         .into()
     }
 
+    /// Auditors, and a helpdesk whose scope does not hold the role, only read what was found.
+    pub(super) fn not_prober(self, role_page: String) -> ErrorPage {
+        ErrorView::new(
+            self.0,
+            403,
+            "This role is not yours to check",
+            "None of your groups lets you edit this role or who may open it.",
+        )
+        .step("Ask an admin, or a helpdesk that looks after it, to check it now.")
+        .offer(Offer::Link {
+            href: role_page,
+            text: "Show the last check".to_owned(),
+        })
+        .into()
+    }
+
     /// Accounts and roles are edited by admins alone.
     pub(super) fn not_admin(self) -> ErrorPage {
         ErrorView::new(

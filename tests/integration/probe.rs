@@ -450,3 +450,24 @@ async fn assert_asked_by(app: &TestApp, username: &str, role: &str) {
     assert_eq!(outcomes, [Outcome::Ok, Outcome::Failed, Outcome::Intent]);
     assert_eq!(probes[1].role.as_deref(), Some(role));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_reads_what_was_found_and_starts_no_look() {
+    let app = TestApp::start_overriding(&[(
+        "ACCESS__AUDITOR",
+        &format!("corp:cn=webshop-readers,{}", sample::GROUPS_BASE),
+    )])
+    .await;
+    let role = "arn:aws:iam::222233334444:role/ReadOnly";
+    let page = format!("/helpdesk/roles/{}", role.replace('/', "%2F"));
+    let mut linus = app.signed_in("linus").await;
+    let seen = linus.get(&page).await;
+    assert!(seen.body.contains("Does AWS open it?"), "{}", seen.body);
+    assert!(!seen.body.contains("Check now"), "{}", seen.body);
+    linus.get("/").await;
+    let refused = linus.post("/helpdesk/roles/probe", &[("role", role)]).await;
+    assert_eq!(refused.status, 403, "{}", refused.body);
+    let rows = app.audit_rows().await;
+    let looked = rows.iter().any(|row| row.event.action == Action::RoleProbe);
+    assert!(!looked, "an auditor made Rolegate open a role");
+}

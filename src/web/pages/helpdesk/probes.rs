@@ -53,13 +53,18 @@ pub(in crate::web) async fn look(
         let Some(role) = role.filter(|arn| policy.role(arn).is_some()) else {
             return Ok(None);
         };
+        let account = policy.account(&role.account());
+        if !staff.authority.may_probe(&role, account) {
+            return Ok(Some(Err(role)));
+        }
         let client = arrival.client(&app);
         let identity = staff.signed_in.identity();
         app.broker.probe_now(identity, &role, &client).await?;
-        Ok::<_, StoreError>(Some(role))
+        Ok::<_, StoreError>(Some(Ok(role)))
     };
     match looked.await {
-        Ok(Some(role)) => see_other(&format!("{}#probe", links::role(&role))),
+        Ok(Some(Ok(role))) => see_other(&format!("{}#probe", links::role(&role))),
+        Ok(Some(Err(role))) => arrival.frame.not_prober(links::role(&role)).into_response(),
         Ok(None) => {
             let frame = Frame(layout(&arrival.frame, &staff.signed_in));
             let refused = frame.bad_input("That is not a role of the table.");
@@ -89,6 +94,7 @@ pub(super) async fn part(app: &App, role: &TargetArn) -> Result<ProbePart, Store
     });
     Ok(ProbePart {
         is_broken: probe.state == ProbeState::Broken,
+        may_look: false,
         state: match probe.state {
             ProbeState::Works => "AWS opened it",
             ProbeState::Broken => "AWS did not open it",

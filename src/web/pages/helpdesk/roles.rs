@@ -24,6 +24,7 @@ use super::{
                     links,
                     mappings::MappingQuery,
                     people::NobodyView,
+                    probes::ProbePart,
                     roles::{
                         AccountBlock, AccountView, GiverRow, Openers, RolePageView, RoleRow,
                         RolesView, SettingsPart,
@@ -490,7 +491,13 @@ pub(super) async fn role_page(
             .collect(),
         part,
         probe: match arn.filter(|_| role.is_some_and(|role| !role.disabled)) {
-            Some(arn) => Some(probes::part(app, arn).await?),
+            Some(arn) => {
+                let may_look = bench.staff.authority.may_probe(arn, account);
+                Some(ProbePart {
+                    may_look,
+                    ..probes::part(app, arn).await?
+                })
+            }
             None => None,
         },
         givers: givers(app, arn, &bench.tables, rows.as_deref().unwrap_or_default()),

@@ -8,6 +8,8 @@ use crate::web::views::{Layout, Moment};
 /// What is known of a role by opening it for a moment; empty where it was not looked at.
 #[derive(Default)]
 pub(crate) struct ProbePart {
+    /// Whether the person may have it looked at now.
+    pub(crate) may_look: bool,
     /// Whether AWS did not open it.
     pub(crate) is_broken: bool,
     /// What was found, in words; may be empty.
