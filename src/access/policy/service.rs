@@ -98,13 +98,6 @@ impl Policy {
             effective.grant_method = GrantMethod::AssumeRole;
             effective.voucher = None;
         }
-        if matches!(
-            effective.grant_method,
-            GrantMethod::FederationToken | GrantMethod::SessionToken
-        ) {
-            // These open an IAM user and no role.
-            effective.grant_method = GrantMethod::AssumeRole;
-        }
         let placed = bare(role, effective);
         self.service(errand, &placed, session_policy)
     }
