@@ -23,6 +23,7 @@ use rolegate::{
         sts::{self, SdkSts, SourceKind, SourceSettings},
     },
     clock::{Clock as _, SystemClock},
+    demo::aws::{self as stand_in, Account, Catalogue, MfaDevice, Principal, StandIn, Trust},
     store::Change,
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -437,6 +438,30 @@ async fn a_role_is_assumed_with_a_code_which_counts_once() {
         !shown.contains(RIGHT_CODE) && !shown.contains("000000"),
         "{shown}"
     );
+}
+
+#[tokio::test]
+async fn a_right_code_that_a_too_long_session_used_up_is_not_called_wrong() {
+    let keys = ("AKIAUPLOADS000000000", "uploads-secret");
+    let user = Principal::user(USER, keys.0, keys.1).with_mfa_device(
+        DEVICE,
+        MfaDevice::Codes(vec![RIGHT_CODE.into(), "654321".into()]),
+    );
+    let catalogue = Catalogue::default()
+        .with_account(Account::new(ACCOUNT, "Uploads"))
+        .with_principal(user)
+        .with_role(stand_in::Role::new(
+            TARGET,
+            Trust::of([USER]).with_mfa_required(),
+        ));
+    let aws = StandIn::start(catalogue, (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let sts = sts_at(aws.url().as_str(), keys.0, keys.1).await;
+    // Four hours in the table, one in IAM: the first call uses the code up and gives nothing.
+    let grant = grant(behind_a_code(role(TARGET, GrantMethod::AssumeRole)), 14_400);
+    let used = sts.issue(&grant, &code(RIGHT_CODE)).await.unwrap_err();
+    assert!(matches!(used, StsError::CodeUsed), "{used:?}");
+    let issued = sts.issue(&grant, &code("654321")).await.unwrap();
+    assert_eq!(issued.duration, SessionDuration::HOUR);
 }
 
 #[tokio::test]

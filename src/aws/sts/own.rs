@@ -47,8 +47,12 @@ impl SdkSts {
         if code.is_some() {
             locked(&self.short).insert(grant.target().clone());
         }
-        self.assume_role(grant, region, SessionDuration::HOUR, code)
-            .await
+        let shorter = self.assume_role(grant, region, SessionDuration::HOUR, code);
+        match shorter.await {
+            // It was right: AWS took it with the length that it then refused. The next one will do.
+            Err(StsError::CodeRefused { .. }) => Err(StsError::CodeUsed),
+            result => result,
+        }
     }
 
     async fn assume_role(
