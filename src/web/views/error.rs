@@ -247,7 +247,8 @@ impl ErrorView {
             403,
             "This role cannot be opened as it is set up",
             &format!(
-                "{} has a limit ({key}) that would not hold, so Rolegate keeps it shut.",
+                "{} has a setting ({key}) that would not hold for the way it is opened, so Rolegate \
+                 keeps it shut.",
                 asked.words()
             ),
         )
