@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How often a role is tried in one round while AWS throttles.
-const TRIES: u32 = 4;
+const TRIES: u32 = 8;
 
 /// What a worker tells.
 pub(super) enum Event {
