@@ -59,6 +59,7 @@ mod probe_commands;
 mod process;
 mod refusals;
 mod revoke;
+mod revoke_at_aws;
 mod saml_acs;
 mod saml_cases;
 mod saml_fuzz;

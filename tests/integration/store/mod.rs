@@ -189,6 +189,7 @@ mod sqlite {
         revocations::what_was_never_written_is_not_settled_after_its_end,
         revocations::a_person_s_roles_are_those_announced_and_those_issued,
         revocations::what_was_announced_before_a_revocation_is_not_handed_out,
+        revocations::what_is_doubted_is_written_again,
     );
 }
 

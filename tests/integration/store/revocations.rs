@@ -220,3 +220,23 @@ pub(super) async fn what_was_announced_before_a_revocation_is_not_handed_out(
     store.announce(&intent("i-3"), version).await.unwrap();
     conclude("i-3").await.unwrap();
 }
+
+pub(super) async fn what_is_doubted_is_written_again(backend: &impl Backend) {
+    let store = backend.open().await;
+    let role = read_only_arn();
+    revoke(&store, &revocation("r-1", person()), &[at("r-1", &role)]).await;
+    let ids = ["r-1".to_owned()];
+    store.note_revoked(&role, &ids, Ok(NOW)).await.unwrap();
+    store
+        .doubt_revoked(&other_arn(), "no answer", NOW)
+        .await
+        .unwrap();
+    assert_eq!(store.roles_to_settle(NOW).await.unwrap(), []);
+    store.doubt_revoked(&role, "no answer", NOW).await.unwrap();
+    assert_eq!(store.roles_to_settle(NOW).await.unwrap(), [role]);
+    let (_, roles) = store.revocations(1).await.unwrap().remove(0);
+    assert_eq!(
+        (roles[0].applied_at, roles[0].failure.as_deref()),
+        (None, Some("no answer"))
+    );
+}
