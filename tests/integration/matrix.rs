@@ -129,8 +129,14 @@ async fn opens(stage: &Stage, browser: &mut CookieBrowser, place: Place, arrival
             assert_eq!(sign_ins.len(), sign_ins_before + 1, "{place}");
             let sign_in = sign_ins.last().unwrap();
             assert_eq!(sign_in.outcome, SignInOutcome::SignedIn, "{place}: {page}");
-            let length = sign_in.session_duration.as_deref();
-            assert_eq!(length, arrival.console_seconds, "{place}");
+            let seconds = |text: &str| text.parse::<u32>().unwrap();
+            let length = sign_in.session_duration.as_deref().map(seconds);
+            let expected = arrival.console_seconds.map(seconds);
+            let is_as_long = match (length, expected) {
+                (Some(length), Some(expected)) => is_about(length, expected),
+                (length, expected) => length == expected,
+            };
+            assert!(is_as_long, "{place}: {length:?} for {expected:?}");
             assert_eq!(status, 200, "{place}: {page}");
             for fact in ["111122223333", issued.session_name.as_str()] {
                 assert!(page.contains(fact), "{place}: no {fact} in {page}");
@@ -143,6 +149,12 @@ async fn opens(stage: &Stage, browser: &mut CookieBrowser, place: Place, arrival
         None => shows(place, &answer, issued),
     }
     audited(stage, place, arrival, issued, &answer).await;
+}
+
+/// Whether a session is as long as it should be. An assertion says its end by our clock, which
+/// stands still in tests, and AWS counts from when it arrives.
+fn is_about(seconds: u32, expected: u32) -> bool {
+    (expected.saturating_sub(60)..=expected).contains(&seconds)
 }
 
 /// Sends the form that a page of ours sends by itself; the page at the end.
@@ -178,7 +190,10 @@ fn shows(place: Place, answer: &Answer, issued: &Issued) {
         &issued.secret_access_key,
         &issued.session_token,
     ] {
-        assert!(html.contains(secret.as_str()), "{place}: {secret} is missing");
+        assert!(
+            html.contains(secret.as_str()),
+            "{place}: {secret} is missing"
+        );
     }
 }
 
@@ -194,7 +209,10 @@ fn issued_as(place: Place, arrival: &Arrival, issued: &Issued) {
         Named::Nothing => "",
     };
     assert_eq!(issued.session_name, name, "{place}");
-    assert_eq!(issued.duration_seconds, arrival.seconds, "{place}");
+    assert!(
+        is_about(issued.duration_seconds, arrival.seconds),
+        "{place}"
+    );
     assert!(!issued.is_chained, "{place}");
     assert!(issued.has_permissions, "{place}");
     assert_eq!(issued.has_mfa, arrival.has_mfa, "{place}");
@@ -215,7 +233,10 @@ fn issued_as(place: Place, arrival: &Arrival, issued: &Issued) {
     let own_path = format!("arn:aws:s3:::uploads/home/{connector}/ada/*");
     let policy = issued.policy.as_deref();
     assert_eq!(policy.is_some(), arrival.has_policy, "{place}");
-    assert!(policy.is_none_or(|policy| policy.contains(&own_path)), "{place}: {policy:?}");
+    assert!(
+        policy.is_none_or(|policy| policy.contains(&own_path)),
+        "{place}: {policy:?}"
+    );
     let is_packed = arrival.has_policy || arrival.has_tags;
     assert_eq!(issued.packed_policy_size.is_some(), is_packed, "{place}");
     // Nothing of ours signs where somebody vouches, and the other way round.
@@ -224,28 +245,38 @@ fn issued_as(place: Place, arrival: &Arrival, issued: &Issued) {
 }
 
 /// Intent before, outcome after, about the same session.
-async fn audited(
-    stage: &Stage,
-    place: Place,
-    arrival: &Arrival,
-    issued: &Issued,
-    answer: &Answer,
-) {
+async fn audited(stage: &Stage, place: Place, arrival: &Arrival, issued: &Issued, answer: &Answer) {
     let rows = stage.company.app.audit_rows().await;
     let event = |index: usize| serde_json::to_value(&rows[index].event).unwrap();
     let (outcome, intent) = (event(0), event(1));
     let at = format!("{place}: {intent:#} {outcome:#}");
-    assert_eq!((&intent["outcome"], &outcome["outcome"]), (&json!("intent"), &json!("ok")), "{at}");
+    assert_eq!(
+        (&intent["outcome"], &outcome["outcome"]),
+        (&json!("intent"), &json!("ok")),
+        "{at}"
+    );
     assert_eq!(intent["intent"], outcome["intent"], "{at}");
     assert_eq!(outcome["request_id"], answer.header("x-request-id"), "{at}");
     let action = match place.delivery {
-        Delivery::Credentials => "credentials_issue",
-        Delivery::ConsoleByUrl | Delivery::ConsoleByPost => "console_open",
+        Delivery::Credentials => "credentials.issue",
+        Delivery::ConsoleByUrl | Delivery::ConsoleByPost => "console.open",
     };
     assert_eq!(outcome["action"], action, "{at}");
-    assert_eq!(outcome["role"], Stage::role(place.way, place.delivery), "{at}");
-    assert_eq!(outcome["actor"]["connector"], place.sign_in.connector(), "{at}");
-    assert_eq!(intent["details"]["vouched_by"], json!(arrival.vouched_by), "{at}");
+    assert_eq!(
+        outcome["role"],
+        Stage::role(place.way, place.delivery),
+        "{at}"
+    );
+    assert_eq!(
+        outcome["actor"]["connector"],
+        place.sign_in.connector(),
+        "{at}"
+    );
+    assert_eq!(
+        intent["details"]["vouched_by"],
+        json!(arrival.vouched_by),
+        "{at}"
+    );
     let details = &outcome["details"];
     match &issued.saml {
         Some(evidence) if arrival.vouched_by == Some("issuer") => {
@@ -269,7 +300,12 @@ async fn audited(
         assert_eq!(details["session_name"], issued.session_name, "{at}");
     }
     let secrets = [&issued.secret_access_key, &issued.session_token];
-    assert!(!secrets.into_iter().any(|secret| at.contains(secret.as_str())), "{place}");
+    assert!(
+        !secrets
+            .into_iter()
+            .any(|secret| at.contains(secret.as_str())),
+        "{place}"
+    );
 }
 
 /// Neither the mapping file nor the role page takes the row, and both say why.
@@ -287,7 +323,11 @@ async fn not_configured(desk: &mut CookieBrowser, place: Place, reason: &str) {
 
     desk.get("/helpdesk/roles/new").await;
     let keys: toml::Table = toml::from_str(&row.keys).unwrap();
-    let said = |key: &str| keys.get(key).and_then(toml::Value::as_str).unwrap_or_default();
+    let said = |key: &str| {
+        keys.get(key)
+            .and_then(toml::Value::as_str)
+            .unwrap_or_default()
+    };
     // Another name than the one that is there already.
     let arn = format!("{}Other", row.arn);
     let fields = [
@@ -304,12 +344,15 @@ async fn not_configured(desk: &mut CookieBrowser, place: Place, reason: &str) {
     let answer = desk.post("/helpdesk/preview", &fields).await;
     assert_eq!(answer.status, 422, "{place}: {}", answer.body);
     let page = unescaped(&answer.body);
-    assert!(page.contains(reason), "{place}: {page}");
+    // A sentence on a page begins with a capital letter.
+    assert!(page.contains(&reason[1..]), "{place}: {page}");
 }
 
 /// The text behind the references that our pages use.
 fn unescaped(html: &str) -> String {
-    html.replace("&#34;", "\"").replace("&quot;", "\"").replace("&#39;", "'")
+    html.replace("&#34;", "\"")
+        .replace("&quot;", "\"")
+        .replace("&#39;", "'")
 }
 
 /// The click is refused with a sentence, and AWS is not asked.

@@ -316,6 +316,7 @@ fn base_environment(
         ("AWS__IAM_ENDPOINT", aws.url().to_string()),
         ("AWS__ORGANIZATIONS_ENDPOINT", aws.url().to_string()),
         ("AWS__SIGN_IN_ENDPOINT", aws.federation_url().to_string()),
+        ("AWS__SAML_ENDPOINT", aws.saml_url().to_string()),
         ("AWS__CONSOLE_URL", aws.console_url().to_string()),
         // Rounds are what tests ask for.
         ("PROBE__EVERY", "off".to_owned()),

@@ -93,6 +93,10 @@ pub(super) enum Named {
 
 /// What AWS gives, and by what.
 #[derive(Debug, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a row of the grid, as wide as what AWS records"
+)]
 pub(super) struct Arrival {
     pub(super) action: StsAction,
     /// Who signed, or the provider that vouched.

@@ -97,6 +97,7 @@ fn in_a_runtime(network: Option<&Network>) {
 /// The network of this process, where it is its own.
 struct Network;
 
+#[expect(clippy::unused_self, reason = "whoever has one is in a network apart")]
 impl Network {
     /// What was sent, by TCP or UDP and both versions of IP, where there is no way to.
     fn without_a_way(&self) -> u64 {
@@ -130,7 +131,9 @@ fn counter(path: &str, protocol: &str, name: &str) -> u64 {
 fn whole(path: &str, name: &str) -> u64 {
     let text = fs::read_to_string(path).unwrap_or_default();
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(name));
-    lines.next().map_or(0, |number| number.trim().parse().unwrap())
+    lines
+        .next()
+        .map_or(0, |number| number.trim().parse().unwrap())
 }
 
 /// Somebody who listens where AWS's endpoints should be, and counts.
@@ -186,8 +189,12 @@ fn configuration(
         let _ = writeln!(toml, "{endpoint}_endpoint = \"{}/{endpoint}\"", watch.url);
     }
     let (saml, console) = (aws.saml_url(), aws.console_url());
-    let _ = writeln!(toml, "saml_endpoint = \"{saml}\"\nconsole_url = \"{console}\"");
-    toml + &issuer_toml(dir)
+    let _ = writeln!(
+        toml,
+        "saml_endpoint = \"{saml}\"\nconsole_url = \"{console}\""
+    );
+    // A probe would redeem an assertion at STS.
+    toml + "[probe]\nevery = \"off\"\n" + &issuer_toml(dir)
 }
 
 /// The built program with nothing at all in its environment.
@@ -231,20 +238,40 @@ async fn walk(network: Option<&Network>) {
             .with_role(Role::new(ROLE, trust.with_source_identity()));
     });
     let signed_in = browser.sign_in("ada", "ada-demo").await;
-    assert_eq!(signed_in.status, 303, "{}\n{}", signed_in.body, server.log());
+    assert_eq!(
+        signed_in.status,
+        303,
+        "{}\n{}",
+        signed_in.body,
+        server.log()
+    );
     let answer = browser.open_console(&[("role", ROLE)]).await;
     assert_eq!(answer.status, 200, "{}\n{}", answer.body, server.log());
     let (status, console) = post_on(&url, &answer).await;
 
     assert_eq!(status, 200, "{console}");
-    assert!(console.contains("111122223333") && console.contains("ada"), "{console}");
+    assert!(
+        console.contains("111122223333") && console.contains("ada"),
+        "{console}"
+    );
     let issued = aws.issued().pop().expect("a session");
-    assert_eq!((issued.role_arn.as_str(), issued.session_name.as_str()), (ROLE, "ada"));
+    assert_eq!(
+        (issued.role_arn.as_str(), issued.session_name.as_str()),
+        (ROLE, "ada")
+    );
     assert_eq!(issued.caller_arn, OWN_SAML);
     assert_eq!(issued.source_identity.as_deref(), Some("ada"));
-    assert_eq!(aws.sign_ins().pop().unwrap().outcome, SignInOutcome::SignedIn);
+    assert_eq!(
+        aws.sign_ins().pop().unwrap().outcome,
+        SignInOutcome::SignedIn
+    );
     assert_eq!(aws.sts_calls(), 0);
-    assert_eq!(watch.connections.load(Ordering::SeqCst), 0, "{}", server.log());
+    assert_eq!(
+        watch.connections.load(Ordering::SeqCst),
+        0,
+        "{}",
+        server.log()
+    );
     if let Some(network) = network {
         assert_eq!(network.without_a_way(), 0, "{}", server.log());
         assert_eq!(network.datagrams(), 0, "{}", server.log());

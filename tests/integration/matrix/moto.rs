@@ -25,7 +25,7 @@ fn of_issuer(method: GrantMethod) -> Role {
 
 async fn assumed(sts: &SdkSts, role: Role, proof: &Proof) -> (String, u32) {
     let issued = sts.issue(&grant(role, 3_600), proof).await.unwrap();
-    assert!(issued.credentials.access_key_id.starts_with("ASIA"));
+    assert!(!issued.credentials.access_key_id.is_empty());
     (issued.assumed_role_arn, issued.duration.seconds())
 }
 

@@ -1,5 +1,7 @@
 //! The roles of the grid: a row of the table for each way to STS, and what IAM has behind it.
 
+use std::fmt::Write as _;
+
 use rolegate::aws::issuer::subject::subject_pattern;
 
 use super::{
@@ -124,13 +126,13 @@ pub(super) fn table() -> String {
     let ways = Way::ALL.map(role_toml);
     let mut text = "[[account]]\nid = \"111122223333\"\nname = \"Research\"\n".to_owned();
     for RoleRow { arn, keys } in ways.into_iter().chain(others()) {
-        text += &format!("[[role]]\narn = \"{arn}\"\n{keys}");
+        let _ = write!(text, "[[role]]\narn = \"{arn}\"\n{keys}");
         for group in [
             "corp:cn=book-club,ou=groups,dc=example,dc=com",
             "campus:staff",
             "idp:staff",
         ] {
-            text += &format!("[[mapping]]\ngroup = \"{group}\"\nrole = \"{arn}\"\n");
+            let _ = write!(text, "[[mapping]]\ngroup = \"{group}\"\nrole = \"{arn}\"\n");
         }
     }
     text

@@ -34,8 +34,7 @@ const CODES: u32 = 60;
 const HUB: &str = "arn:aws:iam::111122223333:role/hub";
 /// What stands for our issuer in IAM.
 pub(super) const OWN_SAML: &str = "arn:aws:iam::111122223333:saml-provider/rolegate";
-pub(super) const OWN_OIDC: &str =
-    "arn:aws:iam::111122223333:oidc-provider/rolegate.campus.example";
+pub(super) const OWN_OIDC: &str = "arn:aws:iam::111122223333:oidc-provider/rolegate.campus.example";
 /// What stands for the people's own provider of tokens.
 pub(super) const THEIR_OIDC: &str = "arn:aws:iam::111122223333:oidc-provider/idp.campus.example";
 /// The `aud` of our own tokens, and of theirs.
@@ -60,7 +59,10 @@ impl Stage {
         };
         let broker = file("broker.env", keys(BROKER_KEY, BROKER_SECRET, ""));
         let token = "AWS_SESSION_TOKEN=planted-hub-token\n";
-        let hub = file("hub.env", keys("ASIAMATRIX0000000002", "planted-hub", token));
+        let hub = file(
+            "hub.env",
+            keys("ASIAMATRIX0000000002", "planted-hub", token),
+        );
         let stolen = file("wrong.env", keys(BROKER_KEY, "not the secret", ""));
         let connector = [
             "pass_through = true\n".to_owned(),
@@ -72,10 +74,16 @@ impl Stage {
         let plan = Plan {
             connector: connector.concat(),
             table: roles::table(),
-            overrides: vec![(
-                "AWS__CREDENTIAL_SOURCE__DEFAULT__PATH".to_owned(),
-                broker,
-            )],
+            overrides: [
+                ("AWS__CREDENTIAL_SOURCE__DEFAULT__PATH", broker.as_str()),
+                ("ROLE_DEFAULTS__CREDENTIAL_SOURCE", "default"),
+                (
+                    "ACCESS__ADMIN",
+                    "corp:cn=helpdesk,ou=groups,dc=example,dc=com",
+                ),
+            ]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .to_vec(),
             ..Plan::default()
         };
         let idp = TestIdentityProvider::new(IDP, 20_261_124);
@@ -87,6 +95,8 @@ impl Stage {
             codes: std::cell::Cell::new(0),
         };
         stage.reset();
+        // As at a start with AWS as it is now.
+        stage.company.app.broker.learn_callers().await;
         stage
     }
 
@@ -276,7 +286,9 @@ fn their_connector(issuer: &str) -> String {
 }
 
 fn credential_source(id: &str, path: &str) -> String {
-    format!("[[aws.credential_source]]\nid = \"{id}\"\ntype = \"environment-file\"\npath = {path:?}\n")
+    format!(
+        "[[aws.credential_source]]\nid = \"{id}\"\ntype = \"environment-file\"\npath = {path:?}\n"
+    )
 }
 
 /// `[issuer]` with keys of the test's own in a folder.

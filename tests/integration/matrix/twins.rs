@@ -74,7 +74,12 @@ impl Twin {
         trust: fn(&Stage) -> Trust,
         told: Told,
     ) -> Self {
-        Self::new(rule, role, move |stage| stage.distrust(role, trust(stage)), told)
+        Self::new(
+            rule,
+            role,
+            move |stage| stage.distrust(role, trust(stage)),
+            told,
+        )
     }
 
     fn after(mut self, sign_in: SignIn) -> Self {
@@ -122,8 +127,18 @@ fn of_trust() -> Vec<Twin> {
     let refused = Told::AtAws("Not authorized to perform sts:AssumeRoleWithSAML");
     let twin = Twin::distrusting;
     vec![
-        twin("SAML:aud is another", "Vouched", |_| marked(own_saml(AWS)), DENIED),
-        twin("SAML:aud is another", "Posted", |_| marked(own_saml(AWS)), refused),
+        twin(
+            "SAML:aud is another",
+            "Vouched",
+            |_| marked(own_saml(AWS)),
+            DENIED,
+        ),
+        twin(
+            "SAML:aud is another",
+            "Posted",
+            |_| marked(own_saml(AWS)),
+            refused,
+        ),
         twin(
             "the provider's assertion is not for AWS's own address",
             "Passed",
@@ -137,7 +152,12 @@ fn of_trust() -> Vec<Twin> {
             |_| marked(Trust::default().with_web_identity(OWN_OIDC, ["another"], [])),
             DENIED,
         ),
-        twin("sub is of another role", "Token", |_| marked(own_token("Vouched")), DENIED),
+        twin(
+            "sub is of another role",
+            "Token",
+            |_| marked(own_token("Vouched")),
+            DENIED,
+        ),
         twin(
             "sub is of another person",
             "PassedToken",
@@ -159,16 +179,59 @@ fn of_trust() -> Vec<Twin> {
 fn of_marks() -> Vec<Twin> {
     let refused = Told::AtAws("Not authorized to perform");
     let twin = Twin::distrusting;
-    let (tag, source) = ("sts:TagSession is missing", "sts:SetSourceIdentity is missing");
+    let (tag, source) = (
+        "sts:TagSession is missing",
+        "sts:SetSourceIdentity is missing",
+    );
     vec![
-        twin(tag, "Assume", |_| of_broker().with_source_identity(), DENIED),
-        twin(source, "Assume", |_| of_broker().with_session_tags(), DENIED),
-        twin(tag, "Vouched", |stage| own_saml_here(stage).with_source_identity(), DENIED),
-        twin(source, "Vouched", |stage| own_saml_here(stage).with_session_tags(), DENIED),
-        twin(tag, "Posted", |stage| own_saml_here(stage).with_source_identity(), refused),
-        twin(source, "Posted", |stage| own_saml_here(stage).with_session_tags(), refused),
-        twin(tag, "Token", |_| own_token("Token").with_source_identity(), DENIED),
-        twin(source, "Token", |_| own_token("Token").with_session_tags(), DENIED),
+        twin(
+            tag,
+            "Assume",
+            |_| of_broker().with_source_identity(),
+            DENIED,
+        ),
+        twin(
+            source,
+            "Assume",
+            |_| of_broker().with_session_tags(),
+            DENIED,
+        ),
+        twin(
+            tag,
+            "Vouched",
+            |stage| own_saml_here(stage).with_source_identity(),
+            DENIED,
+        ),
+        twin(
+            source,
+            "Vouched",
+            |stage| own_saml_here(stage).with_session_tags(),
+            DENIED,
+        ),
+        twin(
+            tag,
+            "Posted",
+            |stage| own_saml_here(stage).with_source_identity(),
+            refused,
+        ),
+        twin(
+            source,
+            "Posted",
+            |stage| own_saml_here(stage).with_session_tags(),
+            refused,
+        ),
+        twin(
+            tag,
+            "Token",
+            |_| own_token("Token").with_source_identity(),
+            DENIED,
+        ),
+        twin(
+            source,
+            "Token",
+            |_| own_token("Token").with_session_tags(),
+            DENIED,
+        ),
     ]
 }
 
@@ -186,17 +249,32 @@ fn of_proofs() -> Vec<Twin> {
     );
     vec![
         Twin::new("the signature is wrong", "Forged", nothing, broken),
-        Twin::new("the metadata has other keys", "Vouched", Stage::forget_our_key, NOT_TAKEN),
+        Twin::new(
+            "the metadata has other keys",
+            "Vouched",
+            Stage::forget_our_key,
+            NOT_TAKEN,
+        ),
         Twin::new(
             "the metadata has other keys",
             "Posted",
             Stage::forget_our_key,
             Told::AtAws("InvalidIdentityToken"),
         ),
-        Twin::new("the provider knows no such audience", "Token", strangers_token, NOT_TAKEN),
+        Twin::new(
+            "the provider knows no such audience",
+            "Token",
+            strangers_token,
+            NOT_TAKEN,
+        ),
         Twin::new("too old", "Vouched", later(6 * 60), TOO_OLD),
         Twin::new("too old", "Token", later(11 * 60), TOO_OLD),
-        Twin::new("too old", "Posted", later(6 * 60), Told::AtAws("ExpiredTokenException")),
+        Twin::new(
+            "too old",
+            "Posted",
+            later(6 * 60),
+            Told::AtAws("ExpiredTokenException"),
+        ),
         Twin::new("too old", "Passed", later(6 * 60), TOO_OLD).after(SignIn::Saml),
         Twin::new("from the future", "Vouched", later(-6 * 60), NOT_TAKEN),
     ]
@@ -208,7 +286,7 @@ fn of_limits() -> Vec<Twin> {
         "aws_invalid_request",
         "This role gives shorter sessions than you asked for",
     );
-    let chained = Told::Here("aws_invalid_request", "AWS gives at most one hour for this role");
+    let chained = Told::Here("duration_too_long", "AWS allows 1 h at most here");
     let packed = Told::Here(
         "aws_invalid_request",
         "What Rolegate tells AWS about your session is too long for AWS",
@@ -219,17 +297,37 @@ fn of_limits() -> Vec<Twin> {
     };
     let federated = Twin {
         role: roles::FEDERATED.to_owned(),
-        ..Twin::new("sts:GetFederationToken is missing", "", no_federation, DENIED)
+        ..Twin::new(
+            "sts:GetFederationToken is missing",
+            "",
+            no_federation,
+            DENIED,
+        )
     };
     let wrong_code = Told::Here("aws_code_refused", "AWS did not take that code");
     let no_code = Told::Here("code_needed", "Please enter a code");
     vec![
-        Twin::new("longer than the role", "Assume", |stage| stage.shorten("Assume"), shorter)
-            .asking("duration", "2h"),
-        Twin::new("longer than the role", "Vouched", |stage| stage.shorten("Vouched"), shorter)
-            .asking("duration", "2h"),
-        Twin::new("longer than the role", "Token", |stage| stage.shorten("Token"), shorter)
-            .asking("duration", "2h"),
+        Twin::new(
+            "longer than the role",
+            "Assume",
+            |stage| stage.shorten("Assume"),
+            shorter,
+        )
+        .asking("duration", "2h"),
+        Twin::new(
+            "longer than the role",
+            "Vouched",
+            |stage| stage.shorten("Vouched"),
+            shorter,
+        )
+        .asking("duration", "2h"),
+        Twin::new(
+            "longer than the role",
+            "Token",
+            |stage| stage.shorten("Token"),
+            shorter,
+        )
+        .asking("duration", "2h"),
         Twin::new("chained for more than an hour", "Chained", nothing, chained)
             .asking("duration", "2h"),
         Twin::new("tags beyond the packed size", "Packed", nothing, packed),
@@ -276,7 +374,10 @@ async fn each_rule_of_aws_is_broken_once_and_the_person_is_told() {
                 assert!(page.contains(words), "{at}: {page}");
                 let sign_ins = stage.company.app.aws.sign_ins();
                 let outcome = &sign_ins.last().unwrap().outcome;
-                assert!(matches!(outcome, SignInOutcome::Refused(_)), "{at}: {outcome:?}");
+                assert!(
+                    matches!(outcome, SignInOutcome::Refused(_)),
+                    "{at}: {outcome:?}"
+                );
             }
         }
         assert_eq!(stage.company.app.aws.issued().len(), issued, "{at}");
@@ -301,6 +402,10 @@ async fn limits_shorten_what_nobody_chose() {
         assert_eq!(issued.duration_seconds, 3_600, "{role}");
         assert_eq!(issued.is_chained, role == "Chained", "{role}");
         let sign_in = aws.sign_ins().pop().unwrap();
-        assert_eq!(sign_in.session_duration.as_deref(), console_seconds, "{role}");
+        assert_eq!(
+            sign_in.session_duration.as_deref(),
+            console_seconds,
+            "{role}"
+        );
     }
 }
