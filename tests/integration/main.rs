@@ -19,6 +19,7 @@ mod audit_verify;
 mod aws;
 mod aws_setup;
 mod browser;
+mod browser_ways;
 mod cloudtrail;
 mod command_line;
 mod configuration;
