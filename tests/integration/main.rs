@@ -57,6 +57,7 @@ mod people;
 mod preview;
 mod probe;
 mod probe_commands;
+mod probe_methods;
 mod process;
 mod refusals;
 mod revoke;
