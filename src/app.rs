@@ -7,6 +7,7 @@ pub(crate) mod issuer;
 mod mapping_file;
 pub(crate) mod probe;
 mod revocation;
+mod trusted;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,7 +31,7 @@ use crate::{
         PolicySettings, PolicyTables, RoleDefaults, Scope, SessionDuration,
     },
     aws::{Iam, Sts, iam, sign_in, sts},
-    broker::{Adapters, Broker, BrokerSettings},
+    broker::{Adapters, Broker, BrokerSettings, TokenSettings},
     clock::Clock,
     config::{self, Config, ConnectorKind, CredentialSourceKind, mapping_file::MappingFile},
     identity::{Cause, Connector, ldap, oidc, saml},
@@ -634,6 +635,11 @@ fn broker_settings(
         file_tables,
         access: access_rules(config)?,
         pending_edits_expire_after: config.access.pending_expires_after,
+        tokens: TokenSettings {
+            access: config.tokens.access,
+            refresh: config.tokens.refresh,
+            device_flow: config.tokens.device_flow,
+        },
     })
 }
 
@@ -697,6 +703,8 @@ async fn broker_on(
         issuer: issuer::in_force(config, &clock)?,
         policy: store.clone(),
         sessions: store.clone(),
+        tokens: store.clone(),
+        trusted_issuers: trusted::issuers(config, &clock)?,
         conversations: store.clone(),
         people: store.clone(),
         known_people: store.clone(),

@@ -203,6 +203,8 @@ pub enum AuthenticationMethod {
     Saml,
     /// An ID token of an OpenID Connect provider.
     Oidc,
+    /// A token of an issuer that is trusted for applications; nobody sat at a browser.
+    Token,
 }
 
 /// A role that an identity provider's assertion names itself, with the IAM provider that vouches

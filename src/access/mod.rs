@@ -21,6 +21,7 @@ mod role;
 mod rule;
 mod session_name;
 mod template;
+mod token_scope;
 
 pub use account::Account;
 pub use arn::{AccountId, ArnError, Partition, SamlProviderArn, TargetArn, TargetKind};
@@ -47,3 +48,4 @@ pub use role::{
 pub use rule::{MappingRule, RuleError};
 pub use session_name::{NameTemplate, RoleSessionName, SourceIdentity, TemplateError};
 pub use template::{LONGEST_POLICY, check_session_policy, check_session_tag, encoded};
+pub use token_scope::{TokenScope, TokenScopes, UnknownScope};

@@ -132,11 +132,23 @@ pub enum Action {
     /// Roles were opened to see whether they can be, or to read what IAM says of them.
     #[serde(rename = "role.probe")]
     RoleProbe,
+    /// A person agreed that a client acts for them, or declined.
+    #[serde(rename = "token.approve")]
+    TokenApprove,
+    /// Broker tokens were issued for the first time to a client.
+    #[serde(rename = "token.issue")]
+    TokenIssue,
+    /// Broker tokens were renewed, or a refresh token came a second time.
+    #[serde(rename = "token.refresh")]
+    TokenRefresh,
+    /// A caller without a browser could not be told who they are.
+    #[serde(rename = "token.refuse")]
+    TokenRefuse,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 33] = [
         Self::SignIn,
         Self::SignOut,
         Self::ConsoleOpen,
@@ -166,6 +178,10 @@ impl Action {
         Self::SessionRevoke,
         Self::RevocationApply,
         Self::RoleProbe,
+        Self::TokenApprove,
+        Self::TokenIssue,
+        Self::TokenRefresh,
+        Self::TokenRefuse,
     ];
 
     /// The name in rows, filters and exports.
@@ -200,6 +216,10 @@ impl Action {
             Self::SessionRevoke => "session.revoke",
             Self::RevocationApply => "revocation.apply",
             Self::RoleProbe => "role.probe",
+            Self::TokenApprove => "token.approve",
+            Self::TokenIssue => "token.issue",
+            Self::TokenRefresh => "token.refresh",
+            Self::TokenRefuse => "token.refuse",
         }
     }
 }

@@ -5,11 +5,13 @@
 //! without an outcome row the credentials are dropped. Entry point: [`Broker`].
 
 mod audit_trail;
+mod caller;
 mod crowd;
 mod discovery;
 mod edit;
 mod explain;
 mod groups;
+mod kept;
 mod links;
 mod logout;
 mod mapping_file;
@@ -27,6 +29,7 @@ mod setup;
 mod sign_in;
 mod table;
 mod throttle;
+mod token;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -37,8 +40,8 @@ use crate::{
     aws::{Iam, SignIn, Sts},
     clock::Clock,
     store::{
-        AccessReviews, AuditLog, Conversations, KnownPeople, PendingEdits, PersonStore,
-        PolicyStore, Revocations, RoleProbes, SignInSessions, StoreHealth,
+        AccessReviews, AuditLog, BrokerTokens, Conversations, KnownPeople, PendingEdits,
+        PersonStore, PolicyStore, Revocations, RoleProbes, SignInSessions, StoreHealth,
     },
 };
 
@@ -48,15 +51,17 @@ pub use crate::{
     aws::{Issuer, SignInUrl, destination::DestinationError, paste::Pasted as PastedText},
     identity::{
         Answer, AttemptSecret, Carried, Connector, Departure, GroupMembers, GroupSummary,
-        HeldProof, LogoutMessage, Member, Protocol, RedirectConnector, saml::refusal::Reason,
+        HeldProof, LogoutMessage, Member, Protocol, RedirectConnector, TokenRefusal, TrustedIssuer,
+        saml::refusal::Reason,
     },
     store::{
-        AccessReview, AuditFilter, AuditRow, ChainHead, ChainReport, ChainStatus, OpenRole,
+        AccessReview, AuditFilter, AuditRow, ChainHead, ChainReport, ChainStatus, Device, OpenRole,
         PendingEdit, PendingState, Preferences, ProbeState, ReviewDecision, ReviewItem, RoleProbe,
         RoleSession, SignInSession, StoreError,
     },
 };
 pub use audit_trail::{ChainCheck, ChainVerdict};
+pub use caller::{Caller, CallerRefused, CallerWay, Presented};
 pub use discovery::{DiscoveredRole, NotDiscovered, Trust};
 pub use edit::{
     CHANGES_AT_MOST, Conflict, EditDraft, EditPreview, EditRefused, HistoryEntry, HistoryFilter,
@@ -64,6 +69,7 @@ pub use edit::{
 };
 pub use explain::{Asker, ExplainRefused, PersonExplained};
 pub use groups::GroupsRefused;
+pub use kept::KeptCredentials;
 pub use links::Links;
 pub use logout::ProviderLogout;
 pub use mapping_file::{MappingFileState, MappingFileTrouble};
@@ -80,6 +86,12 @@ pub use revoke::{
 };
 pub use setup::{SetUp, SetUpOrder, SetUpRefused, fresh_external_id};
 pub use sign_in::{SignInAttempt, SignInRefused, person as acting_person};
+
+pub use token::{
+    AuthorizeOrder, AuthorizeRefused, ClientProof, ClientWish, Consent, DeviceAsked, DeviceRefused,
+    DeviceStarted, IssuedTokens, MadeToken, NotMade, RegisteredClient, TokenOrder, TokenRefused,
+    TokenSettings, TokenWish,
+};
 
 use mapping_file::MappingFileWatch;
 use policy_cache::PolicyCache;
@@ -118,6 +130,8 @@ pub struct BrokerSettings {
     pub access: AccessRules,
     /// How long an edit waits for a second person before it lapses.
     pub pending_edits_expire_after: Duration,
+    /// The deadlines of broker tokens.
+    pub tokens: TokenSettings,
 }
 
 /// What the use-cases work with.
@@ -137,6 +151,10 @@ pub struct Adapters {
     pub policy: Arc<dyn PolicyStore>,
     /// Sign-in sessions.
     pub sessions: Arc<dyn SignInSessions>,
+    /// Broker tokens.
+    pub tokens: Arc<dyn BrokerTokens>,
+    /// Whose tokens applications may bring.
+    pub trusted_issuers: Vec<Arc<dyn TrustedIssuer>>,
     /// What is going on between people and their providers.
     pub conversations: Arc<dyn Conversations>,
     /// What belongs to one person.

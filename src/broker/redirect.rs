@@ -546,5 +546,6 @@ fn method(method: AuthenticationMethod) -> &'static str {
         AuthenticationMethod::Password => "password",
         AuthenticationMethod::Saml => "saml",
         AuthenticationMethod::Oidc => "oidc",
+        AuthenticationMethod::Token => "token",
     }
 }

@@ -24,6 +24,8 @@ mod saml;
 mod secret_file;
 mod server;
 mod template;
+mod tokens;
+mod trusted_issuer;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -48,6 +50,8 @@ pub use saml::{
     SamlAttributes,
 };
 pub use server::{PublicUrl, Server, SignInSession, Store, TlsFiles};
+pub use tokens::Tokens;
+pub use trusted_issuer::TrustedIssuer;
 
 /// Everything an operator can decide, checked; safe to print with `Debug`.
 #[derive(Clone, Debug)]
@@ -78,6 +82,10 @@ pub struct Config {
     pub audit: Audit,
     /// How often and how fast roles are looked at.
     pub probe: Probe,
+    /// What clients are given so that they can act for a person without a browser.
+    pub tokens: Tokens,
+    /// Whose tokens applications may bring.
+    pub trusted_issuers: Vec<TrustedIssuer>,
     /// SHA-256 of the file's text, in hexadecimal; overrides are not part of it.
     pub fingerprint: String,
 }
@@ -166,9 +174,6 @@ impl Config {
     }
 
     fn read(top: &mut Section<'_>, credentials: Option<&Path>) -> Option<Self> {
-        for later in ["trusted_issuer", "tokens"] {
-            top.unavailable(later);
-        }
         top.demand(
             "public_url",
             "the address browsers see, such as \"https://aws.example.com\"",
@@ -196,6 +201,8 @@ impl Config {
             audit: top.table("audit", Audit::read),
             issuer,
             probe: top.table("probe", Probe::read),
+            tokens: top.table("tokens", Tokens::read),
+            trusted_issuers: TrustedIssuer::read_all(top, &connector_ids),
             fingerprint: String::new(),
             public_url: public_url?,
             connectors,

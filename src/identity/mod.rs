@@ -7,6 +7,7 @@
 pub mod ldap;
 pub mod oidc;
 pub mod saml;
+pub mod trusted;
 
 use std::{error::Error, fmt, time::Instant};
 
@@ -661,4 +662,37 @@ pub struct Finding {
     pub about: String,
     /// What was found, and what would be right.
     pub message: String,
+}
+
+/// An issuer whose tokens applications may bring to the API, instead of a person's sign-in.
+#[async_trait]
+pub trait TrustedIssuer: Send + Sync {
+    /// Its id, which stands where a connector's does.
+    fn id(&self) -> &ConnectorId;
+
+    /// By which origins browsers may call with its tokens.
+    fn allowed_origins(&self) -> &[String];
+
+    /// Whether a token says that it is this issuer's (the claim `iss` of a JWT, not verified), or
+    /// cannot say and may be asked about.
+    fn may_be_of(&self, token: &SecretString) -> bool;
+
+    /// Verifies a token and says whose it is, with the groups that it names.
+    async fn identify(&self, token: &SecretString) -> Result<Identity, TokenRefusal>;
+}
+
+/// Why a token of a trusted issuer is refused.
+#[derive(Debug, Error)]
+pub enum TokenRefusal {
+    /// The token is not good; says why, without anything of it that is secret.
+    #[error("{detail}")]
+    Refused {
+        /// A stable code: `token_expired`, `wrong_audience`, `token_revoked`, `signature_invalid`, …
+        code: &'static str,
+        /// For the operator.
+        detail: String,
+    },
+    /// The issuer does not answer, or its keys cannot be had.
+    #[error("the issuer does not answer")]
+    Unavailable(#[source] Cause),
 }

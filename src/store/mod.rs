@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 use crate::{
     access::{
         Group, GroupKey, Identity, MappingId, PolicyTables, ProviderSession, RowName, TargetArn,
+        TokenScopes,
     },
     audit::{Action, Actor, AuditEvent, Outcome},
 };
@@ -472,7 +473,7 @@ pub trait ProviderDocuments: Send + Sync {
     ) -> Result<Option<(String, OffsetDateTime)>, StoreError>;
 }
 
-/// A browser session with the broker.
+/// A session with the broker: of a browser, or of a device that holds broker tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInSession {
     /// SHA-256 of the session's id, in hexadecimal; the id itself is the cookie's secret.
@@ -491,6 +492,20 @@ pub struct SignInSession {
     pub expires_at: OffsetDateTime,
     /// What it rests on at the provider, where there is one.
     pub provider_session: Option<ProviderSession>,
+    /// The client that holds broker tokens for it; none for a browser's. A device's session is never
+    /// found by a cookie, and does not idle out.
+    pub device: Option<Device>,
+}
+
+/// A client that holds broker tokens for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// What it calls itself, or what the person calls it; at most 100 characters. Nobody vouches for it.
+    pub name: String,
+    /// What it may be used for.
+    pub scopes: TokenScopes,
+    /// The one role it is limited to, where it is.
+    pub role: Option<TargetArn>,
 }
 
 /// Sign-in sessions; they survive a restart.
@@ -1056,4 +1071,151 @@ pub trait Revocations: Send + Sync {
 
     /// One role session by its id.
     async fn role_session(&self, id: &str) -> Result<Option<RoleSession>, StoreError>;
+}
+
+/// A broker token; the token itself is known to its holder alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerToken {
+    /// SHA-256 of the token, in hexadecimal.
+    pub hash: String,
+    /// The device's [`SignInSession::id_hash`]; the token ends with that session.
+    pub session: String,
+    /// What it is for.
+    pub kind: TokenKind,
+    /// SHA-256 of the id of the client that may use it to refresh; none where it cannot be.
+    pub client: Option<String>,
+    /// What it may be used for.
+    pub scopes: TokenScopes,
+    /// When it was issued.
+    pub created_at: OffsetDateTime,
+    /// When it ends.
+    pub expires_at: OffsetDateTime,
+    /// When a refresh token was used; a second use ends the session.
+    pub used_at: Option<OffsetDateTime>,
+}
+
+/// What a broker token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenKind {
+    /// Brought as a bearer token.
+    Access,
+    /// Exchanged, once, for new tokens.
+    Refresh,
+}
+
+/// What a client asked a person for: by a browser on the same machine (an authorization code,
+/// RFC 6749) or by a code that is typed elsewhere (RFC 8628).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorization {
+    /// SHA-256 of the authorization code or device code, in hexadecimal.
+    pub hash: String,
+    /// SHA-256 of the code that the person types, in hexadecimal; none for an authorization code.
+    pub user_code_hash: Option<String>,
+    /// SHA-256 of the client's id, in hexadecimal.
+    pub client: String,
+    /// What the client calls itself.
+    pub client_name: String,
+    /// From where the client asked.
+    pub client_address: String,
+    /// What it asked for.
+    pub scopes: TokenScopes,
+    /// Where the browser was sent with the code, as it was written; none for a device code.
+    pub redirect_uri: Option<String>,
+    /// The PKCE challenge, S256 (RFC 7636); none for a device code.
+    pub code_challenge: Option<String>,
+    /// How far it is.
+    pub state: AuthorizationState,
+    /// The browser's [`SignInSession::id_hash`] that approved it.
+    pub approved_by: Option<String>,
+    /// The device's session that was made of it; a second use of the code ends that.
+    pub session: Option<String>,
+    /// When it was begun.
+    pub created_at: OffsetDateTime,
+    /// From when on it is worth nothing.
+    pub expires_at: OffsetDateTime,
+    /// When the client asked last whether the person has decided.
+    pub polled_at: Option<OffsetDateTime>,
+}
+
+/// How far an [`Authorization`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthorizationState {
+    /// The person has not decided.
+    Waiting,
+    /// The person agreed.
+    Approved,
+    /// The person declined.
+    Declined,
+    /// Tokens were issued for it.
+    Redeemed,
+}
+
+/// Broker tokens, and what they come from. All of it is shared by replicas.
+#[async_trait]
+pub trait BrokerTokens: Send + Sync {
+    /// Keeps what a client asks for; with an audit row where a person agreed at once.
+    async fn begin_authorization(
+        &self,
+        authorization: &Authorization,
+        event: Option<&AuditEvent>,
+    ) -> Result<(), StoreError>;
+
+    /// One authorization, by the hash of its code; also one that is over.
+    async fn authorization(&self, hash: &str) -> Result<Option<Authorization>, StoreError>;
+
+    /// The authorization that waits for this typed code and has not lapsed by `now`.
+    async fn waiting_authorization(
+        &self,
+        user_code_hash: &str,
+        now: OffsetDateTime,
+    ) -> Result<Option<Authorization>, StoreError>;
+
+    /// Notes a person's decision, with its audit row; says whether it was still waiting. `approved_by`
+    /// is the browser's session; none declines.
+    async fn decide_authorization(
+        &self,
+        hash: &str,
+        approved_by: Option<&str>,
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError>;
+
+    /// Notes that the client asked whether the person has decided.
+    async fn note_poll(&self, hash: &str, at: OffsetDateTime) -> Result<(), StoreError>;
+
+    /// Makes the device's session and its first tokens of an approved authorization, once, with the
+    /// audit row; says whether it was the first.
+    async fn redeem_authorization(
+        &self,
+        hash: &str,
+        session: &SignInSession,
+        tokens: &[BrokerToken],
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError>;
+
+    /// Makes a device's session with its tokens, with the audit row.
+    async fn begin_device(
+        &self,
+        session: &SignInSession,
+        tokens: &[BrokerToken],
+        event: &AuditEvent,
+    ) -> Result<(), StoreError>;
+
+    /// A token by its hash, with its session; also one that is over. None where the session has ended.
+    async fn broker_token(
+        &self,
+        hash: &str,
+    ) -> Result<Option<(BrokerToken, SignInSession)>, StoreError>;
+
+    /// Uses a refresh token up and issues those that follow it, with the audit row; says whether it was
+    /// its first use. Access tokens of the same session that were issued before go on until they end.
+    async fn rotate_token(
+        &self,
+        hash: &str,
+        followers: &[BrokerToken],
+        event: &AuditEvent,
+    ) -> Result<bool, StoreError>;
+
+    /// Removes tokens and authorizations that are over, and those whose session has ended; says how
+    /// many. Used refresh tokens stay as long as their session, so that a second use is noticed.
+    async fn sweep_tokens(&self, now: OffsetDateTime) -> Result<u64, StoreError>;
 }

@@ -83,12 +83,19 @@ pub(super) async fn same_site(State(app): State<App>, request: Request, next: Ne
     let is_exempt = request
         .extensions()
         .get::<MatchedPath>()
-        .is_none_or(|path| FROM_PROVIDERS.contains(&path.as_str()));
+        .is_none_or(|path| FROM_PROVIDERS.contains(&path.as_str()))
+        || is_for_programs(request.uri().path());
     if is_safe || is_exempt || is_own(request.headers(), &app.settings.origin) {
         return next.run(request).await;
     }
     metrics::counter!("rolegate_cross_site_refused_total").increment(1);
     Frame::of(&request).expired_form().into_response()
+}
+
+/// Whether an address is for programs: cookies are ignored there, so that no site can misuse them, and
+/// answers are never pages.
+pub(super) fn is_for_programs(path: &str) -> bool {
+    path.starts_with("/api/") || path.starts_with("/aws/")
 }
 
 fn is_own(headers: &HeaderMap, origin: &str) -> bool {
@@ -148,6 +155,9 @@ pub(super) async fn drop_underscored(mut request: Request, next: Next) -> Respon
 /// Turns the framework's bare refusals (405, 413, 408) into pages.
 pub(super) async fn dress_errors(request: Request, next: Next) -> Response {
     let frame = Frame::of(&request);
+    if is_for_programs(request.uri().path()) {
+        return next.run(request).await;
+    }
     let response = next.run(request).await;
     let is_bare = response
         .headers()

@@ -3,8 +3,10 @@
 //! Never here: decisions. Handlers turn a request into a call of the [`Broker`] and its answer into
 //! a page. Entry point: [`router`].
 
+mod api;
 mod assets;
 mod attempt;
+mod aws_sso;
 mod client_address;
 mod cookies;
 mod csrf;
@@ -126,6 +128,9 @@ pub fn router(broker: Arc<Broker>, settings: Settings) -> Router {
         .merge(setup_pages())
         .merge(probe_pages())
         .merge(revocation_pages())
+        .merge(consent_pages())
+        .merge(api::routes())
+        .merge(aws_sso::routes())
         .fallback(not_found)
         // From the inside out; each layer sees what the ones below it let through.
         // Edits that no handler took are audited too.
@@ -318,6 +323,11 @@ fn revocation_pages() -> Router<App> {
         .route("/helpdesk/revocations/new", get(revocations::confirm))
         .route("/helpdesk/revocations/retry", post(revocations::retry))
         .route("/helpdesk/revocations/{id}", get(revocations::show))
+}
+
+/// Where a person agrees that a client acts for them.
+fn consent_pages() -> Router<App> {
+    Router::new()
 }
 
 async fn not_found(request: Request) -> Response {

@@ -75,6 +75,7 @@ impl SessionStore for Rows {
             last_seen_at: created_at,
             expires_at,
             provider_session,
+            device: None,
         };
         self.0.save_session(&session).await.map_err(backend)
     }

@@ -297,7 +297,7 @@ fn the_shipped_example_has_every_key() {
             Some(_) => "aws.credential_source".to_owned(),
             None => section,
         };
-        let later = ["tokens", "trusted_issuer"];
+        let later = ["trusted_issuer"];
         for key in known.split(", ").filter(|key| !later.contains(key)) {
             let path = if section.is_empty() {
                 key.to_owned()
@@ -311,8 +311,8 @@ fn the_shipped_example_has_every_key() {
             assert!(is_written, "{path} is not in config/rolegate.toml");
         }
     }
-    // The top, eleven sections, one environment, one scope, three connectors, four credential sources.
-    assert_eq!(seen, 21, "{all}");
+    // The top, twelve sections, one environment, one scope, three connectors, four credential sources.
+    assert_eq!(seen, 22, "{all}");
 }
 
 #[test]
@@ -673,13 +673,11 @@ fn credential_sources_refer_to_each_other_without_circles() {
 
 #[test]
 fn what_later_versions_will_take_is_refused_by_name() {
-    let text = format!(
-        "{MINIMAL}[tokens]\naccess = \"1h\"\n[[trusted_issuer]]\nid = \"x\"\n[store]\nurl = \"postgres://u:p@h/d\"\n"
-    );
+    let text =
+        format!("{MINIMAL}[[trusted_issuer]]\nid = \"x\"\n[store]\nurl = \"postgres://u:p@h/d\"\n");
     insta::assert_snapshot!(findings(&text, &[]), @r#"
-    rolegate.toml:15: tokens: is not available in this version; remove it
-    rolegate.toml:17: trusted_issuer: is not available in this version; remove it
-    rolegate.toml:20: store.url: PostgreSQL is not available in this version; expected sqlite:///PATH
+    rolegate.toml:15: trusted_issuer: is not available in this version; remove it
+    rolegate.toml:18: store.url: PostgreSQL is not available in this version; expected sqlite:///PATH
     "#);
 }
 

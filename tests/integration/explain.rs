@@ -303,6 +303,7 @@ fn session(connector: &str, username: &str, groups: &[&str], ago: Duration) -> S
         last_seen_at: then,
         expires_at: then + Duration::hours(12),
         provider_session: None,
+        device: None,
     }
 }
 

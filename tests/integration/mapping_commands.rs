@@ -161,6 +161,7 @@ default_region = "eu-west-1"
             last_seen_at: NOW,
             expires_at: NOW,
             provider_session: None,
+            device: None,
         };
         store.save_session(&session).await.unwrap();
     }

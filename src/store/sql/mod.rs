@@ -21,6 +21,7 @@ mod register;
 mod review;
 mod revocation;
 mod session;
+mod token;
 mod writer;
 
 use std::sync::Arc;

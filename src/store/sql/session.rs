@@ -290,6 +290,7 @@ impl SessionRow {
             provider_session: (self.provider_session.as_deref())
                 .map(from_json)
                 .transpose()?,
+            device: None,
         })
     }
 }

@@ -1,9 +1,11 @@
 //! The handlers, one file per family of addresses.
 
 pub(super) mod audit;
+pub(super) mod authorize;
 pub(super) mod console;
 pub(super) mod credentials;
 mod departure;
+pub(super) mod device;
 pub(super) mod helpdesk;
 pub(super) mod issuer;
 pub(super) mod login;

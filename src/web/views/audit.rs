@@ -54,6 +54,10 @@ pub(crate) fn action_in_words(action: Action) -> &'static str {
         Action::SessionRevoke => "Sessions revoked",
         Action::RevocationApply => "Revocation written at AWS",
         Action::RoleProbe => "Roles looked at",
+        Action::TokenApprove => "A client's request decided",
+        Action::TokenIssue => "Broker tokens issued",
+        Action::TokenRefresh => "Broker tokens renewed",
+        Action::TokenRefuse => "A caller refused",
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) fn session(letter: char) -> SignInSession {
         last_seen_at: NOW,
         expires_at: NOW + Duration::hours(12),
         provider_session: None,
+        device: None,
     }
 }
 

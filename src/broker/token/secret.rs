@@ -1,0 +1,1 @@
+//! The secrets themselves: how they are made, told apart and hashed.

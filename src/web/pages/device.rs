@@ -1,0 +1,1 @@
+//! `/device`: a client on another machine asks to act for the person, who types its code.
