@@ -210,6 +210,7 @@ fn own_pages() -> Router<App> {
         )
         .route("/settings", post(sessions::set))
         .route("/assets/{name}", get(pages::asset))
+        .route("/favicon.ico", get(pages::icon))
 }
 
 /// The helpdesk's pages that edit: what is edited, and the edits.

@@ -212,3 +212,14 @@ async fn roles_of_other_partitions_open_at_home_with_credentials_of_their_own() 
         assert_eq!((issued.role_arn, issued.region.as_str()), (arn, region));
     }
 }
+
+#[tokio::test]
+async fn browsers_that_ask_for_an_icon_unasked_are_shown_ours() {
+    let app = TestApp::start().await;
+    let mut browser = app.browser();
+    let answer = browser.get("/favicon.ico").await;
+    assert_eq!(answer.status, 303);
+    let icon = browser.get(answer.header("location")).await;
+    assert_eq!(icon.status, 200);
+    assert_eq!(icon.header("content-type"), "image/svg+xml");
+}

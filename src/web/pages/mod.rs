@@ -124,6 +124,12 @@ pub(super) async fn asset(uri: axum::http::Uri, frame: Frame) -> Response {
     (headers, asset.bytes.clone()).into_response()
 }
 
+/// `GET /favicon.ico`: what browsers ask for unasked beside an answer that names no icon, such as a
+/// redirect or a download.
+pub(super) async fn icon() -> Response {
+    see_other(assets::url("icon.svg"))
+}
+
 /// Runs a grant to its end even when the client goes away meanwhile: an intent that was written
 /// gets its outcome. None when it panicked.
 async fn in_own_task<T: Send + 'static>(
