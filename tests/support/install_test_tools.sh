@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs what the tests start: slapd, Samba AD, moto, identity providers, Chromium. Quick when all
-# of it is there.
+# Installs what the tests start: slapd, Samba AD, moto, identity providers, Chromium, AWS CLI v2. Quick
+# when all of it is there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/support/debian_packages.sh
@@ -19,13 +19,15 @@ fi
 # A copy of what was installed from, beside it: when the two are equal there is nothing to do.
 requirements=tests/support/requirements.txt
 if ! cmp --silent "$requirements" "$tools/venv/requirements.txt"; then
-    echo "installing moto, pysaml2, python3-saml, PyJWT, cfn-lint and python-hcl2 into $tools/venv"
+    echo "installing moto, pysaml2, python3-saml, PyJWT, cfn-lint, python-hcl2 and schemathesis into $tools/venv"
     rm -rf "$tools/venv"
     mkdir -p "$tools"
     /usr/bin/python3 -m venv "$tools/venv"
     "$tools/venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
     cp "$requirements" "$tools/venv/requirements.txt"
 fi
+
+bash tests/support/install_aws_cli.sh "$tools/aws-cli"
 
 # SimpleSAMLphp is unpacked rather than installed: the package wants a web server, which Debian would
 # start at every boot, and PHP's own is all that the tests need.

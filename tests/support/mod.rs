@@ -24,6 +24,7 @@ pub mod process;
 pub mod samba;
 pub mod saml;
 pub mod slapd;
+pub mod stock_tools;
 pub mod tcp_proxy;
 pub mod tls;
 pub mod verifiers;
