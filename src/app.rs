@@ -10,7 +10,7 @@ mod revocation;
 mod trusted;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     net::SocketAddr,
     path::Path,
@@ -149,6 +149,7 @@ pub fn policy_settings(config: &Config) -> PolicySettings {
             vouched_by: defaults.vouched_by,
             mfa_serial: None,
             audit_tag: defaults.audit_tag,
+            public_values: BTreeMap::new(),
         },
         session_name: config.aws.session_name.clone(),
         source_identity: config.aws.source_identity.clone(),

@@ -100,6 +100,7 @@ pub struct Grant {
     pub(super) audit_tag: bool,
     pub(super) voucher: Option<Voucher>,
     pub(super) mfa_serial: Option<String>,
+    pub(super) public_values: BTreeMap<String, String>,
 }
 
 impl Grant {
@@ -235,6 +236,11 @@ impl Grant {
     /// The MFA device of the IAM user whose keys sign, where AWS wants a code of it.
     pub fn mfa_serial(&self) -> Option<&str> {
         self.mfa_serial.as_deref()
+    }
+
+    /// What applications are told with the credentials, by name, filled in for the person.
+    pub fn public_values(&self) -> &BTreeMap<String, String> {
+        &self.public_values
     }
 
     /// How the console is reached.

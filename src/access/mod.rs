@@ -47,5 +47,8 @@ pub use role::{
 };
 pub use rule::{MappingRule, RuleError};
 pub use session_name::{NameTemplate, RoleSessionName, SourceIdentity, TemplateError};
-pub use template::{LONGEST_POLICY, check_session_policy, check_session_tag, encoded};
+pub use template::{
+    LONGEST_POLICY, PUBLIC_VALUES, check_public_value, check_session_policy, check_session_tag,
+    encoded,
+};
 pub use token_scope::{TokenScope, TokenScopes, UnknownScope};

@@ -232,10 +232,14 @@ pub struct RoleDefaults {
     /// `sts:TagSession` in the trust.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit_tag: Option<bool>,
+    /// What applications are told with the credentials, by name: a bucket, a prefix, a region. May
+    /// have placeholders; never secret. At most [`PUBLIC_VALUES`](super::PUBLIC_VALUES).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub public_values: BTreeMap<String, String>,
 }
 
 impl RoleDefaults {
-    /// These defaults, and `other` where they say nothing.
+    /// These defaults, and `other` where they say nothing; of the public values, name by name.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
         Self {
@@ -262,6 +266,11 @@ impl RoleDefaults {
             vouched_by: self.vouched_by.or(other.vouched_by),
             mfa_serial: self.mfa_serial.clone().or_else(|| other.mfa_serial.clone()),
             audit_tag: self.audit_tag.or(other.audit_tag),
+            public_values: {
+                let mut values = other.public_values.clone();
+                values.extend(self.public_values.clone());
+                values
+            },
         }
     }
 }
@@ -315,6 +324,8 @@ pub struct EffectiveRole {
     pub mfa_serial: Option<String>,
     /// Whether sessions carry [`AUDIT_TAG`]; never where the grant method cannot send tags.
     pub audit_tag: bool,
+    /// What applications are told with the credentials, placeholders not filled in yet.
+    pub public_values: BTreeMap<String, String>,
 }
 
 impl From<RoleDefaults> for EffectiveRole {
@@ -346,6 +357,7 @@ impl From<RoleDefaults> for EffectiveRole {
             audit_tag: settings.audit_tag.unwrap_or_default()
                 && sends_tags(grant_method, voucher)
                 && console != ConsoleWay::IdpInitiated,
+            public_values: settings.public_values,
         }
     }
 }

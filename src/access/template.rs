@@ -1,9 +1,9 @@
-//! Session policies and session tags with values of the person in them.
+//! Session policies, session tags and public values with values of the person in them.
 //!
 //! Whatever a directory calls somebody must not reach further than their own: each value is put in
 //! by one encoding ([`encoded`]) that leaves no character with a meaning to IAM, and where a text is
 //! a pattern it may stand in few places only. Never here: which person may open what. Entry points:
-//! [`check_session_policy`] and [`check_session_tag`] when a row is written, [`Values`] when it is
+//! [`check_session_policy`], [`check_session_tag`] and [`check_public_value`] when a row is written, [`Values`] when it is
 //! used.
 
 mod place;
@@ -28,6 +28,13 @@ pub const LONGEST_POLICY: usize = 2_048;
 const LONGEST_TAG_KEY: usize = 128;
 /// Characters of a session tag's value.
 const LONGEST_TAG_VALUE: usize = 256;
+
+/// How many public values a role may have, and as many again its account.
+pub const PUBLIC_VALUES: usize = 20;
+/// Characters of a public value's name.
+const LONGEST_PUBLIC_NAME: usize = 40;
+/// Characters of a public value as it is written.
+const LONGEST_PUBLIC_VALUE: usize = 500;
 
 /// The one form in which a person's value stands in policies and tags.
 ///
@@ -129,6 +136,33 @@ pub fn check_session_tag(key: &str, value: &str) -> Result<(), String> {
     text::apart(&parts).map_err(|error| format!("the tag {key:?}: {error}"))
 }
 
+/// Says what keeps a name and a text from being a public value, placeholders and all.
+///
+/// # Errors
+/// Which value, and what would be right.
+pub fn check_public_value(name: &str, value: &str) -> Result<(), String> {
+    let is_legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let begins_well = name.starts_with(|first: char| first.is_ascii_lowercase());
+    if !begins_well || !name.bytes().all(is_legal) || name.len() > LONGEST_PUBLIC_NAME {
+        return Err(format!(
+            "{name:?} cannot name a public value: write a small letter and then small letters, \
+             digits and _, such as bucket; {LONGEST_PUBLIC_NAME} characters at most"
+        ));
+    }
+    if value.chars().count() > LONGEST_PUBLIC_VALUE {
+        return Err(format!(
+            "the public value {name:?} has more than {LONGEST_PUBLIC_VALUE} characters"
+        ));
+    }
+    if let Some(character) = value.chars().find(|character| character.is_control()) {
+        return Err(format!(
+            "the public value {name:?} has {character:?}: write one line"
+        ));
+    }
+    let parts = parts(value).map_err(|error| format!("the public value {name:?}: {error}"))?;
+    text::apart(&parts).map_err(|error| format!("the public value {name:?}: {error}"))
+}
+
 /// What the placeholders stand for: one person, and the role that they open.
 pub(super) struct Values<'a> {
     pub(super) identity: &'a Identity,
@@ -192,6 +226,25 @@ impl Values<'_> {
         let filled = templates.iter().map(|(tag, template)| {
             let value = self.tag(tag, template)?;
             Ok((tag.clone(), value))
+        });
+        filled.collect()
+    }
+
+    /// Public values as applications are told them. Where the person has nothing to put in, a value
+    /// is left out rather than told with a gap: `home//` would be somebody else's.
+    pub(super) fn public_values(
+        &self,
+        templates: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let filled = templates.iter().filter_map(|(name, template)| {
+            let parts = parts(template).ok()?;
+            let names_groups = parts.contains(&Part::Value(Placeholder::Groups));
+            let value = if names_groups {
+                self.joined(&parts)
+            } else {
+                self.text(&parts, "")
+            };
+            Some((name.clone(), value.ok()?))
         });
         filled.collect()
     }

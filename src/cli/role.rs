@@ -23,7 +23,7 @@ use super::{
 use crate::{
     access::{
         AccountId, ConsoleWay, EffectiveRole, GrantMethod, NameTemplate, Policy, PolicyTables,
-        Role, RoleDefaults, SessionDuration, TargetArn, Voucher, mfa_serial,
+        Role, RoleDefaults, SessionDuration, TargetArn, Voucher, check_public_value, mfa_serial,
     },
     app,
     broker::{DiscoveredRole, NotDiscovered, Trust, fresh_external_id},
@@ -116,6 +116,10 @@ pub(super) struct DefaultArguments {
         require_equals = true
     )]
     audit_tag: Option<bool>,
+    /// What applications are told with the credentials, such as bucket=uploads or
+    /// prefix=home/{subject}/; nothing secret; may be there several times
+    #[arg(long = "public-value", value_name = "NAME=TEXT", value_parser = name_and_text)]
+    public_values: Vec<(String, String)>,
 }
 
 /// Tells an ExternalId that was made, to be copied into trust policies, and what writes them.
@@ -169,6 +173,7 @@ impl DefaultArguments {
                 vouched_by: self.vouched_by,
                 mfa_serial: self.mfa_serial,
                 audit_tag: self.audit_tag,
+                public_values: BTreeMap::from_iter(self.public_values),
             }),
         }
     }
@@ -220,6 +225,13 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE, such as team=payments".to_owned()),
     }
+}
+
+fn name_and_text(text: &str) -> Result<(String, String), String> {
+    let (name, value) = (text.split_once('='))
+        .ok_or_else(|| "write NAME=TEXT, such as bucket=uploads".to_owned())?;
+    check_public_value(name, value)?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 pub(super) async fn run(file: Option<&Path>, command: Command) -> Result<(), Failure> {

@@ -330,6 +330,32 @@ fn limits_of_aws_are_told_before_anybody_clicks() {
     }
 }
 
+#[test]
+fn public_values_are_checked_where_they_are_written() {
+    let refused = |values: &str| {
+        let role = "[[role]]\narn = \"arn:aws:iam::111122223333:role/Ops\"\n";
+        parse(&format!("{role}public_values = {values}")).unwrap_err()
+    };
+    let many: Vec<String> = (0..21).map(|n| format!("k{n} = \"v\"")).collect();
+    for (values, told) in [
+        (
+            format!("{{ {} }}", many.join(", ")),
+            "21 values; there may be 20",
+        ),
+        (
+            "{ Bucket = \"x\" }".to_owned(),
+            "cannot name a public value",
+        ),
+        ("{ k = \"{nobody}\" }".to_owned(), "there is no {nobody}"),
+        ("{ k = 1 }".to_owned(), "expected a table of strings"),
+        ("\"k\"".to_owned(), "expected a table of strings"),
+    ] {
+        let refused = refused(&values);
+        assert!(refused.contains("Ops.public_values: "), "{refused}");
+        assert!(refused.contains(told), "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn an_import_of_the_stores_own_export_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -408,6 +434,10 @@ fn settings() -> impl Strategy<Value = RoleDefaults> {
                 vouched_by: rest.then_some(rolegate::access::Voucher::Issuer),
                 mfa_serial: rest.then(|| "arn:aws:iam::111122223333:mfa/x".to_owned()),
                 audit_tag: rest.then_some(duration.is_some()),
+                public_values: rest
+                    .then(|| ("prefix".to_owned(), "h/{subject}/\"$(x)'é".to_owned()))
+                    .into_iter()
+                    .collect(),
             },
         )
 }

@@ -257,8 +257,24 @@ impl Policy {
             audit_tag: effective.audit_tag,
             voucher: effective.voucher,
             mfa_serial: effective.mfa_serial.clone(),
+            public_values: public_values(identity, placed),
         })
     }
+
+    /// What applications are told about a role, filled in for a person who holds it.
+    pub fn public_values(
+        &self,
+        identity: &Identity,
+        target: &TargetArn,
+    ) -> BTreeMap<String, String> {
+        let placed = self.roles.get(target);
+        placed.map_or_else(BTreeMap::new, |placed| public_values(identity, placed))
+    }
+}
+
+fn public_values(identity: &Identity, placed: &PlacedRole) -> BTreeMap<String, String> {
+    let target = &placed.role.arn;
+    Values { identity, target }.public_values(&placed.effective.public_values)
 }
 
 /// What narrows and marks one person's session, with their values put in.

@@ -143,6 +143,7 @@ impl Policy {
             audit_tag: false,
             voucher: effective.voucher,
             mfa_serial: None,
+            public_values: BTreeMap::new(),
         };
         Ok(ServiceGrant { errand, grant })
     }

@@ -1186,6 +1186,44 @@ fn a_template_is_filled_for_the_person_who_opens_the_role() {
 }
 
 #[test]
+fn public_values_come_with_the_grant_the_roles_own_before_its_accounts() {
+    let texts = |values: &[(&str, &str)]| -> BTreeMap<String, String> {
+        let owned = values.iter();
+        owned
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect()
+    };
+    let mut role = role(ADMIN);
+    role.own.public_values = texts(&[("prefix", "home/{username}/")]);
+    let account = Account {
+        colour: None,
+        owner: None,
+        id: "111122223333".parse().unwrap(),
+        name: "Payments".to_owned(),
+        alias: None,
+        environment: None,
+        description: None,
+        protected: false,
+        role_defaults: RoleDefaults {
+            public_values: texts(&[("bucket", "uploads-{account}"), ("prefix", "all/")]),
+            ..Default::default()
+        },
+    };
+    let tables = PolicyTables {
+        accounts: vec![account],
+        mappings: vec![mapping("m", "dev", ADMIN, Conditions::default())],
+        roles: vec![role],
+        ..Default::default()
+    };
+    let policy = Policy::new(tables, settings());
+    let ada = person(&["dev"]);
+    let grant = ask(&policy, &ada, ADMIN).unwrap();
+    let told = texts(&[("bucket", "uploads-111122223333"), ("prefix", "home/ada/")]);
+    assert_eq!(*grant.public_values(), told);
+    assert_eq!(policy.public_values(&ada, grant.target()), told);
+}
+
+#[test]
 fn a_path_for_people_of_several_connectors_names_the_connector_or_gives_nothing() {
     let several = PolicySettings {
         connectors: 2,

@@ -562,3 +562,61 @@ fn of_two_conditions_of_one_name_neither_is_dropped_in_silence() {
     let one = filled(&statement(vpc), &person("ada")).unwrap();
     assert!(one.contains("vpc-1"), "{one}");
 }
+
+#[test]
+fn public_values_are_told_in_the_form_that_policies_have_and_never_with_a_gap() {
+    let mut ada = person("a/b");
+    let templates = BTreeMap::from(
+        [
+            ("bucket", "uploads"),
+            ("prefix", "home/{connector}/{username}/"),
+            ("teams", "{groups}"),
+            ("mail", "to/{email}"),
+        ]
+        .map(|(name, text)| (name.to_owned(), text.to_owned())),
+    );
+    let target = role();
+    let told = |identity: &Identity| {
+        let values = Values {
+            identity,
+            target: &target,
+        };
+        let told = values.public_values(&templates).into_iter();
+        told.map(|(name, text)| format!("{name}={text}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(&ada), ["bucket=uploads", "prefix=home/corp/a=2Fb/"]);
+    ada.groups = [group("cn=x,dc=y"), group("cn=w,dc=y")].to_vec();
+    ada.email = Some("a@b.example".to_owned());
+    assert_eq!(
+        told(&ada)[1..],
+        [
+            "mail=to/a@b.example",
+            "prefix=home/corp/a=2Fb/",
+            "teams=w:x"
+        ]
+    );
+}
+
+#[test]
+fn a_public_value_that_cannot_be_used_is_told_with_what_would_be_right() {
+    assert_eq!(check_public_value("k", ""), Ok(()));
+    assert_eq!(
+        check_public_value(&"k".repeat(40), &"é".repeat(500)),
+        Ok(())
+    );
+    for (name, value, told) in [
+        ("", "x", "cannot name a public value"),
+        ("Bucket", "x", "cannot name a public value"),
+        ("0k", "x", "cannot name a public value"),
+        ("a-b", "x", "cannot name a public value"),
+        (&*"k".repeat(41), "x", "40 characters at most"),
+        ("k", &*"x".repeat(501), "more than 500 characters"),
+        ("k", "a\nb", "write one line"),
+        ("k", "{user}", "there is no {user}"),
+        ("k", "{username}{email}", "need one of / :"),
+    ] {
+        let refused = check_public_value(name, value).unwrap_err();
+        assert!(refused.contains(told), "{name:?} {value:?}: {refused}");
+    }
+}

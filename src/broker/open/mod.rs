@@ -7,6 +7,8 @@ mod decide;
 mod rows;
 mod way;
 
+use std::collections::BTreeMap;
+
 use secrecy::SecretString;
 use thiserror::Error;
 use time::Duration;
@@ -154,6 +156,8 @@ pub struct IssuedCredentials {
     pub region: Option<String>,
     /// Whether they are narrowed to reading.
     pub is_read_only: bool,
+    /// What the application is told with them, by name; nothing secret.
+    pub public_values: BTreeMap<String, String>,
 }
 
 /// A role that is being opened in the console.
@@ -339,6 +343,7 @@ impl Broker {
             role: grant.target().clone(),
             region,
             is_read_only: grant.is_read_only(),
+            public_values: grant.public_values().clone(),
         })
     }
 

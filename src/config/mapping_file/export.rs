@@ -3,6 +3,8 @@
 //! Both have the same keys. What is at its default is left out. A mapping's id is not written: its
 //! group and role say which it is.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 use time::format_description::well_known::Rfc3339;
 
@@ -92,6 +94,7 @@ impl Row {
         .with("vouched_by", settings.vouched_by.map(Voucher::as_str))
         .with("mfa_serial", settings.mfa_serial.clone())
         .with_audit_tag(settings.audit_tag)
+        .with("public_values", texts(&settings.public_values))
     }
 
     /// Where it is said to be false it may be true without that.
@@ -140,10 +143,6 @@ fn account(account: &Account) -> Row {
 }
 
 fn role(role: &Role) -> Row {
-    let tags = role.session_tags.iter();
-    let tags: Map<String, Value> = tags
-        .map(|(key, value)| (key.clone(), Value::from(value.clone())))
-        .collect();
     Row::new("role")
         .with("arn", role.arn.as_str())
         .with("description", role.description.clone())
@@ -151,7 +150,7 @@ fn role(role: &Role) -> Row {
         .with_settings(&role.own)
         .with("session_policy", role.session_policy.clone())
         .with("policy_arns", role.policy_arns.clone())
-        .with("session_tags", tags)
+        .with("session_tags", texts(&role.session_tags))
         .with("protected", role.protected)
         .with("disabled", role.disabled)
 }
@@ -184,6 +183,13 @@ fn duration(duration: SessionDuration) -> String {
     } else {
         format!("{seconds}s")
     }
+}
+
+fn texts(table: &BTreeMap<String, String>) -> Map<String, Value> {
+    let entries = table.iter();
+    entries
+        .map(|(key, text)| (key.clone(), Value::from(text.clone())))
+        .collect()
 }
 
 /// A value as it stands behind a key, on one line.

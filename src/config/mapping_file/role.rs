@@ -13,8 +13,9 @@ use super::{
     session_duration,
 };
 use crate::access::{
-    ConsoleWay, GrantMethod, LONGEST_POLICY, NameTemplate, Role, RoleDefaults, SESSION_TAGS,
-    TargetArn, Voucher, check_session_policy, check_session_tag, mfa_serial,
+    ConsoleWay, GrantMethod, LONGEST_POLICY, NameTemplate, PUBLIC_VALUES, Role, RoleDefaults,
+    SESSION_TAGS, TargetArn, Voucher, check_public_value, check_session_policy, check_session_tag,
+    mfa_serial,
 };
 
 const POLICY_ARNS: usize = 10;
@@ -51,6 +52,9 @@ fn settings(section: &mut Section<'_>) -> RoleDefaults {
         vouched_by: section.parsed("vouched_by", str::parse::<Voucher>),
         mfa_serial: section.parsed("mfa_serial", mfa_serial),
         audit_tag: section.boolean("audit_tag"),
+        public_values: section
+            .take("public_values", public_values)
+            .unwrap_or_default(),
     }
 }
 
@@ -124,6 +128,24 @@ fn policy_arn(text: &str) -> Result<String, String> {
     Err(format!(
         "expected arn:aws:iam::ACCOUNT:policy/NAME, found {text:?}"
     ))
+}
+
+fn public_values(value: &Value) -> Result<BTreeMap<String, String>, String> {
+    let shape = "expected a table of strings, such as { bucket = \"uploads\" }";
+    let Value::Table(entries) = value else {
+        return Err(format!("{shape}, found {}", value.description()));
+    };
+    if entries.len() > PUBLIC_VALUES {
+        let count = entries.len();
+        return Err(format!("{count} values; there may be {PUBLIC_VALUES}"));
+    }
+    let entries = entries.iter().map(|(name, node)| {
+        let text = (node.value.as_str())
+            .ok_or_else(|| format!("{shape}; {name:?} is {}", node.value.description()))?;
+        check_public_value(name, text)?;
+        Ok((name.clone(), text.to_owned()))
+    });
+    entries.collect()
 }
 
 fn session_tags(value: &Value) -> Result<BTreeMap<String, String>, String> {

@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     access::{
-        Account, AccountId, Change, ConsoleWay, GrantMethod, LONGEST_POLICY, NameTemplate, Role,
-        RoleDefaults, Row, RowName, SamlProviderArn, TargetArn, Voucher, check_session_policy,
-        check_session_tag, mfa_serial,
+        Account, AccountId, Change, ConsoleWay, GrantMethod, LONGEST_POLICY, NameTemplate,
+        PUBLIC_VALUES, Role, RoleDefaults, Row, RowName, SamlProviderArn, TargetArn, Voucher,
+        check_public_value, check_session_policy, check_session_tag, mfa_serial,
     },
     broker::{EditDraft, fresh_external_id},
 };
@@ -374,6 +374,15 @@ fn type_defaults(typed: &mut Fields, defaults: &RoleDefaults) {
         defaults.vouched_by.map_or("", Voucher::as_str),
     );
     typed.set("mfa_serial", text(&defaults.mfa_serial));
+    typed.set("public_values", pairs(&defaults.public_values));
+}
+
+/// A table as `key=value`, one a line.
+fn pairs(table: &BTreeMap<String, String>) -> String {
+    let lines: Vec<String> = (table.iter())
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    lines.join("\n")
 }
 
 /// How the console may be reached; by the provider alone for single roles only.
@@ -397,6 +406,15 @@ fn ways(typed: &Typed<'_>, is_role: bool) -> Kind {
 fn default_fields(typed: &Typed<'_>, is_role: bool) -> Vec<Field> {
     let mut fields = way_fields(typed, is_role);
     fields.extend(session_fields(typed));
+    fields.push(typed.field(
+        "public_values",
+        (
+            "Public values",
+            "name=value, one a line, told to applications with the credentials, such as \
+             prefix=home/{subject}/; nothing secret.",
+        ),
+        LINES,
+    ));
     fields
 }
 
@@ -530,7 +548,33 @@ fn defaults_of(typed: &mut Typed<'_>) -> RoleDefaults {
         vouched_by: typed.parsed("vouched_by"),
         mfa_serial: checked(typed, "mfa_serial", mfa_serial),
         audit_tag: typed.parsed("audit_tag"),
+        public_values: public_values(typed),
     }
+}
+
+fn public_values(typed: &mut Typed<'_>) -> BTreeMap<String, String> {
+    let mut values = BTreeMap::new();
+    for line in lines(typed.text("public_values")) {
+        let Some((name, value)) = line.split_once('=') else {
+            let message = format!("{line} is no value: write name=value, such as bucket=uploads.");
+            typed.wrong("public_values", message);
+            continue;
+        };
+        let (name, value) = (name.trim(), value.trim());
+        if let Err(error) = check_public_value(name, value) {
+            typed.wrong("public_values", sentence(&error));
+        }
+        if values.insert(name.to_owned(), value.to_owned()).is_some() {
+            typed.wrong("public_values", format!("{name} is there twice."));
+        }
+    }
+    if values.len() > PUBLIC_VALUES {
+        typed.wrong(
+            "public_values",
+            format!("There may be {PUBLIC_VALUES} at most."),
+        );
+    }
+    values
 }
 
 /// The fields of a role as it stands in the table.
@@ -548,9 +592,7 @@ pub(in super::super) fn of_role(role: &Role) -> Fields {
         role.session_policy.clone().unwrap_or_default(),
     );
     typed.set("policy_arns", role.policy_arns.join("\n"));
-    let tags = role.session_tags.iter();
-    let tags: Vec<String> = tags.map(|(key, value)| format!("{key}={value}")).collect();
-    typed.set("session_tags", tags.join("\n"));
+    typed.set("session_tags", pairs(&role.session_tags));
     typed
 }
 
@@ -813,6 +855,7 @@ mod tests {
                 vouched_by: None,
                 mfa_serial: Some("arn:aws:iam::111122223333:mfa/broker".to_owned()),
                 audit_tag: Some(false),
+                public_values: [("prefix".to_owned(), "home/{subject}/=".to_owned())].into(),
             },
             session_policy: Some("{\"Version\":\"2012-10-17\"}".to_owned()),
             policy_arns: vec!["arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()],
@@ -857,6 +900,7 @@ mod tests {
             ("session_policy", "{"),
             ("policy_arns", "ReadOnlyAccess"),
             ("session_tags", "team"),
+            ("public_values", "prefix=home/{nobody}/"),
             ("description", "kept"),
         ]);
         let mut typed = Typed::of(&fields);
@@ -873,6 +917,7 @@ mod tests {
                 "arn",
                 "grant_method",
                 "max_duration",
+                "public_values",
                 "session_policy",
                 "policy_arns",
                 "session_tags"
@@ -882,7 +927,12 @@ mod tests {
             let setting = settings.iter().find(|setting| setting.name == name);
             setting.unwrap().clone()
         };
-        for name in ["session_policy", "policy_arns", "session_tags"] {
+        for name in [
+            "session_policy",
+            "policy_arns",
+            "session_tags",
+            "public_values",
+        ] {
             let error = of(name).error.unwrap();
             assert!(error.ends_with('.'), "{error}");
         }
