@@ -67,6 +67,7 @@ pub(in crate::web) async fn issue(
         layout: layout(&arrival.frame, &signed_in),
         account: &account,
         account_id: &account_id,
+        arn: issued.role.as_str(),
         role: issued.role.name(),
         access_key_id: &issued.credentials.access_key_id,
         secret_access_key: issued.credentials.secret_access_key.expose_secret(),
@@ -75,6 +76,7 @@ pub(in crate::web) async fn issue(
         is_read_only: issued.is_read_only,
         expires: issued.credentials.expiration,
         now: app.broker.now(),
+        public_url: &app.broker.settings().public_url,
     });
     let mut response = render(&view, &arrival.frame);
     keep_secret(&mut response);

@@ -1,10 +1,13 @@
 //! Credentials, shown once. Nothing here has `Debug`, and the texts are wiped when dropped.
 
+use std::borrow::Cow;
+
 use askama::Template;
 use time::OffsetDateTime;
+use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Layout, Moment};
+use super::{Layout, Moment, shells::Shell};
 
 /// What the page is made from. No `Debug`: it borrows secrets.
 pub(crate) struct CredentialsInput<'a> {
@@ -14,6 +17,8 @@ pub(crate) struct CredentialsInput<'a> {
     pub(crate) account: &'a str,
     /// Its twelve digits.
     pub(crate) account_id: &'a str,
+    /// The role's ARN.
+    pub(crate) arn: &'a str,
     /// The role's name.
     pub(crate) role: &'a str,
     /// `AccessKeyId`
@@ -30,12 +35,14 @@ pub(crate) struct CredentialsInput<'a> {
     pub(crate) expires: OffsetDateTime,
     /// The present.
     pub(crate) now: OffsetDateTime,
+    /// Where tools find us.
+    pub(crate) public_url: &'a Url,
 }
 
 struct Format {
     id: &'static str,
     name: &'static str,
-    hint: &'static str,
+    hint: Cow<'static, str>,
     text: Zeroizing<String>,
 }
 
@@ -68,47 +75,76 @@ impl CredentialsView {
 }
 
 fn formats(input: &CredentialsInput<'_>) -> Vec<Format> {
-    let format = |id, name, hint, text: String| Format {
-        id,
-        name,
-        hint,
-        text: Zeroizing::new(text),
-    };
-    let lines = |line: fn(&str, &str) -> String| {
-        variables(input)
-            .iter()
-            .map(|(name, value)| line(name, value))
-            .collect::<Vec<_>>()
-            .join("\n")
-    };
-    vec![
-        format("sh", "bash, zsh", "Paste into a terminal.", lines(sh_line)),
-        format("fish", "fish", "Paste into a terminal.", lines(fish_line)),
-        format(
+    let name = profile_name(input);
+    let shells = [
+        (Shell::Posix, "sh", "bash, zsh", "Paste into a terminal."),
+        (Shell::Fish, "fish", "fish", "Paste into a terminal."),
+        (
+            Shell::PowerShell,
             "powershell",
             "PowerShell",
             "Paste into a PowerShell window.",
-            lines(powershell_line),
         ),
-        format(
-            "cmd",
-            "cmd",
-            "Paste into a command prompt.",
-            lines(cmd_line),
-        ),
-        format(
+        (Shell::Cmd, "cmd", "cmd", "Paste into a command prompt."),
+    ];
+    let shells = shells
+        .into_iter()
+        .filter_map(|(shell, id, name, hint)| Some((id, name, hint.into(), lines(shell, input)?)));
+    let others = [
+        (
             "file",
             "~/.aws/credentials",
-            "Add to the file, then use it with --profile.",
+            "Add to the file, then use it with --profile.".into(),
             profile(input),
         ),
-        format(
+        (
+            "configure",
+            "aws configure",
+            format!("Paste into a terminal: writes the profile {name}.").into(),
+            configure(input),
+        ),
+        (
             "json",
             "JSON",
-            "What credential_process prints.",
-            json(input),
+            "What credential_process prints.".into(),
+            Some(json(input)),
         ),
-    ]
+        (
+            "sso",
+            "AWS CLI (aws sso login)",
+            format!(
+                "New credentials whenever they are needed, none of them in a file of yours. Add to \
+                 ~/.aws/config, the last two sections once; then: aws sso login --profile {name}"
+            )
+            .into(),
+            fits_lines([input.region]).then(|| sso_profile(input)),
+        ),
+        (
+            "rolegate",
+            "rolegate",
+            "The same with Rolegate's own client.".into(),
+            client(input),
+        ),
+    ];
+    let others =
+        (others.into_iter()).filter_map(|(id, name, hint, text)| Some((id, name, hint, text?)));
+    shells
+        .chain(others)
+        .map(|(id, name, hint, text)| Format {
+            id,
+            name,
+            hint,
+            text: Zeroizing::new(text),
+        })
+        .collect()
+}
+
+fn lines(shell: Shell, input: &CredentialsInput<'_>) -> Option<String> {
+    let lines = variables(input)
+        .into_iter()
+        .map(|(name, value)| shell.variable(name, value));
+    let lines: Option<Vec<String>> = lines.collect();
+    Some(lines?.join("\n"))
 }
 
 fn variables<'a>(input: &CredentialsInput<'a>) -> Vec<(&'static str, &'a str)> {
@@ -124,28 +160,88 @@ fn variables<'a>(input: &CredentialsInput<'a>) -> Vec<(&'static str, &'a str)> {
     variables
 }
 
-fn sh_line(name: &str, value: &str) -> String {
-    format!("export {name}='{}'", value.replace('\'', r"'\''"))
+/// Of characters that the sections of AWS's files may be named with: digits and those of IAM's names.
+fn profile_name(input: &CredentialsInput<'_>) -> String {
+    format!("{}-{}", input.account_id, input.role)
 }
 
-fn fish_line(name: &str, value: &str) -> String {
-    let value = value.replace('\\', r"\\").replace('\'', r"\'");
-    format!("set -gx {name} '{value}'")
+/// The commands that write the profile.
+fn configure(input: &CredentialsInput<'_>) -> Option<String> {
+    let profile = Shell::Posix.quoted(&profile_name(input))?;
+    let mut settings = vec![
+        ("aws_access_key_id", input.access_key_id),
+        ("aws_secret_access_key", input.secret_access_key),
+        ("aws_session_token", input.session_token),
+    ];
+    if !input.region.is_empty() {
+        settings.push(("region", input.region));
+    }
+    let lines = settings.into_iter().map(|(name, value)| {
+        let value = Shell::Posix.quoted(value)?;
+        Some(format!(
+            "aws configure set {name} {value} --profile {profile}"
+        ))
+    });
+    let lines: Option<Vec<String>> = lines.collect();
+    Some(lines?.join("\n"))
 }
 
-fn powershell_line(name: &str, value: &str) -> String {
-    format!("$Env:{name} = '{}'", value.replace('\'', "''"))
-}
-
-fn cmd_line(name: &str, value: &str) -> String {
-    format!("set \"{name}={value}\"")
-}
-
-fn profile(input: &CredentialsInput<'_>) -> String {
-    let mut text = format!(
-        "[{}-{}]\naws_access_key_id = {}\naws_secret_access_key = {}\naws_session_token = {}",
+/// A profile by which AWS's own tools sign in here. The start URL has to be AWS's by name for the
+/// newest of them, or to lead there; what is asked is at the endpoints alone.
+fn sso_profile(input: &CredentialsInput<'_>) -> String {
+    let origin = input.public_url.as_str().trim_end_matches('/');
+    let start = if input.public_url.scheme() == "https" {
+        format!("{origin}/start")
+    } else {
+        "https://rolegate.awsapps.com/start".to_owned()
+    };
+    let region = if input.region.is_empty() {
+        String::new()
+    } else {
+        format!("region = {}\n", input.region)
+    };
+    format!(
+        "[profile {}]\nsso_session = rolegate\nsso_account_id = {}\nsso_role_name = {}\n\
+         services = rolegate\n{region}\n\
+         [sso-session rolegate]\nsso_start_url = {start}\nsso_region = us-east-1\n\
+         sso_registration_scopes = sso:account:access\n\n\
+         [services rolegate]\nsso =\n  endpoint_url = {origin}/aws\n\
+         sso_oidc =\n  endpoint_url = {origin}/aws",
+        profile_name(input),
         input.account_id,
-        input.role,
+        input.role
+    )
+}
+
+fn client(input: &CredentialsInput<'_>) -> Option<String> {
+    let origin = input.public_url.as_str().trim_end_matches('/');
+    let (origin, arn) = (
+        Shell::Posix.quoted(origin)?,
+        Shell::Posix.quoted(input.arn)?,
+    );
+    Some(format!(
+        "rolegate login {origin}\neval \"$(rolegate credentials {arn} --format env)\""
+    ))
+}
+
+/// Whether texts can stand behind a key of a file, on one line each.
+fn fits_lines<const N: usize>(texts: [&str; N]) -> bool {
+    !texts.iter().any(|text| text.contains(char::is_control))
+}
+
+fn profile(input: &CredentialsInput<'_>) -> Option<String> {
+    let texts = [
+        input.access_key_id,
+        input.secret_access_key,
+        input.session_token,
+        input.region,
+    ];
+    if !fits_lines(texts) {
+        return None;
+    }
+    let mut text = format!(
+        "[{}]\naws_access_key_id = {}\naws_secret_access_key = {}\naws_session_token = {}",
+        profile_name(input),
         input.access_key_id,
         input.secret_access_key,
         input.session_token
@@ -154,7 +250,7 @@ fn profile(input: &CredentialsInput<'_>) -> String {
         text.push_str("\nregion = ");
         text.push_str(input.region);
     }
-    text
+    Some(text)
 }
 
 /// In the order and with the names of the `credential_process` contract.
@@ -171,15 +267,4 @@ fn json(input: &CredentialsInput<'_>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_shell_quotes_in_its_own_way() {
-        let awkward = r"a'b\c";
-        assert_eq!(sh_line("K", awkward), r"export K='a'\''b\c'");
-        assert_eq!(fish_line("K", awkward), r"set -gx K 'a\'b\\c'");
-        assert_eq!(powershell_line("K", awkward), r"$Env:K = 'a''b\c'");
-        assert_eq!(cmd_line("K", "v+/="), "set \"K=v+/=\"");
-    }
-}
+mod tests;

@@ -19,6 +19,7 @@ mod query;
 pub(crate) mod role;
 pub(crate) mod search;
 pub(crate) mod sessions;
+mod shells;
 pub(crate) mod sign_in;
 pub(crate) mod signed_in;
 pub(crate) mod signed_out;

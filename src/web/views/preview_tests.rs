@@ -56,7 +56,7 @@ fn environments() -> std::sync::Arc<[crate::web::EnvironmentRule]> {
     .collect()
 }
 
-fn layout() -> Layout {
+pub(super) fn layout() -> Layout {
     Layout {
         organisation: "Example Corp".to_owned(),
         person: Some("Ada Lovelace".to_owned()),
@@ -443,6 +443,7 @@ fn credentials_page() -> String {
         layout: layout(),
         account: "Payments production",
         account_id: "111122223333",
+        arn: "arn:aws:iam::111122223333:role/ReadOnly",
         role: "ReadOnly",
         access_key_id: "ASIAEXAMPLEEXAMPLE00",
         secret_access_key: "sample/secret+key/of/forty/characters0000",
@@ -451,6 +452,7 @@ fn credentials_page() -> String {
         is_read_only: true,
         expires: NOW + time::Duration::minutes(59),
         now: NOW,
+        public_url: &"https://aws.example.com".parse().unwrap(),
     })
     .render()
     .unwrap()
