@@ -188,6 +188,7 @@ pub struct Broker {
     chain_checks: audit_trail::ChainChecks,
     revoking: revoke::Writing,
     known_probes: probe::KnownProbes,
+    keep: kept::Keep,
 }
 
 /// From where a request comes.
@@ -216,6 +217,7 @@ impl Broker {
             chain_checks: audit_trail::ChainChecks::default(),
             revoking: revoke::Writing::default(),
             known_probes: probe::KnownProbes::default(),
+            keep: kept::Keep::default(),
         }
     }
 

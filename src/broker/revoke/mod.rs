@@ -297,6 +297,7 @@ impl Broker {
             .collect();
         let revocations = &self.adapters.revocations;
         revocations.revoke(&revocation, &kept, &event).await?;
+        self.keep.forget(&revocation.whose);
         let roles = self.apply_everywhere(&meant, &revocation).await;
         self.wait_until(revocation.issued_before).await;
         Ok(RevokeAnswer {
