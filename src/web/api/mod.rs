@@ -2,11 +2,13 @@
 //!
 //! Callers prove who they are with every request; cookies are ignored. Entry point: [`routes`].
 
+mod container;
+
 use axum::Router;
 
 use super::App;
 
 /// Everything under `/api/v1`.
 pub(super) fn routes() -> Router<App> {
-    Router::new()
+    container::routes().into()
 }
