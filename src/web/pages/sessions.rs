@@ -18,7 +18,7 @@ use super::{
         views::{
             helpdesk::revocations::summary,
             query_string,
-            sessions::{RoleSession, SessionsInput, SessionsView, SignInSession},
+            sessions::{DeviceSession, RoleSession, SessionsInput, SessionsView, SignInSession},
             signed_out::ProviderEnd,
         },
     },
@@ -27,7 +27,7 @@ use super::{
     in_own_task, layout, logout, render, see_other,
 };
 use crate::{
-    access::{AuthenticationMethod, Delivery},
+    access::{AuthenticationMethod, Delivery, Policy, TargetArn},
     broker::{self, RevokeOrder, RevokedBy, StoreError, TAKES_EFFECT, Whom},
 };
 
@@ -71,7 +71,7 @@ async fn page(
         .await?
         .into_iter()
         .filter_map(|session| {
-            let role: crate::access::TargetArn = session.role.parse().ok()?;
+            let role: TargetArn = session.role.parse().ok()?;
             let account = policy.account(&role.account());
             Some(RoleSession {
                 id: session.id,
@@ -88,17 +88,23 @@ async fn page(
             })
         })
         .collect();
-    let sign_in_sessions: Vec<SignInSession> = app
+    let (devices, browsers): (Vec<_>, Vec<_>) = app
         .broker
         .sign_in_sessions(identity)
         .await?
         .into_iter()
+        .partition(|session| session.device.is_some());
+    let sign_in_sessions: Vec<SignInSession> = (browsers.into_iter())
         .map(|session| sign_in_session(session, &signed_in.session.id_hash))
+        .collect();
+    let devices: Vec<DeviceSession> = (devices.into_iter())
+        .filter_map(|session| device_session(session, &policy))
         .collect();
     let view = SessionsView::new(SessionsInput {
         layout: layout(frame, signed_in),
         role_sessions: &role_sessions,
         sign_in_sessions: &sign_in_sessions,
+        devices: &devices,
         provider: (identity.method != AuthenticationMethod::Password)
             .then(|| connector_label(app, &identity.connector)),
         ended: just_ended(app, signed_in, ended).await?,
@@ -143,6 +149,30 @@ fn sign_in_session(session: broker::SignInSession, own: &str) -> SignInSession {
         signed_in_at: session.created_at,
         last_seen_at: session.last_seen_at,
     }
+}
+
+fn device_session(session: broker::SignInSession, policy: &Policy) -> Option<DeviceSession> {
+    let device = session.device?;
+    let account = |role: &TargetArn| {
+        let account = policy.account(&role.account());
+        account.map_or_else(
+            || role.account().to_string(),
+            |account| account.name.clone(),
+        )
+    };
+    Some(DeviceSession {
+        handle: session.id_hash,
+        name: device.name,
+        scopes: device.scopes,
+        role: device.role.map(|role| {
+            let account = account(&role);
+            (role, account)
+        }),
+        address: session.client_address,
+        made_at: session.created_at,
+        last_seen_at: session.last_seen_at,
+        ends_at: session.expires_at,
+    })
 }
 
 /// `Firefox on Linux`, as far as the user agent says.

@@ -23,6 +23,7 @@ mod shells;
 pub(crate) mod sign_in;
 pub(crate) mod signed_in;
 pub(crate) mod signed_out;
+pub(crate) mod tokens;
 pub(crate) mod words;
 
 #[cfg(test)]

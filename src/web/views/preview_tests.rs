@@ -22,10 +22,11 @@ use super::{
     },
     picker::{OpenRoleSession, Pasted, PickerInput, PickerView, ViewAs, picker_json},
     role::{RoleInput, RoleView},
-    sessions::{RoleSession, SessionsInput, SessionsView, SignInSession},
+    sessions::{DeviceSession, RoleSession, SessionsInput, SessionsView, SignInSession},
     sign_in::{SignInInput, SignInMessage, SignInView, Way},
     signed_in::{ConfirmSignInInput, ConfirmSignInView, SignedInView},
     signed_out::{ProviderEnd, SignedOutView},
+    tokens::{NewTokenInput, NewTokenView, TokenMadeInput, TokenMadeView, Typed},
 };
 use crate::{
     access::{
@@ -426,12 +427,61 @@ fn sessions_page(entitlements: &[Entitlement<'_>]) -> String {
         last_seen_at: NOW - time::Duration::minutes(5),
         is_this_one,
     });
+    let devices = [
+        ("AWS CLI (botocore-client-dev)", "sso:account:access", None),
+        ("backup on db1", "credentials", entitlements.first()),
+    ]
+    .map(|(name, scopes, limit)| DeviceSession {
+        handle: "0193".to_owned(),
+        name: name.to_owned(),
+        scopes: scopes.parse().unwrap(),
+        role: limit.map(|held| (held.role.arn.clone(), held.account_name())),
+        address: "10.0.4.17".to_owned(),
+        made_at: NOW - time::Duration::hours(50),
+        last_seen_at: NOW - time::Duration::minutes(3),
+        ends_at: NOW + time::Duration::days(5),
+    });
     SessionsView::new(SessionsInput {
         layout: layout(),
         role_sessions: &role_sessions,
         sign_in_sessions: &sign_in_sessions,
+        devices: &devices,
         provider: Some("Example IdP"),
         ended: Vec::new(),
+        now: NOW,
+    })
+    .render()
+    .unwrap()
+}
+
+fn new_token(entitlements: &[Entitlement<'_>], problem: Option<&str>) -> String {
+    let roles: Vec<&Entitlement<'_>> = entitlements.iter().collect();
+    NewTokenView::new(NewTokenInput {
+        layout: layout(),
+        roles: &roles,
+        typed: Typed {
+            name: problem
+                .map(|_| "backup on db1")
+                .unwrap_or_default()
+                .to_owned(),
+            ..Typed::default()
+        },
+        longest: std::time::Duration::from_hours(30 * 24),
+        problem: problem.map(str::to_owned),
+    })
+    .render()
+    .unwrap()
+}
+
+fn token_made(entitlement: &Entitlement<'_>) -> String {
+    TokenMadeView::new(TokenMadeInput {
+        layout: layout(),
+        name: "backup on db1",
+        token: "rgk_4d7yq1V0cXk2hZ8sT3uWb6nM9pLrJfEaGiYoCxQvBzS",
+        role: &entitlement.role.arn,
+        account: &entitlement.account_name(),
+        address: "https://aws.example.com/api/v1/container/111122223333/ReadOnly",
+        ends_at: NOW + time::Duration::days(7),
         now: NOW,
     })
     .render()
@@ -964,6 +1014,14 @@ fn pages() -> Vec<(&'static str, String)> {
         ("console-at-once", console_page(plain, true)),
         ("credentials", credentials_page()),
         ("sessions", sessions_page(&roles)),
+        ("token-new", new_token(&roles, None)),
+        (
+            "token-new-problem",
+            new_token(&roles, Some("Choose the role.")),
+        ),
+        ("token-new-none", new_token(&[], None)),
+        ("token-new-many", new_token(&many, None)),
+        ("token-made", token_made(plain)),
         (
             "signed-out",
             SignedOutView::new(signed_out(), true, None)
