@@ -31,7 +31,7 @@ use crate::{
         PolicySettings, PolicyTables, RoleDefaults, Scope, SessionDuration,
     },
     aws::{Iam, Sts, iam, sign_in, sts},
-    broker::{Adapters, Broker, BrokerSettings, TokenSettings},
+    broker::{Adapters, ApiSettings, Broker, BrokerSettings, TokenSettings},
     clock::Clock,
     config::{self, Config, ConnectorKind, CredentialSourceKind, mapping_file::MappingFile},
     identity::{Cause, Connector, ldap, oidc, saml},
@@ -636,6 +636,10 @@ fn broker_settings(
         file_tables,
         access: access_rules(config)?,
         pending_edits_expire_after: config.access.pending_expires_after,
+        api: ApiSettings {
+            requests_per_minute: config.api.requests_per_minute,
+            credentials_per_minute: config.api.credentials_per_minute,
+        },
         tokens: TokenSettings {
             access: config.tokens.access,
             refresh: config.tokens.refresh,

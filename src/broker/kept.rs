@@ -274,7 +274,10 @@ impl Broker {
         let (session, client) = (session.clone(), client.clone());
         let own = receiver.clone();
         tokio::spawn(async move {
-            let (answer, terms) = match broker.issued(session, slot.role.as_str(), &client).await {
+            let (answer, terms) = match broker
+                .issued_anew(session, slot.role.as_str(), &client)
+                .await
+            {
                 Ok((kept, terms)) => (Ok(Arc::new(kept)), terms),
                 Err(refused) => (Err(Arc::new(refused)), None),
             };
@@ -294,7 +297,7 @@ impl Broker {
         client: &Client,
     ) -> Answer {
         let (broker, client, role) = (Arc::clone(self), client.clone(), role.to_owned());
-        let issued = tokio::spawn(async move { broker.issued(session, &role, &client).await });
+        let issued = tokio::spawn(async move { broker.issued_anew(session, &role, &client).await });
         match issued.await {
             Ok(Ok((kept, _))) => Ok(Arc::new(kept)),
             Ok(Err(refused)) => Err(Arc::new(refused)),
@@ -304,7 +307,7 @@ impl Broker {
 
     /// New credentials, by the same way as everybody's, with the terms they were given under where
     /// these are known for sure.
-    async fn issued(
+    async fn issued_anew(
         &self,
         mut session: SignInSession,
         role: &str,

@@ -21,6 +21,7 @@ mod person;
 mod policy_cache;
 mod probe;
 mod proof;
+mod quota;
 mod redirect;
 mod review;
 mod revoke;
@@ -73,11 +74,14 @@ pub use kept::KeptCredentials;
 pub use links::Links;
 pub use logout::ProviderLogout;
 pub use mapping_file::{MappingFileState, MappingFileTrouble};
-pub use open::{CodeTrouble, IssuedCredentials, OpenOrder, OpenRefused, Opened, SamlPost};
+pub use open::{
+    CallerOpened, CodeTrouble, IssuedCredentials, OpenOrder, OpenRefused, Opened, SamlPost,
+};
 pub use people::{Crowd, Found, FoundPerson, GroupRecord, PersonRecord, Progress};
 pub use person::PickerState;
 pub use probe::{NotRead, ProbeBudget, ProbeOrder, ProbeRound, TrustToAdd};
 pub use proof::SessionSecret;
+pub use quota::ApiSettings;
 pub use redirect::{Finished, Kept, RedirectArrival, RedirectSignInRefused, RedirectWish};
 pub use review::{AccessRow, ReviewEnds, ReviewScope, ReviewWish, ReviewWord};
 pub use revoke::{
@@ -130,6 +134,8 @@ pub struct BrokerSettings {
     pub access: AccessRules,
     /// How long an edit waits for a second person before it lapses.
     pub pending_edits_expire_after: Duration,
+    /// How often one caller of the API may ask.
+    pub api: ApiSettings,
     /// The deadlines of broker tokens.
     pub tokens: TokenSettings,
 }
@@ -245,6 +251,11 @@ impl Broker {
     /// Rolegate as an identity provider, where it is one.
     pub fn issuer(&self) -> Option<&Issuer> {
         self.adapters.issuer.as_deref()
+    }
+
+    /// Whose tokens applications may bring.
+    pub fn trusted_issuers(&self) -> &[Arc<dyn TrustedIssuer>] {
+        &self.adapters.trusted_issuers
     }
 
     /// Whether the store can be read and written.

@@ -34,6 +34,8 @@ const ANSWER_REFILL: Duration = Duration::from_millis(100);
 const ORDER_BURST: f64 = 1_500.0;
 /// How often a person is given one more.
 const ORDER_REFILL: Duration = Duration::from_secs(1);
+/// What the API's limits are counted in.
+const MINUTE: Duration = Duration::from_mins(1);
 /// Above this many buckets the full ones are dropped, so that strangers cannot fill the memory.
 const BUCKETS_BEFORE_SWEEP: usize = 10_000;
 
@@ -82,6 +84,10 @@ pub(super) enum Key {
     Orders(Fingerprint),
     /// Codes of MFA devices that one person brings and AWS does not take: a million are soon tried.
     Codes(Fingerprint),
+    /// Requests to the API by one person or application; so many in a minute.
+    Requests(Fingerprint, u32),
+    /// Roles that one person or application opens by the API; so many in a minute.
+    ApiOrders(Fingerprint, u32),
 }
 
 /// Stands for a text of any length: people type what they like, and it is kept for a while.
@@ -133,6 +139,14 @@ impl Key {
         Self::Codes(of_person(identity))
     }
 
+    pub(super) fn requests(identity: &Identity, per_minute: u32) -> Self {
+        Self::Requests(of_person(identity), per_minute.max(1))
+    }
+
+    pub(super) fn api_orders(identity: &Identity, per_minute: u32) -> Self {
+        Self::ApiOrders(of_person(identity), per_minute.max(1))
+    }
+
     fn limits(&self) -> (f64, Duration) {
         match self {
             Self::Address(_) => (ADDRESS_BURST, ADDRESS_REFILL),
@@ -142,6 +156,9 @@ impl Key {
                 (PERSON_BURST, PERSON_REFILL)
             }
             Self::Orders(_) => (ORDER_BURST, ORDER_REFILL),
+            Self::Requests(_, per_minute) | Self::ApiOrders(_, per_minute) => {
+                (f64::from(*per_minute), MINUTE / *per_minute)
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 //! part of a finding. Entry point: [`Config::load`].
 
 mod address;
+mod api;
 mod audit;
 mod aws;
 mod connector;
@@ -33,6 +34,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest::{SHA256, digest};
 
 pub use address::AddressError;
+pub use api::Api;
 pub use audit::{Audit, AuditStream};
 pub use aws::{
     Aws, CredentialSource, CredentialSourceKind, GRANT_METHODS, RoleDefaults, TEMPLATE_PLACEHOLDERS,
@@ -82,6 +84,8 @@ pub struct Config {
     pub audit: Audit,
     /// How often and how fast roles are looked at.
     pub probe: Probe,
+    /// How often one caller of the API may ask.
+    pub api: Api,
     /// What clients are given so that they can act for a person without a browser.
     pub tokens: Tokens,
     /// Whose tokens applications may bring.
@@ -201,6 +205,7 @@ impl Config {
             audit: top.table("audit", Audit::read),
             issuer,
             probe: top.table("probe", Probe::read),
+            api: top.table("api", Api::read),
             tokens: top.table("tokens", Tokens::read),
             trusted_issuers: TrustedIssuer::read_all(top, &connector_ids),
             fingerprint: String::new(),

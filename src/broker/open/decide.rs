@@ -42,6 +42,9 @@ impl Broker {
                 groups,
             });
         };
+        if asked.limit.is_some_and(|limit| *limit != target) {
+            return Err(OpenRefused::OutsideToken);
+        }
         let source = policy
             .effective(&target)
             .map(|role| role.credential_source.clone());

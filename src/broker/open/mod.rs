@@ -3,6 +3,7 @@
 //! Never here: who may; how AWS is asked. Entry points: [`Broker::open_console`],
 //! [`Broker::issue_credentials`].
 
+mod called;
 mod decide;
 mod rows;
 mod way;
@@ -14,6 +15,7 @@ use thiserror::Error;
 use time::Duration;
 use url::Url;
 
+pub use self::called::CallerOpened;
 use self::{
     rows::{count, count_refused, intent_details, outcome_details, role_session},
     way::Way,
@@ -118,12 +120,41 @@ pub enum OpenRefused {
     /// The federation endpoint gave no URL.
     #[error("the federation endpoint gave no sign-in URL")]
     SignIn(#[source] SignInUrlError),
+    /// The caller's token is limited to another role.
+    #[error("the token is limited to another role")]
+    OutsideToken,
     /// Nothing can be recorded, so nothing is issued.
     #[error("the store is unavailable")]
     StoreUnavailable(#[from] StoreError),
 }
 
 impl OpenRefused {
+    /// A stable code for audit rows, metrics and JSON.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotEntitled { reason, .. } => reason.code(),
+            Self::Destination(_) => "destination_refused",
+            Self::Duration(_) => "duration_invalid",
+            Self::ReasonTooLong => "reason_too_long",
+            Self::Groups(GroupsRefused::AccountGone) => "account_gone",
+            Self::Groups(GroupsRefused::SignInAgain) => "sign_in_again",
+            Self::Groups(GroupsRefused::DirectoryUnavailable(_)) => "directory_unavailable",
+            Self::FreshAssertion => "fresh_assertion_needed",
+            Self::NoAssertion => "no_assertion",
+            Self::CodeNeeded { trouble: None, .. } => "code_needed",
+            Self::CodeNeeded { .. } => "code_invalid",
+            Self::ConsoleOnly => "console_only",
+            Self::NoAwsApplication => "no_aws_application",
+            Self::Throttled { .. } => "throttled",
+            Self::Sts(error) => error.code(),
+            Self::SignIn(error) => error.code(),
+            Self::OutsideToken => "outside_token",
+            Self::StoreUnavailable(_) | Self::Groups(GroupsRefused::StoreUnavailable(_)) => {
+                "store_unavailable"
+            }
+        }
+    }
+
     /// Whether AWS did not answer, or asked for patience: nothing is wrong, and later helps.
     pub fn is_aws_outage(&self) -> bool {
         matches!(
@@ -158,6 +189,10 @@ pub struct IssuedCredentials {
     pub is_read_only: bool,
     /// What the application is told with them, by name; nothing secret.
     pub public_values: BTreeMap<String, String>,
+    /// `arn:…:sts::A:assumed-role/NAME/SESSION`, `…:federated-user/NAME`, or the IAM user's ARN.
+    pub assumed_role_arn: String,
+    /// `aws:userid`: `AROA…:SESSION`, `ACCOUNT:NAME`, or empty where STS does not tell.
+    pub assumed_role_id: String,
 }
 
 /// A role that is being opened in the console.
@@ -187,6 +222,8 @@ struct Asked<'a> {
     order: &'a OpenOrder,
     delivery: Delivery,
     secret: Option<&'a SessionSecret>,
+    /// The one role that may be opened, where the caller's token says so.
+    limit: Option<&'a TargetArn>,
 }
 
 /// What was decided.
@@ -225,8 +262,18 @@ impl Broker {
             order,
             delivery: Delivery::Console,
             secret,
+            limit: None,
         };
-        let announced = self.announced(session, &asked, client).await?;
+        self.opened(session, &asked, client).await
+    }
+
+    async fn opened(
+        &self,
+        session: &mut SignInSession,
+        asked: &Asked<'_>,
+        client: &Client,
+    ) -> Result<Opened, OpenRefused> {
+        let announced = self.announced(session, asked, client).await?;
         match announced.way {
             Way::HandOver(url) => {
                 let Decided { grant, .. } = &announced.decided;
@@ -245,7 +292,7 @@ impl Broker {
             }
             Way::Sts { .. } | Way::Vouched => {
                 let obtained = self.obtained(announced, session, client).await?;
-                self.sign_in_url(obtained, order, client)
+                self.sign_in_url(obtained, asked.order, client)
                     .await
                     .map(Opened::Console)
             }
@@ -321,8 +368,18 @@ impl Broker {
             order,
             delivery: Delivery::Credentials,
             secret,
+            limit: None,
         };
-        let announced = self.announced(session, &asked, client).await?;
+        self.issued(session, &asked, client).await
+    }
+
+    async fn issued(
+        &self,
+        session: &mut SignInSession,
+        asked: &Asked<'_>,
+        client: &Client,
+    ) -> Result<IssuedCredentials, OpenRefused> {
+        let announced = self.announced(session, asked, client).await?;
         let Obtained {
             decided,
             intent,
@@ -344,6 +401,8 @@ impl Broker {
             region,
             is_read_only: grant.is_read_only(),
             public_values: grant.public_values().clone(),
+            assumed_role_arn: issued.assumed_role_arn,
+            assumed_role_id: issued.assumed_role_id,
         })
     }
 

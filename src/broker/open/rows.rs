@@ -28,23 +28,13 @@ impl Broker {
         client: &Client,
     ) -> Result<OpenRefused, OpenRefused> {
         let (order, delivery) = (asked.order, asked.delivery);
-        let (code, role) = match &refused {
+        let role = match &refused {
             // Nothing can be recorded either.
             OpenRefused::StoreUnavailable(_) => return Err(refused),
-            OpenRefused::NotEntitled { reason, role, .. } => (reason.code(), role.clone()),
-            OpenRefused::Destination(_) => ("destination_refused", order.role.parse().ok()),
-            OpenRefused::Duration(_) => ("duration_invalid", order.role.parse().ok()),
-            OpenRefused::ReasonTooLong => ("reason_too_long", order.role.parse().ok()),
-            OpenRefused::FreshAssertion => ("fresh_assertion_needed", order.role.parse().ok()),
-            OpenRefused::NoAssertion => ("no_assertion", order.role.parse().ok()),
-            OpenRefused::CodeNeeded { trouble: None, .. } => {
-                ("code_needed", order.role.parse().ok())
-            }
-            OpenRefused::CodeNeeded { .. } => ("code_invalid", order.role.parse().ok()),
-            OpenRefused::ConsoleOnly => ("console_only", order.role.parse().ok()),
-            OpenRefused::NoAwsApplication => ("no_aws_application", order.role.parse().ok()),
-            _ => ("refused", None),
+            OpenRefused::NotEntitled { role, .. } => role.clone(),
+            _ => order.role.parse().ok(),
         };
+        let code = refused.code();
         let mut event = self.event(action(delivery), Outcome::Refused, person(identity), client);
         event.reason = Some(code.to_owned());
         event.account = role.as_ref().map(|role| role.account().to_string());

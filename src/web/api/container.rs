@@ -455,6 +455,10 @@ fn not_opened(app: &App, role: &str, refused: &OpenRefused) -> Refused {
             Refused::new(StatusCode::BAD_GATEWAY, "AwsRefused", error.for_person())
         }
         OpenRefused::StoreUnavailable(error) => Refused::store(error),
+        OpenRefused::OutsideToken => forbidden(
+            "OtherRole",
+            "This token is for another role alone.".to_owned(),
+        ),
         OpenRefused::Destination(_)
         | OpenRefused::Duration(_)
         | OpenRefused::ReasonTooLong
