@@ -111,7 +111,7 @@ fn store_error(config: &Config, source: StoreError) -> StartError {
     }
 }
 
-/// How the groups of each connector are compared.
+/// How the groups of each connector and trusted issuer are compared.
 pub fn group_forms(config: &Config) -> HashMap<ConnectorId, GroupKeyForm> {
     config
         .connectors
@@ -123,6 +123,12 @@ pub fn group_forms(config: &Config) -> HashMap<ConnectorId, GroupKeyForm> {
             };
             Some((connector.id.parse().ok()?, form))
         })
+        .chain(
+            config
+                .trusted_issuers
+                .iter()
+                .filter_map(|issuer| Some((issuer.id.parse().ok()?, GroupKeyForm::Exact))),
+        )
         .collect()
 }
 
@@ -163,7 +169,7 @@ pub fn policy_settings(config: &Config) -> PolicySettings {
             .as_ref()
             .map(issuer::abilities)
             .unwrap_or_default(),
-        connectors: config.connectors.len(),
+        connectors: config.connectors.len() + config.trusted_issuers.len(),
         giving_connectors: saml_connectors(config)
             .filter(|(_, saml)| saml.offer_asserted_roles == config::OfferedRoles::All)
             .map(|(id, _)| id)

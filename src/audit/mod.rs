@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn the_schema_is_as_it_was() {
         let names = Action::ALL.map(Action::as_str);
-        insta::assert_snapshot!(names.join(" "), @"sign_in sign_out console.open credentials.issue groups.refresh account.change role.change mapping.change rule.change program.start edit.propose edit.approve edit.decline edit.withdraw edit.expire edit.undo explain view_as export settings.load mapping_file.load review.start review.decide review.close audit.checkpoint audit.erase session.revoke revocation.apply role.probe");
+        insta::assert_snapshot!(names.join(" "), @"sign_in sign_out console.open credentials.issue groups.refresh account.change role.change mapping.change rule.change program.start edit.propose edit.approve edit.decline edit.withdraw edit.expire edit.undo explain view_as export settings.load mapping_file.load review.start review.decide review.close audit.checkpoint audit.erase session.revoke revocation.apply role.probe token.approve token.issue token.refresh token.refuse");
         let mut samples = String::new();
         let whole = serde_json::to_string(&sample(Action::SignIn)).unwrap();
         writeln!(samples, "{whole}").unwrap();

@@ -55,6 +55,10 @@ impl Broker {
                 Some(directory) => self.groups_elsewhere(directory, &session.identity).await,
                 None => Err(RefreshError::NotSupported),
             },
+            // A token says once which groups there are.
+            None if self.is_trusted_issuer(&session.identity.connector) => {
+                Err(RefreshError::NotSupported)
+            }
             // The connector was taken out of the configuration: nobody vouches any more.
             None => Err(RefreshError::Gone),
         };

@@ -10,6 +10,7 @@ mod crowd;
 mod discovery;
 mod edit;
 mod explain;
+mod foreign;
 mod groups;
 mod kept;
 mod links;

@@ -87,9 +87,11 @@ impl Broker {
     }
 
     /// A sign-in session by the hash of its id, unless it has ended, idled out or come too old.
-    /// Notes the use, at most once a minute.
+    /// Notes the use, at most once a minute. A device's is never found by a cookie, whatever stands in
+    /// that.
     pub async fn session(&self, id_hash: &str) -> Result<Option<SignInSession>, StoreError> {
-        let Some(session) = self.adapters.sessions.session(id_hash).await? else {
+        let found = self.adapters.sessions.session(id_hash).await?;
+        let Some(session) = found.filter(|session| session.device.is_none()) else {
             return Ok(None);
         };
         let now = self.now();
@@ -104,7 +106,7 @@ impl Broker {
         Ok(Some(session))
     }
 
-    /// A person's sign-in sessions, newest first.
+    /// A person's sign-in sessions, those of their devices among them, newest first.
     pub async fn sign_in_sessions(
         &self,
         identity: &Identity,
@@ -135,7 +137,7 @@ impl Broker {
         self.adapters.sessions.end_session(id_hash).await
     }
 
-    /// Removes sessions that have ended and what conversations with providers left behind, and lets
+    /// Removes sessions that have ended, broker tokens that are over and what conversations with providers left behind, and lets
     /// edits lapse that nobody decided on; run now and then. Says how many rows.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         let now = self.now();
@@ -145,8 +147,9 @@ impl Broker {
             .sessions
             .sweep_sessions(now, idle_since)
             .await?;
+        let tokens = self.adapters.tokens.sweep_tokens(now).await?;
         let rest = self.adapters.conversations.sweep_conversations(now).await?;
         let lapsed = self.expire_edits().await?;
-        Ok(sessions + rest + lapsed)
+        Ok(sessions + tokens + rest + lapsed)
     }
 }

@@ -269,12 +269,11 @@ impl Broker {
         client: &Client,
     ) -> Result<(), StoreError> {
         self.adapters.sessions.end_session(&session.id_hash).await?;
-        let event = self.event(
-            Action::SignOut,
-            Outcome::Ok,
-            person(&session.identity),
-            client,
-        );
+        let actor = person(&session.identity);
+        let mut event = self.event(Action::SignOut, Outcome::Ok, actor, client);
+        if session.device.is_some() {
+            event = event.with("device", session.id_hash.as_str());
+        }
         self.adapters.audit.append(&event).await.map(|_| ())
     }
 

@@ -36,6 +36,10 @@ const ORDER_BURST: f64 = 1_500.0;
 const ORDER_REFILL: Duration = Duration::from_secs(1);
 /// What the API's limits are counted in.
 const MINUTE: Duration = Duration::from_mins(1);
+/// What clients of one address may begin: each device authorization waits in the store for minutes.
+const CLIENT_BURST: f64 = 200.0;
+/// How often an address is given one more.
+const CLIENT_REFILL: Duration = Duration::from_secs(3);
 /// Above this many buckets the full ones are dropped, so that strangers cannot fill the memory.
 const BUCKETS_BEFORE_SWEEP: usize = 10_000;
 
@@ -88,6 +92,14 @@ pub(super) enum Key {
     Requests(Fingerprint, u32),
     /// Roles that one person or application opens by the API; so many in a minute.
     ApiOrders(Fingerprint, u32),
+    /// Registrations and device authorizations that are begun from an address.
+    Clients(IpAddr),
+    /// Codes of devices that one person types and nobody waits with.
+    TypedCodes(Fingerprint),
+    /// The same, from an address.
+    TypedCodesAt(IpAddr),
+    /// Tokens that came from an address and are none.
+    Tokens(IpAddr),
 }
 
 /// Stands for a text of any length: people type what they like, and it is kept for a while.
@@ -147,14 +159,33 @@ impl Key {
         Self::ApiOrders(of_person(identity), per_minute.max(1))
     }
 
+    pub(super) fn clients(address: IpAddr) -> Self {
+        Self::Clients(place(address))
+    }
+
+    pub(super) fn typed_codes(identity: &Identity) -> Self {
+        Self::TypedCodes(of_person(identity))
+    }
+
+    pub(super) fn typed_codes_at(address: IpAddr) -> Self {
+        Self::TypedCodesAt(place(address))
+    }
+
+    pub(super) fn tokens(address: IpAddr) -> Self {
+        Self::Tokens(place(address))
+    }
+
     fn limits(&self) -> (f64, Duration) {
         match self {
-            Self::Address(_) => (ADDRESS_BURST, ADDRESS_REFILL),
+            Self::Address(_) | Self::TypedCodesAt(_) | Self::Tokens(_) => {
+                (ADDRESS_BURST, ADDRESS_REFILL)
+            }
             Self::Departures(_) => (DEPARTURE_BURST, DEPARTURE_REFILL),
             Self::Answers(_) => (ANSWER_BURST, ANSWER_REFILL),
-            Self::PersonAt(..) | Self::PersonIn(..) | Self::Codes(_) => {
+            Self::PersonAt(..) | Self::PersonIn(..) | Self::Codes(_) | Self::TypedCodes(_) => {
                 (PERSON_BURST, PERSON_REFILL)
             }
+            Self::Clients(_) => (CLIENT_BURST, CLIENT_REFILL),
             Self::Orders(_) => (ORDER_BURST, ORDER_REFILL),
             Self::Requests(_, per_minute) | Self::ApiOrders(_, per_minute) => {
                 (f64::from(*per_minute), MINUTE / *per_minute)

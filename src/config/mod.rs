@@ -53,7 +53,7 @@ pub use saml::{
 };
 pub use server::{PublicUrl, Server, SignInSession, Store, TlsFiles};
 pub use tokens::Tokens;
-pub use trusted_issuer::TrustedIssuer;
+pub use trusted_issuer::{RequiredClaim, TokenClaims, TokenVerification, TrustedIssuer};
 
 /// Everything an operator can decide, checked; safe to print with `Debug`.
 #[derive(Clone, Debug)]
@@ -184,7 +184,10 @@ impl Config {
         );
         let public_url = top.parsed("public_url", str::parse::<PublicUrl>);
         let (connectors, connector_ids) = Connector::read_all(top);
-        let aws = top.table("aws", |section| Aws::read(section, connector_ids.len()));
+        let (trusted_issuers, issuer_ids) = TrustedIssuer::read_all(top, &connector_ids);
+        // Both vouch for people, whose groups begin with their ids.
+        let vouching_ids = [connector_ids, issuer_ids].concat();
+        let aws = top.table("aws", |section| Aws::read(section, vouching_ids.len()));
         let has_issuer = top.has("issuer");
         let issuer = top.table("issuer", |section| {
             Issuer::read(section, has_issuer, public_url.as_ref(), credentials)
@@ -197,7 +200,7 @@ impl Config {
             store: top.table("store", Store::read),
             sign_in_session: top.table("sign_in_session", SignInSession::read),
             organisation: top.table("organisation", Organisation::read),
-            access: top.table("access", |section| Access::read(section, &connector_ids)),
+            access: top.table("access", |section| Access::read(section, &vouching_ids)),
             role_defaults: top.table("role_defaults", |section| {
                 RoleDefaults::read(section, source_ids.as_deref())
             }),
@@ -207,7 +210,7 @@ impl Config {
             probe: top.table("probe", Probe::read),
             api: top.table("api", Api::read),
             tokens: top.table("tokens", Tokens::read),
-            trusted_issuers: TrustedIssuer::read_all(top, &connector_ids),
+            trusted_issuers,
             fingerprint: String::new(),
             public_url: public_url?,
             connectors,

@@ -209,7 +209,7 @@ impl OidcClaims {
 }
 
 /// Compared with what the provider says to the letter, so nothing is made regular.
-fn issuer(text: &str) -> Result<String, String> {
+pub(super) fn issuer(text: &str) -> Result<String, String> {
     let url = address::upstream(text).map_err(|error| error.to_string())?;
     if url.query().is_some() || text.trim() != text {
         return Err("has a query or blanks around it; expected https://HOST/PATH".to_owned());
@@ -217,7 +217,7 @@ fn issuer(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn plain(text: &str) -> Result<String, String> {
+pub(super) fn plain(text: &str) -> Result<String, String> {
     let is_plain = !text.chars().any(|c| c.is_whitespace() || c.is_control());
     if is_plain && (1..=1024).contains(&text.len()) {
         return Ok(text.to_owned());
@@ -242,7 +242,7 @@ fn scopes(section: &mut Section<'_>) -> Vec<String> {
     scopes
 }
 
-fn algorithms(section: &mut Section<'_>) -> Vec<String> {
+pub(super) fn algorithms(section: &mut Section<'_>) -> Vec<String> {
     let algorithm = |text: &str| {
         if OIDC_ALGORITHMS.contains(&text) {
             return Ok(text.to_owned());
@@ -256,7 +256,7 @@ fn algorithms(section: &mut Section<'_>) -> Vec<String> {
         .unwrap_or_else(all)
 }
 
-fn claim(text: &str) -> Result<String, String> {
+pub(super) fn claim(text: &str) -> Result<String, String> {
     let is_legal = text.trim() == text && !text.is_empty() && !text.chars().any(char::is_control);
     if is_legal && text.len() <= 512 {
         return Ok(text.to_owned());

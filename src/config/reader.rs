@@ -158,14 +158,6 @@ impl Section<'_> {
             .tell(severity, place.origin.as_ref(), &place.path, message);
     }
 
-    /// Reports the key, if it is there, as one that a later version will take.
-    pub(crate) fn unavailable(&mut self, key: &'static str) {
-        if self.has(key) {
-            self.refuse(key, "is not available in this version; remove it");
-            self.remove(key);
-        }
-    }
-
     /// Accepts every key that was not asked for, after the reason for ignoring them was reported.
     pub(crate) fn ignore_rest(&mut self) {
         self.entries.clear();

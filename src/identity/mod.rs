@@ -678,7 +678,16 @@ pub trait TrustedIssuer: Send + Sync {
     fn may_be_of(&self, token: &SecretString) -> bool;
 
     /// Verifies a token and says whose it is, with the groups that it names.
-    async fn identify(&self, token: &SecretString) -> Result<Identity, TokenRefusal>;
+    async fn identify(&self, token: &SecretString) -> Result<TokenHolder, TokenRefusal>;
+}
+
+/// Whose a token is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenHolder {
+    /// Who, with the groups that the token names.
+    pub identity: Identity,
+    /// When the token ends.
+    pub ends_at: OffsetDateTime,
 }
 
 /// Why a token of a trusted issuer is refused.

@@ -476,7 +476,8 @@ pub trait ProviderDocuments: Send + Sync {
 /// A session with the broker: of a browser, or of a device that holds broker tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInSession {
-    /// SHA-256 of the session's id, in hexadecimal; the id itself is the cookie's secret.
+    /// SHA-256 of the session's id, in hexadecimal; the id itself is the cookie's secret. Behind
+    /// [`ONE_CALL`] where the session is not kept.
     pub id_hash: String,
     /// Who, with the groups as last read.
     pub identity: Identity,
@@ -495,6 +496,16 @@ pub struct SignInSession {
     /// The client that holds broker tokens for it; none for a browser's. A device's session is never
     /// found by a cookie, and does not idle out.
     pub device: Option<Device>,
+}
+
+/// What stands in front of the hash of a session that is never kept; no store takes it for a hash.
+pub const ONE_CALL: &str = "one-call-";
+
+impl SignInSession {
+    /// Whether the session is in no store: its person proves who they are with each call.
+    pub fn is_of_one_call(&self) -> bool {
+        self.id_hash.starts_with(ONE_CALL)
+    }
 }
 
 /// A client that holds broker tokens for a person.

@@ -8,8 +8,8 @@ use rolegate::{
     access::PolicyTables,
     audit::{Action, Actor, AuditEvent, Outcome, checkpoint::CheckpointKey},
     broker::{
-        Asker, EditDraft, PersonRecord, ProbeBudget, ProbeOrder, ReviewScope, ReviewWish,
-        ReviewWord, RevokeOrder, RevokedBy, Undo, Whom,
+        Asker, EditDraft, PersonRecord, Presented, ProbeBudget, ProbeOrder, ReviewScope,
+        ReviewWish, ReviewWord, RevokeOrder, RevokedBy, Undo, Whom,
     },
     clock::Clock as _,
     demo::{
@@ -18,12 +18,13 @@ use rolegate::{
     },
     store::{AuditLog as _, Change, Retirement},
 };
+use secrecy::SecretString;
 use time::Duration;
 
 use crate::support::{
     app::Options,
     editing::{Desk, ORDER_DESK, PAYMENTS_ADMIN, SANDBOX, client, draft, mapping, putting, rule},
-    temporary_dir,
+    temporary_dir, tokens,
 };
 
 const DOCUMENT: &str = include_str!("../../docs/audit.md");
@@ -289,6 +290,37 @@ async fn load_file(desk: &Desk) {
     broker.refuse_file("f.toml", None, findings).await.unwrap();
 }
 
+/// Lets clients ask, be refused, and bring what is not good any more.
+async fn ask_for_tokens(desk: &Desk) {
+    let (app, client) = (&desk.app, client());
+    let (proof, issued) = tokens::tokens(app, "ada", &tokens::wish()).await;
+    let ada = tokens::browser_of(app, "ada").await;
+    let order = tokens::order(&proof);
+    app.broker
+        .decline_code(&ada, &order, &client)
+        .await
+        .unwrap();
+    let refresh = tokens::by_refresh(issued.refresh_token.as_ref().unwrap());
+    tokens::exchange(app, &proof, &refresh).await.unwrap();
+    let present = async |token: &SecretString| {
+        let presented = Presented::Bearer {
+            token: token.clone(),
+            issuer: None,
+        };
+        assert!(app.broker.caller(presented, &client).await.is_err());
+    };
+    app.clock.advance(Duration::hours(2));
+    present(&issued.access_token).await;
+    assert!(
+        tokens::exchange(app, &proof, &refresh).await.is_err(),
+        "a second use"
+    );
+    present(&issued.access_token).await;
+    let (_, issued) = tokens::tokens(app, "ada", &tokens::wish()).await;
+    let ended = app.broker.end_token(&issued.access_token, &client).await;
+    assert!(ended.unwrap());
+}
+
 /// Lets the directory be gone for a while.
 async fn refresh_groups(desk: &Desk) {
     let mut linus = desk.app.signed_in("linus").await;
@@ -307,6 +339,7 @@ async fn every_detail_and_reason_that_is_written_is_in_the_document() {
     ask(&desk).await;
     review(&desk).await;
     load_file(&desk).await;
+    ask_for_tokens(&desk).await;
     refresh_groups(&desk).await;
     edit(&desk).await;
     revoke(&desk).await;

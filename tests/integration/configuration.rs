@@ -14,9 +14,11 @@ use openssl::{
     rsa::Rsa,
     x509::X509,
 };
+use rolegate::access::GroupKey;
 use rolegate::config::{
     Bind, Config, ConnectorKind, DirectoryKind, Findings, GroupStrategy, Ldap, Loaded,
-    MetadataSource, OfferedRoles, OidcPassThrough, RequestBinding, Saml, Severity,
+    MetadataSource, OfferedRoles, OidcPassThrough, RequestBinding, RequiredClaim, Saml, Severity,
+    TokenVerification,
 };
 use rolegate::identity::saml::refusal::Reason;
 use secrecy::ExposeSecret;
@@ -285,6 +287,8 @@ fn the_shipped_example_has_every_key() {
             .replace("connector.corp", "connector")
             .replace("connector.okta", "connector")
             .replace("connector.entra", "connector")
+            .replace("trusted_issuer.shop", "trusted_issuer")
+            .replace("trusted_issuer.till", "trusted_issuer")
             .replace(
                 "access.scope.corp:cn=helpdesk-dev,ou=groups,dc=example,dc=com",
                 "access.scope",
@@ -297,8 +301,7 @@ fn the_shipped_example_has_every_key() {
             Some(_) => "aws.credential_source".to_owned(),
             None => section,
         };
-        let later = ["trusted_issuer"];
-        for key in known.split(", ").filter(|key| !later.contains(key)) {
+        for key in known.split(", ") {
             let path = if section.is_empty() {
                 key.to_owned()
             } else {
@@ -311,8 +314,9 @@ fn the_shipped_example_has_every_key() {
             assert!(is_written, "{path} is not in config/rolegate.toml");
         }
     }
-    // The top, twelve sections, one environment, one scope, three connectors, four credential sources.
-    assert_eq!(seen, 22, "{all}");
+    // The top, twelve sections, one environment, one scope, three connectors, four credential sources,
+    // two trusted issuers.
+    assert_eq!(seen, 24, "{all}");
 }
 
 #[test]
@@ -673,11 +677,9 @@ fn credential_sources_refer_to_each_other_without_circles() {
 
 #[test]
 fn what_later_versions_will_take_is_refused_by_name() {
-    let text =
-        format!("{MINIMAL}[[trusted_issuer]]\nid = \"x\"\n[store]\nurl = \"postgres://u:p@h/d\"\n");
+    let text = format!("{MINIMAL}[store]\nurl = \"postgres://u:p@h/d\"\n");
     insta::assert_snapshot!(findings(&text, &[]), @r#"
-    rolegate.toml:15: trusted_issuer: is not available in this version; remove it
-    rolegate.toml:18: store.url: PostgreSQL is not available in this version; expected sqlite:///PATH
+    rolegate.toml:16: store.url: PostgreSQL is not available in this version; expected sqlite:///PATH
     "#);
 }
 
@@ -1162,4 +1164,169 @@ colour = "red"
     ] {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
+}
+
+/// The minimal file with a trusted issuer of these lines.
+fn with_trusted_issuer(lines: &str) -> String {
+    format!("{MINIMAL}[[trusted_issuer]]\nid = \"shop\"\n{lines}").replace(
+        "default_region",
+        "session_name = \"{connector}-{username}\"\ndefault_region",
+    )
+}
+
+const LEAST_ISSUER: &str = r#"
+issuer = "https://login.shop.example.com"
+jwks_url = "https://login.shop.example.com/jwks"
+audience = "rolegate"
+"#;
+
+#[test]
+fn a_trusted_issuer_has_defaults() {
+    let loaded = read(&with_trusted_issuer(LEAST_ISSUER), &[]).unwrap();
+    let [shop] = &loaded.config.trusted_issuers[..] else {
+        panic!("there is one trusted issuer");
+    };
+    assert!(matches!(
+        &shop.verification,
+        TokenVerification::Keys(url) if url.as_str() == "https://login.shop.example.com/jwks"
+    ));
+    assert_eq!(shop.audience, ["rolegate"]);
+    let claims = &shop.claims;
+    assert_eq!(
+        (claims.subject.as_str(), claims.username.as_str()),
+        ("sub", "sub")
+    );
+    assert_eq!(claims.groups.as_deref(), Some("groups"));
+    assert_eq!((&claims.email, &claims.display_name), (&None, &None));
+    assert_eq!(shop.longest_lifetime, Duration::from_hours(24));
+    assert!(shop.allowed_origins.is_empty() && shop.required_claims.is_empty());
+    assert_eq!(shop.allowed_algorithms.len(), 9);
+}
+
+#[test]
+fn a_trusted_issuer_is_asked_by_introspection_and_has_fixed_groups() {
+    let lines = r#"
+issuer = "https://login.shop.example.com"
+introspection_url = "https://login.shop.example.com/introspect"
+client_id = "rolegate"
+client_secret = "hunter3"
+required_claims = { azp = "shop-web", scope = ["read", "upload"], "https://x.example/mfa" = true }
+groups = ["uploaders"]
+claims = { email = "mail" }
+allowed_origins = ["https://shop.example.com/", "http://127.0.0.1:3000", "https://a.example:443"]
+"#;
+    let loaded = read(&with_trusted_issuer(lines), &[]).unwrap();
+    let shop = &loaded.config.trusted_issuers[0];
+    let TokenVerification::Introspection { client_secret, .. } = &shop.verification else {
+        panic!("it is asked");
+    };
+    assert_eq!(client_secret.expose_secret(), "hunter3");
+    assert!(!format!("{shop:?}").contains("hunter3"));
+    let words = |words: &[&str]| {
+        RequiredClaim::Words(words.iter().map(|word| (*word).to_owned()).collect())
+    };
+    assert_eq!(
+        shop.required_claims,
+        [
+            ("azp".to_owned(), words(&["shop-web"])),
+            (
+                "https://x.example/mfa".to_owned(),
+                RequiredClaim::Flag(true)
+            ),
+            ("scope".to_owned(), words(&["read", "upload"])),
+        ]
+    );
+    assert_eq!(shop.groups, ["uploaders"]);
+    assert_eq!(shop.claims.groups, None);
+    assert_eq!(
+        shop.allowed_origins,
+        [
+            "https://shop.example.com",
+            "http://127.0.0.1:3000",
+            "https://a.example"
+        ]
+    );
+    let named = [("ROLEGATE_TRUSTED_ISSUER__SHOP__CLIENT_SECRET", "hunter4")];
+    let loaded = read(&with_trusted_issuer(lines), &named).unwrap();
+    let TokenVerification::Introspection { client_secret, .. } =
+        &loaded.config.trusted_issuers[0].verification
+    else {
+        panic!("it is asked");
+    };
+    assert_eq!(client_secret.expose_secret(), "hunter4");
+}
+
+#[test]
+fn every_mistake_of_a_trusted_issuer_is_told() {
+    let wrong = r#"
+issuer = "http://login.shop.example.com"
+jwks_url = "http://login.shop.example.com/jwks"
+introspection_url = "https://login.shop.example.com/introspect"
+client_id = "rolegate"
+audience = []
+claims = { groups = "groups", nickname = "x" }
+required_claims = { scope = [""], azp = 1 }
+allowed_algorithms = ["HS256"]
+clock_skew = "1h"
+longest_lifetime = "60d"
+ca_file = "/nowhere/ca.pem"
+allowed_origins = ["*", "https://shop.example.com/upload", "shop.example.com"]
+groups = [" x"]
+[[trusted_issuer]]
+id = "corp"
+[[trusted_issuer]]
+id = "till"
+issuer = "https://login.till.example.com"
+introspection_url = "https://login.till.example.com/introspect"
+"#;
+    insta::assert_snapshot!(findings(&with_trusted_issuer(wrong), &[]), @r#"
+    rolegate.toml:19: trusted_issuer.shop.issuer: plain http is taken for loopback hosts alone; expected https://
+    rolegate.toml:20: trusted_issuer.shop.jwks_url: stands beside introspection_url; give one of the two
+    rolegate.toml:20: trusted_issuer.shop.jwks_url: plain http is taken for loopback hosts alone; expected https://
+    rolegate.toml:22: trusted_issuer.shop.client_id: goes with introspection_url alone; remove it
+    rolegate.toml:23: trusted_issuer.shop.audience: is empty; expected a string such as "rolegate", or a list of them
+    rolegate.toml:24: trusted_issuer.shop.claims.groups: stands beside groups that everybody has; give one of the two
+    rolegate.toml:24: trusted_issuer.shop.claims.nickname: unknown key; known here are display_name, email, groups, subject, username
+    rolegate.toml:25: trusted_issuer.shop.required_claims: azp: expected a string such as "upload", or a list of them, found an integer
+    rolegate.toml:26: trusted_issuer.shop.allowed_algorithms[0]: expected one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, found "HS256"
+    rolegate.toml:27: trusted_issuer.shop.clock_skew: expected a duration from 0s to 5m, found 1h
+    rolegate.toml:28: trusted_issuer.shop.longest_lifetime: expected a duration from 1m to 30days, found 1month 29days 13h 26m 24s
+    rolegate.toml:29: trusted_issuer.shop.ca_file: "/nowhere/ca.pem" cannot be read: No such file or directory (os error 2)
+    rolegate.toml:30: trusted_issuer.shop.allowed_origins[0]: would let every page call; expected the pages' own origins
+    rolegate.toml:30: trusted_issuer.shop.allowed_origins[1]: nothing may follow the host; expected https://shop.example.com
+    rolegate.toml:30: trusted_issuer.shop.allowed_origins[2]: not a URL (relative URL without a base); expected https://HOST or http://HOST
+    rolegate.toml:31: trusted_issuer.shop.groups[0]: expected the name of a group, without blanks around it, found " x"
+    rolegate.toml:32: trusted_issuer.corp.issuer: is missing; expected the address by which the issuer calls itself
+    rolegate.toml:32: trusted_issuer.corp.jwks_url: is missing; expected the address of the issuer's keys, or introspection_url where its tokens are no JWTs
+    rolegate.toml:32: trusted_issuer.corp.audience: is missing; expected what the issuer calls Rolegate in aud
+    rolegate.toml:33: trusted_issuer.corp.id: "corp" is taken; every id is there once
+    rolegate.toml:34: trusted_issuer.till.client_id: is missing; expected the id that the issuer gave to Rolegate
+    rolegate.toml:34: trusted_issuer.till.client_secret: is missing; expected the secret that the issuer gave to Rolegate, or client_secret_file
+    rolegate.toml:34: trusted_issuer.till.audience: is missing; expected what the issuer calls Rolegate in aud
+    "#);
+}
+
+#[test]
+fn an_issuer_counts_as_a_connector_for_names_and_groups() {
+    let one_name = with_trusted_issuer(LEAST_ISSUER).replace("{connector}-", "");
+    let told = findings(&one_name, &[]);
+    assert!(
+        told.contains("aws.session_name") && told.contains("{connector}"),
+        "{told}"
+    );
+    let access = "[access]\nauditor = [\"shop:auditors\", \"shpo:auditors\"]\n";
+    let text = format!("{}{access}", with_trusted_issuer(LEAST_ISSUER));
+    let told = findings(&text, &[]);
+    assert!(!told.contains("auditor[0]"), "{told}");
+    assert!(
+        told.contains("auditor[1]: there is no connector \"shpo\"; known are corp, shop"),
+        "{told}"
+    );
+    let config = read(&with_trusted_issuer(LEAST_ISSUER), &[])
+        .unwrap()
+        .config;
+    let forms = rolegate::app::group_forms(&config);
+    let key = GroupKey::parse("shop:Uploaders, All", &forms).unwrap();
+    assert_eq!(key.as_str(), "shop:Uploaders, All");
+    assert_eq!(rolegate::app::policy_settings(&config).connectors, 2);
 }

@@ -74,3 +74,5 @@ mod stand_in_policies;
 mod starters;
 mod store;
 mod sts_methods;
+mod tokens;
+mod trusted_issuer;

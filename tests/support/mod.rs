@@ -27,6 +27,8 @@ pub mod slapd;
 pub mod stock_tools;
 pub mod tcp_proxy;
 pub mod tls;
+pub mod token_server;
+pub mod tokens;
 pub mod verifiers;
 pub mod web_token;
 

@@ -70,6 +70,11 @@ impl TokenKey {
         key
     }
 
+    /// The public key in PEM.
+    pub fn public_pem(&self) -> Vec<u8> {
+        self.key.public_key_to_pem().expect("a public key")
+    }
+
     /// A token of these claims.
     pub fn sign(&self, claims: &Value) -> String {
         let header = json!({"typ": "JWT", "alg": self.algorithm, "kid": self.kid});
@@ -78,7 +83,17 @@ impl TokenKey {
 
     /// A token with a header of the caller's.
     pub fn sign_with_header(&self, header: &Value, claims: &Value) -> String {
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        self.sign_texts(&header.to_string(), &claims.to_string())
+    }
+
+    /// A token of claims that are written as they are, for JSON that a [`Value`] cannot be.
+    pub fn sign_text(&self, claims: &str) -> String {
+        let header = json!({"typ": "JWT", "alg": self.algorithm, "kid": self.kid});
+        self.sign_texts(&header.to_string(), claims)
+    }
+
+    fn sign_texts(&self, header: &str, claims: &str) -> String {
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let signed = format!("{}.{}", part(header), part(claims));
         let digest = match &self.algorithm[2..] {
             "256" => MessageDigest::sha256(),

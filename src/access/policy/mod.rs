@@ -86,7 +86,8 @@ pub struct PolicySettings {
     /// protected role or account needs a mapping all the same, and so does a role that the table
     /// opens by another grant method.
     pub giving_connectors: HashSet<ConnectorId>,
-    /// How many connectors people sign in at. With several, a name alone is nobody's alone.
+    /// How many connectors people sign in at, and issuers whose tokens are taken. With several, a name
+    /// alone is nobody's alone.
     pub connectors: usize,
 }
 

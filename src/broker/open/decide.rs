@@ -112,7 +112,7 @@ impl Broker {
 }
 
 /// A role by its ARN or as `account/role`; only what the table has.
-fn named_role(policy: &Policy, text: &str) -> Option<TargetArn> {
+pub(in crate::broker) fn named_role(policy: &Policy, text: &str) -> Option<TargetArn> {
     if let Ok(arn) = text.parse::<TargetArn>() {
         return Some(arn);
     }

@@ -16,6 +16,8 @@ use time::Duration;
 use url::Url;
 
 pub use self::called::CallerOpened;
+pub(super) use decide::named_role;
+
 use self::{
     rows::{count, count_refused, intent_details, outcome_details, role_session},
     way::Way,
@@ -523,12 +525,13 @@ impl Broker {
             let intent = uuid::Uuid::now_v7().to_string();
             let event = self.outcome(grant, &intent, Outcome::Intent, client);
             let event = intent_details(event, grant);
-            match self
-                .adapters
-                .audit
-                .announce_for(&event, grant.policy_version(), &session.id_hash)
-                .await
-            {
+            let (audit, version) = (&self.adapters.audit, grant.policy_version());
+            let announced = if session.is_of_one_call() {
+                audit.announce(&event, version).await
+            } else {
+                audit.announce_for(&event, version, &session.id_hash).await
+            };
+            match announced {
                 Ok(head) => {
                     decided.grant.witness(witness::tag(head.seq, &head.hash));
                     return Ok(Announced {

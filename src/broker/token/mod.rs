@@ -10,7 +10,7 @@ mod client;
 mod device;
 mod exchange;
 mod own;
-mod secret;
+pub(super) mod secret;
 
 use std::time::Duration;
 
@@ -286,4 +286,9 @@ pub struct TokenSettings {
     pub refresh: Duration,
     /// Whether codes may be typed.
     pub device_flow: bool,
+}
+
+/// For the metrics: what was asked of the broker, and how it went.
+pub(super) fn count(what: &'static str, outcome: &'static str) {
+    metrics::counter!("rolegate_tokens_total", "what" => what, "outcome" => outcome).increment(1);
 }

@@ -9,20 +9,20 @@ use super::refusal::{Reason, Refused};
 
 /// The members of a token's payload.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Claims(Map<String, Value>);
+pub(in crate::identity) struct Claims(Map<String, Value>);
 
 impl Claims {
-    pub(super) fn new(members: Map<String, Value>) -> Self {
+    pub(in crate::identity) fn new(members: Map<String, Value>) -> Self {
         Self(members)
     }
 
     /// A claim of that very name; null is none.
-    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+    pub(in crate::identity) fn value(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
     /// A claim by its name or, where none has it, by a path with dots into nested objects.
-    pub(super) fn at(&self, path: &str) -> Option<&Value> {
+    pub(in crate::identity) fn at(&self, path: &str) -> Option<&Value> {
         if let Some(value) = self.value(path) {
             return Some(value);
         }
@@ -33,7 +33,7 @@ impl Claims {
     }
 
     /// A text of that very name.
-    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Refused> {
+    pub(in crate::identity) fn text(&self, name: &str) -> Result<Option<&str>, Refused> {
         match self.value(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -46,7 +46,10 @@ impl Claims {
         clippy::cast_possible_truncation,
         reason = "a fraction of a second does not count, and `as` keeps within the type"
     )]
-    pub(super) fn moment(&self, name: &str) -> Result<Option<OffsetDateTime>, Refused> {
+    pub(in crate::identity) fn moment(
+        &self,
+        name: &str,
+    ) -> Result<Option<OffsetDateTime>, Refused> {
         let Some(value) = self.value(name) else {
             return Ok(None);
         };
@@ -60,14 +63,17 @@ impl Claims {
     }
 
     /// One text or a list of them.
-    pub(super) fn texts(&self, name: &str) -> Result<Vec<&str>, Refused> {
+    pub(in crate::identity) fn texts(&self, name: &str) -> Result<Vec<&str>, Refused> {
         self.value(name)
             .map_or(Ok(Vec::new()), |value| texts(name, value))
     }
 }
 
 /// One text or a list of them.
-pub(super) fn texts<'a>(name: &str, value: &'a Value) -> Result<Vec<&'a str>, Refused> {
+pub(in crate::identity) fn texts<'a>(
+    name: &str,
+    value: &'a Value,
+) -> Result<Vec<&'a str>, Refused> {
     match value {
         Value::String(text) => Ok(vec![text]),
         Value::Array(items) => items
@@ -79,7 +85,7 @@ pub(super) fn texts<'a>(name: &str, value: &'a Value) -> Result<Vec<&'a str>, Re
 }
 
 /// A claim that is something else than it should be.
-pub(super) fn wrong(name: &str, expected: &str) -> Refused {
+pub(in crate::identity) fn wrong(name: &str, expected: &str) -> Refused {
     Refused::new(
         Reason::Claim,
         format!("the claim {name:?} is not {expected}"),

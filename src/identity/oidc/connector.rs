@@ -298,7 +298,12 @@ impl RedirectConnector for OidcConnector {
         };
         let token = IdToken::read(verified, &self.expected(self.clock.now()), &asked)?;
         let userinfo = self.userinfo(&published, &tokens, &token.subject).await?;
-        let person = Person::read(&self.settings, &token.claims, userinfo.as_ref())?;
+        let person = Person::read(
+            &self.settings.id,
+            &self.settings.claims,
+            &token.claims,
+            userinfo.as_ref(),
+        )?;
         Ok(self.vouched(person, token, &code, tokens))
     }
 

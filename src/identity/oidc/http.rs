@@ -5,20 +5,24 @@
 
 use std::time::Duration;
 
-use openidconnect::{HttpRequest, HttpResponse};
+use openidconnect::{
+    HttpRequest, HttpResponse,
+    http::{Request, header},
+};
 use reqwest::{Certificate, redirect};
 use thiserror::Error;
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use crate::identity::Cause;
 
 /// How long one question may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The most bytes that are read of an answer.
-pub(super) const LARGEST: usize = 512 * 1024;
+pub(in crate::identity) const LARGEST: usize = 512 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
-pub(super) enum HttpError {
+pub(in crate::identity) enum HttpError {
     #[error("{0}")]
     Unreachable(String),
     #[error("it answers with more than {LARGEST} bytes")]
@@ -27,11 +31,11 @@ pub(super) enum HttpError {
 
 /// The means to ask a provider.
 #[derive(Clone)]
-pub(super) struct Http(reqwest::Client);
+pub(in crate::identity) struct Http(reqwest::Client);
 
 impl Http {
     /// Trusts the certificates of `ca_pem` alone, where there are any.
-    pub(super) fn new(ca_pem: Option<&[u8]>) -> Result<Self, Cause> {
+    pub(in crate::identity) fn new(ca_pem: Option<&[u8]>) -> Result<Self, Cause> {
         let builder = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .user_agent(concat!("rolegate/", env!("CARGO_PKG_VERSION")))
@@ -44,7 +48,10 @@ impl Http {
     }
 
     /// Sends a request; any status is an answer.
-    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    pub(in crate::identity) async fn send(
+        &self,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, HttpError> {
         let unreachable = |error: reqwest::Error| {
             HttpError::Unreachable(format!(
                 "it does not answer: {}",
@@ -65,6 +72,31 @@ impl Http {
         *answer.status_mut() = status;
         *answer.headers_mut() = headers;
         Ok(answer)
+    }
+
+    /// A document that is published at an address, and when its server says that it answered
+    /// (RFC 9110, 6.6.1).
+    pub(in crate::identity) async fn document(
+        &self,
+        address: &str,
+    ) -> Result<(String, Option<OffsetDateTime>), String> {
+        let request = Request::get(address)
+            .header(header::ACCEPT, "application/json")
+            .body(Vec::new())
+            .map_err(|error| format!("{address} cannot be asked: {error}"))?;
+        let response = (self.send(request).await).map_err(|error| format!("{address}: {error}"))?;
+        if !response.status().is_success() {
+            return Err(format!(
+                "{address} answers {}; expected a document",
+                response.status()
+            ));
+        }
+        let date = response.headers().get(header::DATE);
+        let date = date.and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok());
+        let text = String::from_utf8(response.into_body())
+            .map_err(|_| format!("what {address} answers is not UTF-8"))?;
+        Ok((text, date))
     }
 }
 

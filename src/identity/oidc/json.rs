@@ -11,7 +11,7 @@ use serde_json::{Map, Number, Value};
 use super::refusal::{Reason, Refused};
 
 /// Reads one JSON object; `what` names it.
-pub(super) fn object(bytes: &[u8], what: &str) -> Result<Map<String, Value>, Refused> {
+pub(in crate::identity) fn object(bytes: &[u8], what: &str) -> Result<Map<String, Value>, Refused> {
     match serde_json::from_slice::<Strict>(bytes) {
         Ok(Strict(Value::Object(members))) => Ok(members),
         Ok(_) => Err(Refused::new(

@@ -53,7 +53,7 @@ impl Keys {
     }
 
     /// Verifies a signature with the key that is named, or any that fits where none is.
-    pub(super) fn verify(
+    pub(in crate::identity) fn verify(
         &self,
         algorithm: &Algorithm,
         key_id: Option<&str>,

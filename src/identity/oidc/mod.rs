@@ -5,21 +5,21 @@
 //! [`token`], by our own clock and with a code for every rule. Never here: pages, the store, what a
 //! person may open; nor does an ID token ever go to a browser. Entry point: [`OidcConnector`].
 
-mod claims;
+pub(in crate::identity) mod claims;
 mod connector;
 mod conversation;
 mod discovery;
 mod exchange;
-mod http;
-mod json;
+pub(in crate::identity) mod http;
+pub(in crate::identity) mod json;
 pub mod keys;
 mod logout;
-mod person;
+pub(in crate::identity) mod person;
 mod probe;
 pub mod refusal;
 pub mod settings;
 pub mod token;
-mod trust;
+pub(in crate::identity) mod trust;
 
 pub use connector::OidcConnector;
 pub use settings::Settings;

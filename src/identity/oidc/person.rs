@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::{
     claims::{Claims, texts, wrong},
     refusal::{Reason, Refused},
-    settings::Settings,
+    settings::ClaimNames,
     token::check_subject,
 };
-use crate::access::{Group, GroupKey, GroupKeyForm};
+use crate::access::{ConnectorId, Group, GroupKey, GroupKeyForm};
 
 /// The longest name of a person, in characters.
 const LONGEST_NAME: usize = 256;
@@ -23,34 +23,34 @@ const LONGEST_CONTEXT: usize = 256;
 
 /// What the claims say about a person.
 #[derive(Debug)]
-pub(super) struct Person {
-    pub(super) subject: String,
-    pub(super) username: String,
-    pub(super) display_name: Option<String>,
-    pub(super) email: Option<String>,
-    pub(super) groups: Vec<Group>,
+pub(in crate::identity) struct Person {
+    pub(in crate::identity) subject: String,
+    pub(in crate::identity) username: String,
+    pub(in crate::identity) display_name: Option<String>,
+    pub(in crate::identity) email: Option<String>,
+    pub(in crate::identity) groups: Vec<Group>,
     /// The provider left groups out because they are too many.
-    pub(super) groups_overage: bool,
+    pub(in crate::identity) groups_overage: bool,
     /// `acr`, or the methods of `amr` where there is none.
-    pub(super) authentication_context: Option<String>,
+    pub(in crate::identity) authentication_context: Option<String>,
 }
 
 impl Person {
     /// Reads the ID token's claims and, behind them, those of the userinfo.
-    pub(super) fn read(
-        settings: &Settings,
+    pub(in crate::identity) fn read(
+        connector: &ConnectorId,
+        names: &ClaimNames,
         token: &Claims,
         userinfo: Option<&Claims>,
     ) -> Result<Self, Refused> {
         let said = Said { token, userinfo };
-        let names = &settings.claims;
         let subject = said.needed(&names.subject, "subject")?;
         check_subject(&subject)?;
         let optional = |name: &Option<String>| match name {
             Some(name) => said.text(name),
             None => Ok(None),
         };
-        let (groups, groups_overage) = said.groups(settings)?;
+        let (groups, groups_overage) = said.groups(connector, names.groups.as_deref())?;
         Ok(Self {
             username: said.needed(&names.username, "username")?,
             display_name: optional(&names.display_name)?,
@@ -123,8 +123,12 @@ impl<'a> Said<'a> {
 
     /// The groups, and whether they are too many for the provider to list them. Entra then says in
     /// `_claim_names` where they can be asked for, or sets `hasgroups`.
-    fn groups(&self, settings: &Settings) -> Result<(Vec<Group>, bool), Refused> {
-        let Some(path) = &settings.claims.groups else {
+    fn groups(
+        &self,
+        connector: &ConnectorId,
+        path: Option<&str>,
+    ) -> Result<(Vec<Group>, bool), Refused> {
+        let Some(path) = path else {
             return Ok((Vec::new(), false));
         };
         let sources = [Some(self.token), self.userinfo];
@@ -147,7 +151,7 @@ impl<'a> Said<'a> {
             if name.chars().any(char::is_control) {
                 return Err(wrong(path, "free of control characters"));
             }
-            let key = GroupKey::new(&settings.id, name, GroupKeyForm::Exact)
+            let key = GroupKey::new(connector, name, GroupKeyForm::Exact)
                 .map_err(|error| Refused::new(Reason::Claim, error.to_string()))?;
             groups.push(Group {
                 key,
@@ -175,43 +179,21 @@ fn context(token: &Claims) -> Result<Option<String>, Refused> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::*;
-    use crate::identity::oidc::settings::{ClaimNames, PassThrough};
 
-    fn settings(groups: &str) -> Settings {
-        let url = |path: &str| format!("https://aws.example.com/{path}").parse().unwrap();
-        Settings {
-            id: "idp".parse().unwrap(),
-            label: "Provider".to_owned(),
-            issuer: "https://idp.example.com".to_owned(),
-            client_id: "rolegate".to_owned(),
-            client_secret: None,
-            token_auth: None,
-            callback_url: url("callback"),
-            signed_out_url: url("signed-out"),
-            backchannel_url: url("backchannel-logout"),
-            token_endpoint: None,
-            scopes: Vec::new(),
-            claims: ClaimNames {
-                subject: "sub".to_owned(),
-                username: "preferred_username".to_owned(),
-                display_name: Some("name".to_owned()),
-                email: Some("email".to_owned()),
-                groups: Some(groups.to_owned()),
-            },
-            userinfo: false,
-            algorithms: Vec::new(),
-            clock_skew: Duration::ZERO,
-            longest_authentication_age: None,
-            force_authentication: false,
-            groups_from: None,
-            pass_through: PassThrough::Nothing,
-            ca_pem: None,
-            refresh: Duration::ZERO,
+    fn idp() -> ConnectorId {
+        "idp".parse().unwrap()
+    }
+
+    fn names_of_claims(groups: &str) -> ClaimNames {
+        ClaimNames {
+            subject: "sub".to_owned(),
+            username: "preferred_username".to_owned(),
+            display_name: Some("name".to_owned()),
+            email: Some("email".to_owned()),
+            groups: Some(groups.to_owned()),
         }
     }
 
@@ -222,7 +204,8 @@ mod tests {
             token[name] = value.clone();
         }
         let userinfo = userinfo.map(claims);
-        Person::read(&settings(groups), &claims(&token), userinfo.as_ref())
+        let names = names_of_claims(groups);
+        Person::read(&idp(), &names, &claims(&token), userinfo.as_ref())
     }
 
     fn names(person: &Person) -> Vec<&str> {
@@ -275,16 +258,16 @@ mod tests {
     #[test]
     fn an_address_that_nobody_verified_makes_nobody_somebody() {
         for (subject, username) in [("email", "preferred_username"), ("sub", "email")] {
-            let mut settings = settings("groups");
-            settings.claims.subject = subject.to_owned();
-            settings.claims.username = username.to_owned();
+            let mut names = names_of_claims("groups");
+            names.subject = subject.to_owned();
+            names.username = username.to_owned();
             let read = |verified: Value| {
                 let token = json!({
                     "sub": "s", "preferred_username": "eve", "email": "ada@example.com",
                     "email_verified": verified,
                 });
                 let claims = Claims::new(token.as_object().cloned().unwrap());
-                Person::read(&settings, &claims, None)
+                Person::read(&idp(), &names, &claims, None)
             };
             assert!(read(json!(true)).is_ok());
             let refused = read(json!(false)).unwrap_err();

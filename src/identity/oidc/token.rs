@@ -30,15 +30,15 @@ const LONGEST_SUBJECT: usize = 255;
 pub(super) const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// A verified payload, and how its signature was made.
-pub(super) struct Verified {
-    pub(super) claims: Claims,
+pub(in crate::identity) struct Verified {
+    pub(in crate::identity) claims: Claims,
     /// The name of the algorithm.
     algorithm: &'static str,
 }
 
 /// Reads a token and verifies its signature. `types` are the values of `typ` that are taken, in
 /// lower case; a token without is taken too.
-pub(super) fn verified(
+pub(in crate::identity) fn verified(
     token: &str,
     keys: &Keys,
     allowed: &[String],
@@ -151,31 +151,41 @@ impl Expected<'_> {
 
     /// The end where there is one, and that it was not made in the future; says when it was made.
     pub(super) fn check_times(&self, claims: &Claims) -> Result<OffsetDateTime, Refused> {
-        let not_yet = |detail: &str| Refused::new(Reason::NotYetValid, detail);
-        if let Some(end) = claims.moment("exp")?
-            // The token's own moments may be at the end of time, where nothing can be added.
-            && end <= self.now - self.clock_skew
-        {
-            let detail = format!("the token ended at {end}; it is {} here", self.now);
-            return Err(Refused::new(Reason::Expired, detail));
-        }
-        let latest = self.now + self.clock_skew;
-        if claims.moment("nbf")?.is_some_and(|begin| begin > latest) {
-            return Err(not_yet("the token is not valid yet; is the clock right?"));
-        }
-        let issued_at = (claims.moment("iat")?)
-            .ok_or_else(|| Refused::new(Reason::MissingClaim, "the token has no iat"))?;
-        if issued_at > latest {
-            return Err(not_yet(
-                "the token was issued in the future; is the clock right?",
-            ));
-        }
-        Ok(issued_at)
+        check_times(claims, self.now, self.clock_skew)?
+            .ok_or_else(|| Refused::new(Reason::MissingClaim, "the token has no iat"))
     }
 }
 
+/// The end and the beginning where there are any, and that it was not made in the future; says when
+/// it was made, where it says so.
+pub(in crate::identity) fn check_times(
+    claims: &Claims,
+    now: OffsetDateTime,
+    clock_skew: Duration,
+) -> Result<Option<OffsetDateTime>, Refused> {
+    let not_yet = |detail: &str| Refused::new(Reason::NotYetValid, detail);
+    if let Some(end) = claims.moment("exp")?
+        // The token's own moments may be at the end of time, where nothing can be added.
+        && end <= now - clock_skew
+    {
+        let detail = format!("the token ended at {end}; it is {now} here");
+        return Err(Refused::new(Reason::Expired, detail));
+    }
+    let latest = now + clock_skew;
+    if claims.moment("nbf")?.is_some_and(|begin| begin > latest) {
+        return Err(not_yet("the token is not valid yet; is the clock right?"));
+    }
+    let issued_at = claims.moment("iat")?;
+    if issued_at.is_some_and(|at| at > latest) {
+        return Err(not_yet(
+            "the token was issued in the future; is the clock right?",
+        ));
+    }
+    Ok(issued_at)
+}
+
 /// A subject that can be one: of 1 to 255 characters, none of which is a control character.
-pub(super) fn check_subject(subject: &str) -> Result<(), Refused> {
+pub(in crate::identity) fn check_subject(subject: &str) -> Result<(), Refused> {
     let is_legal = (1..=LONGEST_SUBJECT).contains(&subject.chars().count())
         && subject.trim() == subject
         && !subject.chars().any(char::is_control);

@@ -9,12 +9,8 @@ use std::{
     time::Duration,
 };
 
-use openidconnect::{
-    HttpResponse,
-    http::{Request, header},
-};
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+use time::OffsetDateTime;
 
 use super::{discovery::Provider, http::Http, keys::Keys, settings::Settings};
 use crate::{
@@ -251,25 +247,8 @@ impl ProviderTrust {
         address: &str,
         now: OffsetDateTime,
     ) -> Result<(String, Option<i64>), String> {
-        let request = Request::get(address)
-            .header(header::ACCEPT, "application/json")
-            .body(Vec::new())
-            .map_err(|error| format!("{address} cannot be asked: {error}"))?;
-        let response = self
-            .http
-            .send(request)
-            .await
-            .map_err(|error| format!("{address}: {error}"))?;
-        if !response.status().is_success() {
-            return Err(format!(
-                "{address} answers {}; expected a document",
-                response.status()
-            ));
-        }
-        let clock_ahead = date(&response).map(|date| (date - now).whole_seconds());
-        let text = String::from_utf8(response.into_body())
-            .map_err(|_| format!("what {address} answers is not UTF-8"))?;
-        Ok((text, clock_ahead))
+        let (text, date) = self.http.document(address).await?;
+        Ok((text, date.map(|date| (date - now).whole_seconds())))
     }
 
     async fn keep(&self, documents: &Documents, now: OffsetDateTime) {
@@ -326,12 +305,10 @@ impl ProviderTrust {
 }
 
 /// Whether `span` has passed since `since`; a clock that went back has passed everything.
-fn is_over(since: OffsetDateTime, span: Duration, now: OffsetDateTime) -> bool {
+pub(in crate::identity) fn is_over(
+    since: OffsetDateTime,
+    span: Duration,
+    now: OffsetDateTime,
+) -> bool {
     now < since || now - since >= span
-}
-
-/// When the server says that it answered (RFC 9110, 6.6.1).
-fn date(response: &HttpResponse) -> Option<OffsetDateTime> {
-    let text = response.headers().get(header::DATE)?.to_str().ok()?;
-    OffsetDateTime::parse(text, &Rfc2822).ok()
 }

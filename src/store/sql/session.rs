@@ -110,9 +110,9 @@ pub(super) async fn save(
              email, entry_dn, group_list, groups_read_ms, authenticated_ms, method,
              client_address, user_agent, created_ms, last_seen_ms, expires_ms,
              authentication_context, asserted_roles, provider_session, provider_name_id,
-             provider_session_index)
+             provider_session_index, device)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-             $19, $20, $21)
+             $19, $20, $21, $22)
          ON CONFLICT (id_hash) DO UPDATE SET connector = excluded.connector,
              subject = excluded.subject, username = excluded.username,
              display_name = excluded.display_name, email = excluded.email,
@@ -126,7 +126,7 @@ pub(super) async fn save(
              asserted_roles = excluded.asserted_roles,
              provider_session = excluded.provider_session,
              provider_name_id = excluded.provider_name_id,
-             provider_session_index = excluded.provider_session_index";
+             provider_session_index = excluded.provider_session_index, device = excluded.device";
     let identity = &session.identity;
     let group_list = json(&identity.groups)?;
     let provider = session.provider_session.as_ref();
@@ -157,6 +157,7 @@ pub(super) async fn save(
         .bind(provider.map(json).transpose()?)
         .bind(provider.map(|provider| provider.name_id.as_str()))
         .bind(provider.and_then(|provider| provider.session_index.as_deref()))
+        .bind(session.device.as_ref().map(json).transpose()?)
         .execute(&mut *connection)
         .await?;
     known_people::note(connection, identity, &group_list).await?;
@@ -231,7 +232,9 @@ pub(super) async fn sweep(
     now: OffsetDateTime,
     idle_since: OffsetDateTime,
 ) -> Result<Written, StoreError> {
-    let sql = "DELETE FROM sign_in_session WHERE expires_ms <= $1 OR last_seen_ms < $2";
+    // Devices may rest for as long as their tokens last.
+    let sql = "DELETE FROM sign_in_session
+         WHERE expires_ms <= $1 OR device IS NULL AND last_seen_ms < $2";
     let done = sqlx::query(sql)
         .bind(milliseconds(now))
         .bind(milliseconds(idle_since))
@@ -261,6 +264,7 @@ pub(super) struct SessionRow {
     authentication_context: Option<String>,
     asserted_roles: String,
     provider_session: Option<String>,
+    device: Option<String>,
 }
 
 impl SessionRow {
@@ -290,7 +294,7 @@ impl SessionRow {
             provider_session: (self.provider_session.as_deref())
                 .map(from_json)
                 .transpose()?,
-            device: None,
+            device: self.device.as_deref().map(from_json).transpose()?,
         })
     }
 }

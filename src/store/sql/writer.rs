@@ -19,7 +19,7 @@ use super::{
     audit::{self, Entry},
     audit_retirement, conversation,
     dialect::{self, Connection, Options, Place},
-    pending, person, policy, probe, review, revocation, session,
+    pending, person, policy, probe, review, revocation, session, token,
 };
 use crate::access::Identity;
 use crate::audit::AuditEvent;
@@ -93,6 +93,7 @@ pub(super) enum Write {
         idle_since: OffsetDateTime,
     },
     Conversation(conversation::Step),
+    Token(token::Step),
     SetFavourite {
         connector: String,
         subject: String,
@@ -117,7 +118,8 @@ impl Write {
             | Self::RetireMore { .. }
             | Self::SweepSessions { .. }
             | Self::Review(_)
-            | Self::Conversation(conversation::Step::Sweep(_)) => LONG_DEADLINE,
+            | Self::Conversation(conversation::Step::Sweep(_))
+            | Self::Token(token::Step::Sweep(_)) => LONG_DEADLINE,
             _ => DEADLINE,
         }
     }
@@ -381,6 +383,7 @@ async fn perform(connection: &mut Connection, write: &Write) -> Answer {
             session::sweep(connection, *now, *idle_since).await
         }
         Write::Conversation(step) => conversation::perform(connection, step).await,
+        Write::Token(step) => token::perform(connection, step).await,
         Write::SetFavourite {
             connector,
             subject,

@@ -14,6 +14,7 @@ mod sequences;
 mod sessions;
 mod sqlite_file;
 mod tables;
+mod tokens;
 
 use rolegate::{
     access::{
@@ -22,8 +23,9 @@ use rolegate::{
     },
     audit::{Action, Actor, AuditEvent, Outcome},
     store::{
-        AccessReviews, AuditLog, Change, Conversations, EditContext, KnownPeople, PendingEdits,
-        PersonStore, PolicyStore, ProviderDocuments, Revocations, SignInSessions, StoreHealth,
+        AccessReviews, AuditLog, BrokerTokens, Change, Conversations, EditContext, KnownPeople,
+        PendingEdits, PersonStore, PolicyStore, ProviderDocuments, Revocations, SignInSessions,
+        StoreHealth,
     },
 };
 use time::{OffsetDateTime, macros::datetime};
@@ -39,6 +41,7 @@ trait Store:
     + PendingEdits
     + AccessReviews
     + Revocations
+    + BrokerTokens
     + AuditLog
     + StoreHealth
     + Send
@@ -57,6 +60,7 @@ impl<S> Store for S where
         + PendingEdits
         + AccessReviews
         + Revocations
+        + BrokerTokens
         + AuditLog
         + StoreHealth
         + Send
@@ -190,6 +194,16 @@ mod sqlite {
         revocations::a_person_s_roles_are_those_announced_and_those_issued,
         revocations::what_was_announced_before_a_revocation_is_not_handed_out,
         revocations::what_is_doubted_is_written_again,
+        tokens::a_device_and_its_tokens_are_read_back_as_they_were,
+        tokens::an_authorization_is_read_back_as_it_was,
+        tokens::an_authorization_is_decided_once_and_in_time,
+        tokens::of_many_who_redeem_a_code_one_gets_the_device,
+        tokens::no_device_begins_for_a_browser_that_is_signed_out,
+        tokens::of_many_who_use_a_refresh_token_one_is_the_first,
+        tokens::tokens_go_with_their_session,
+        tokens::devices_rest_and_browsers_idle_out,
+        tokens::the_sweep_leaves_what_a_second_use_has_to_meet,
+        tokens::only_hashes_and_devices_are_taken,
     );
 }
 
@@ -221,6 +235,9 @@ mod migrated {
         known_people::a_group_that_was_made_again_is_another_group,
         reviews::items_are_decided_and_decided_anew_until_the_review_is_closed,
         revocations::a_revocation_is_read_back_with_its_roles,
+        tokens::a_device_and_its_tokens_are_read_back_as_they_were,
+        tokens::of_many_who_redeem_a_code_one_gets_the_device,
+        tokens::tokens_go_with_their_session,
     );
 }
 
