@@ -38,7 +38,7 @@ pub use identity::{
 pub use mapping::{Conditions, Mapping, MappingId, Origin, Unenforceable, in_utc};
 pub use policy::{
     Abilities, Entitlement, Giver, NotEntitled, NotProbed, Policy, PolicyProblem, PolicySettings,
-    PolicyTables, Sends,
+    PolicyTables, RoleRank, Sends,
 };
 pub use preview::{Altered, Preview, RoleEffect, Terms, touched_groups};
 pub use role::{

@@ -52,6 +52,16 @@ impl ErrorPage {
 }
 
 impl ErrorPage {
+    /// What the page says, for whoever reads no pages.
+    pub(super) fn words(&self) -> String {
+        self.view.words()
+    }
+
+    /// After how long to try again.
+    pub(super) fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after_seconds
+    }
+
     /// The same page, with why, as far as the person may know it.
     pub(super) fn explained(mut self, miss: Option<OwnMiss>) -> Self {
         if let Some(miss) = miss {

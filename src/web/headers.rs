@@ -155,6 +155,9 @@ pub(super) async fn drop_underscored(mut request: Request, next: Next) -> Respon
 /// Turns the framework's bare refusals (405, 413, 408) into pages.
 pub(super) async fn dress_errors(request: Request, next: Next) -> Response {
     let frame = Frame::of(&request);
+    if request.uri().path().starts_with("/api/") {
+        return super::api::dress(request, next).await;
+    }
     if is_for_programs(request.uri().path()) {
         return next.run(request).await;
     }

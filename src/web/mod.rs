@@ -148,7 +148,9 @@ pub fn router(broker: Arc<Broker>, settings: Settings) -> Router {
         ))
         // A panic is a 500 for one request, not the end of the connection.
         .layer(CatchPanicLayer::new())
-        // Bare refusals become pages.
+        // Scripts of other origins may read one address's answers; refused ones too.
+        .layer(from_fn_with_state(app.clone(), api::cross_origin))
+        // Bare refusals become pages, and JSON where programs ask.
         .layer(from_fn(headers::dress_errors))
         // Pages shrink; tokens on them are masked anew each time.
         .layer(CompressionLayer::new())

@@ -28,6 +28,7 @@ pub(super) use gifts::{Gift, Offer};
 pub use not_entitled::NotEntitled;
 pub(super) use reach::Person;
 pub use service::{NotProbed, Sends};
+pub use snapshot::RoleRank;
 
 /// The rows that a [`Policy`] is made of, as one consistent reading of the store.
 #[derive(Debug, Clone, Default)]
@@ -177,6 +178,11 @@ impl Policy {
     /// An account of the table.
     pub fn account(&self, id: &AccountId) -> Option<&Account> {
         self.accounts.get(id)
+    }
+
+    /// Where a role stands among others, whether or not the table has it.
+    pub fn rank_of(&self, arn: &TargetArn) -> RoleRank {
+        snapshot::rank(arn, self.accounts.get(arn.account_digits()))
     }
 
     /// The role that an account knows under a name (the last part of its path), ignoring case.

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Asserted, PlacedMapping, PlacedRole, Policy, PolicyProblem, PolicySettings, PolicyTables,
 };
@@ -182,9 +184,13 @@ impl Policy {
     }
 }
 
-/// What roles are ordered by on pages: account name, account, role name.
-pub(super) fn rank(arn: &TargetArn, account: Option<&Account>) -> (String, AccountId, String) {
+/// What roles are ordered by everywhere: account name, account, role name, ARN.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RoleRank(String, AccountId, String, String);
+
+pub(super) fn rank(arn: &TargetArn, account: Option<&Account>) -> RoleRank {
     let id = arn.account();
     let name = account.map_or(id.as_str(), |account| account.name.as_str());
-    (name.to_lowercase(), id, arn.name().to_lowercase())
+    let (name, role) = (name.to_lowercase(), arn.name().to_lowercase());
+    RoleRank(name, id, role, arn.to_string())
 }

@@ -35,7 +35,7 @@ impl Broker {
             secret: None,
             limit: role.as_ref(),
         };
-        self.issued(session, &asked, client).await
+        self.issued_for(session, &asked, client).await
     }
 
     /// Opens a role in the console for a caller, or says where a browser can.
@@ -61,7 +61,7 @@ impl Broker {
                 return Ok(CallerOpened::Here(here));
             }
         }
-        match self.opened(session, &asked, client).await? {
+        match self.opened_for(session, &asked, client).await? {
             Opened::Console(url) => Ok(CallerOpened::Console(url)),
             // The table was edited in between; what was made is dropped.
             Opened::Post(_) | Opened::HandOver(_) => Err(OpenRefused::ConsoleOnly),

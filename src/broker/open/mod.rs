@@ -266,10 +266,10 @@ impl Broker {
             secret,
             limit: None,
         };
-        self.opened(session, &asked, client).await
+        self.opened_for(session, &asked, client).await
     }
 
-    async fn opened(
+    async fn opened_for(
         &self,
         session: &mut SignInSession,
         asked: &Asked<'_>,
@@ -372,10 +372,10 @@ impl Broker {
             secret,
             limit: None,
         };
-        self.issued(session, &asked, client).await
+        self.issued_for(session, &asked, client).await
     }
 
-    async fn issued(
+    async fn issued_for(
         &self,
         session: &mut SignInSession,
         asked: &Asked<'_>,

@@ -144,7 +144,8 @@ impl IntoResponse for Refused {
 #[utoipa::path(
     get,
     path = "/api/v1/container",
-    tag = "container credentials",
+    operation_id = "container_roles",
+    tag = "Container credentials",
     responses(
         (status = 200, body = String, content_type = "text/plain"),
         (status = 401, body = ContainerError, description = "no token, or none that is good"),
@@ -152,7 +153,7 @@ impl IntoResponse for Refused {
         (status = 429, body = ContainerError),
         (status = 503, body = ContainerError, description = "comes with `Retry-After`"),
     ),
-    security(("bearer" = []))
+    security(("token" = ["credentials"]))
 )]
 async fn list(State(app): State<App>, origin: Origin, headers: HeaderMap) -> Response {
     match names(&app, &origin, &headers).await {
@@ -179,7 +180,8 @@ async fn names(app: &App, origin: &Origin, headers: &HeaderMap) -> Result<String
 #[utoipa::path(
     get,
     path = "/api/v1/container/{role}",
-    tag = "container credentials",
+    operation_id = "container_credentials",
+    tag = "Container credentials",
     params(("role" = String, Path, description = "the role; its slashes are sent as they are")),
     responses(
         (status = 200, body = ContainerCredentials<'static>),
@@ -191,7 +193,7 @@ async fn names(app: &App, origin: &Origin, headers: &HeaderMap) -> Result<String
         (status = 502, body = ContainerError, description = "AWS refused"),
         (status = 503, body = ContainerError, description = "comes with `Retry-After`"),
     ),
-    security(("bearer" = []))
+    security(("token" = ["credentials"]))
 )]
 async fn show(
     State(app): State<App>,
@@ -271,6 +273,8 @@ async fn caller(
     };
     let caller = app.broker.caller(presented, &client).await;
     let caller = caller.map_err(|refused| not_known(&refused))?;
+    (app.broker.count_request(&caller.session.identity))
+        .map_err(|wait| throttled(wait.as_secs()))?;
     if !caller.may(TokenScope::Credentials) {
         let message =
             "This token was not made for credentials. Make one that is, under My sessions.";
@@ -455,10 +459,9 @@ fn not_opened(app: &App, role: &str, refused: &OpenRefused) -> Refused {
             Refused::new(StatusCode::BAD_GATEWAY, "AwsRefused", error.for_person())
         }
         OpenRefused::StoreUnavailable(error) => Refused::store(error),
-        OpenRefused::OutsideToken => forbidden(
-            "OtherRole",
-            "This token is for another role alone.".to_owned(),
-        ),
+        OpenRefused::OutsideToken => {
+            forbidden("NotEntitled", "This token is for another role.".to_owned())
+        }
         OpenRefused::Destination(_)
         | OpenRefused::Duration(_)
         | OpenRefused::ReasonTooLong

@@ -90,7 +90,7 @@ impl AuditForm {
 }
 
 /// The filter that a query means, or what is wrong with the query.
-fn filter(query: &AuditQuery) -> Result<AuditFilter, String> {
+pub(in crate::web) fn filter(query: &AuditQuery) -> Result<AuditFilter, String> {
     let set = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let action = match query.action.as_str() {
         "" => None,

@@ -260,7 +260,7 @@ pub(super) async fn own_reason(app: &App, identity: &Identity, role: &str) -> Op
 
 /// What the person knows the role by. The account's name is told only to those who have, or had,
 /// something to do with the role.
-async fn asked_role(app: &App, refused: &OpenRefused, role: &str) -> AskedRole {
+pub(in crate::web) async fn asked_role(app: &App, refused: &OpenRefused, role: &str) -> AskedRole {
     let Ok(arn) = role.parse::<TargetArn>() else {
         let (account, role) = role.split_once('/').unwrap_or(("an account", role));
         return AskedRole {

@@ -63,7 +63,7 @@ impl Arrival {
 }
 
 /// Renders a page, or says that it could not be.
-fn render(view: &impl Template, frame: &Frame) -> Response {
+pub(in crate::web) fn render(view: &impl Template, frame: &Frame) -> Response {
     match view.render() {
         Ok(html) => Html(html).into_response(),
         Err(error) => {
@@ -133,7 +133,7 @@ pub(super) async fn icon() -> Response {
 
 /// Runs a grant to its end even when the client goes away meanwhile: an intent that was written
 /// gets its outcome. None when it panicked.
-async fn in_own_task<T: Send + 'static>(
+pub(in crate::web) async fn in_own_task<T: Send + 'static>(
     grant: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
     tokio::spawn(grant).await.ok()

@@ -95,6 +95,11 @@ impl ErrorView {
         self.status
     }
 
+    /// What happened, in one line.
+    pub(crate) fn words(&self) -> String {
+        format!("{}. {}", self.title, self.happened)
+    }
+
     /// Adds something that the person can do.
     #[must_use]
     pub(crate) fn step(mut self, step: &str) -> Self {

@@ -4,6 +4,7 @@
 //! Never here: HTTP, cookies, the store, decisions about who may do what. Entry points: the `new`
 //! of each view, and [`Layout`] for what all pages share.
 
+pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod console;
 pub(crate) mod credentials;
