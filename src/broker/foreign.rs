@@ -53,7 +53,7 @@ impl Broker {
         match issuer.identify(token).await {
             Ok(holder) => {
                 self.throttle.give_back(&failures);
-                Ok(self.caller_holding(holder, client))
+                Ok(self.caller_holding(holder, client)?)
             }
             Err(TokenRefusal::Refused { code, detail }) => {
                 tracing::info!(
@@ -119,26 +119,17 @@ impl Broker {
         }
     }
 
-    fn caller_holding(&self, holder: TokenHolder, client: &Client) -> Caller {
+    fn caller_holding(&self, holder: TokenHolder, client: &Client) -> Result<Caller, StoreError> {
         let TokenHolder { identity, ends_at } = holder;
-        let now = self.now();
-        Caller {
+        Ok(Caller {
             way: CallerWay::Issuer(identity.connector.clone()),
             scopes: SCOPES.into_iter().collect::<TokenScopes>(),
             role: None,
             session: SignInSession {
-                // No session has this hash: it is in no store, and nothing can be held for it.
-                id_hash: String::new(),
-                created_at: now,
-                last_seen_at: now,
                 expires_at: ends_at,
-                identity,
-                client_address: client.address.to_string(),
-                user_agent: client.user_agent.clone(),
-                provider_session: None,
-                device: None,
+                ..self.session_of_one_call(identity, client)?
             },
-        }
+        })
     }
 
     async fn refuse_foreign(
