@@ -184,7 +184,8 @@ impl TargetArn {
         &self.text[self.name_at..]
     }
 
-    fn resource(&self) -> &str {
+    /// What it names within its account: `role/team/Deploy`.
+    pub fn resource(&self) -> &str {
         self.text.splitn(6, ':').nth(5).unwrap_or_default()
     }
 }

@@ -60,6 +60,16 @@ impl Entitlement<'_> {
         self.effective.grant_method != GrantMethod::SessionToken
     }
 
+    /// Whether a program can take credentials for it with nothing but the word of who asks: no
+    /// reason, no code, no fresh word of the person's provider, and not at the provider alone.
+    pub fn opens_without_asking(&self) -> bool {
+        let effective = &self.effective;
+        !self.requires_reason()
+            && effective.mfa_serial.is_none()
+            && effective.voucher != Some(Voucher::Provider)
+            && effective.console != ConsoleWay::IdpInitiated
+    }
+
     /// What people call the account: its name, else its id.
     pub fn account_name(&self) -> String {
         self.account
@@ -70,12 +80,25 @@ impl Entitlement<'_> {
 impl Policy {
     /// Every role that `identity` may open at `now`, by account name, then role name.
     pub fn entitlements(&self, identity: &Identity, now: OffsetDateTime) -> Vec<Entitlement<'_>> {
+        self.entitlements_where(identity, now, |_| true)
+    }
+
+    /// Those of the [`entitlements`](Self::entitlements) whose role is wanted; no other is judged.
+    pub fn entitlements_where(
+        &self,
+        identity: &Identity,
+        now: OffsetDateTime,
+        is_wanted: impl Fn(&TargetArn) -> bool,
+    ) -> Vec<Entitlement<'_>> {
         let person = Person::of(identity);
         let mut given: HashMap<&TargetArn, Vec<Giver<'_>>> = HashMap::new();
         self.each_giver(identity, None, |arn, giver| {
-            given.entry(arn).or_default().push(giver);
+            if is_wanted(arn) {
+                given.entry(arn).or_default().push(giver);
+            }
         });
-        let asserted = self.asserted(&person);
+        let mut asserted = self.asserted(&person);
+        asserted.retain(|arn| is_wanted(arn));
         for arn in &asserted {
             given.entry(arn).or_default().push(self.asserted_giver());
         }
@@ -92,6 +115,17 @@ impl Policy {
         }
         of_table.sort_unstable_by_key(|(place, _)| *place);
         merged(of_table.into_iter().map(|(_, found)| found), implied)
+    }
+
+    /// A name for a role that its account has once: the role's own name, or its kind, path and name
+    /// where that alone could be another's.
+    pub fn name_in_account<'r>(&self, role: &'r TargetArn) -> &'r str {
+        let key = (role.account(), role.name().to_lowercase());
+        match self.by_name.get(&key) {
+            Some(Some(named)) if named == role => role.name(),
+            None => role.name(),
+            Some(_) => role.resource(),
+        }
     }
 
     /// Whether `identity` may open one role at `now`: what

@@ -1460,3 +1460,58 @@ fn what_people_get_by_default_does_not_keep_the_broker_from_its_errands() {
         assert_eq!(grant.session_policy(), Some("{}"));
     }
 }
+
+#[test]
+fn what_a_program_opens_with_a_token_alone_wants_neither_reason_nor_code_nor_provider() {
+    let opens = |role: Role, conditions: Conditions| {
+        let mappings = vec![mapping("m", "dev", role.arn.as_str(), conditions)];
+        let policy = of(vec![role], mappings, settings());
+        let held = policy.entitlements(&person(&["dev"]), NOW);
+        held.first().is_some_and(Entitlement::opens_without_asking)
+    };
+    let free = Conditions::default;
+    assert!(opens(role(ADMIN), free()));
+    assert!(opens(by(GrantMethod::SessionToken, USER), free()));
+    let asks = Conditions {
+        require_reason: true,
+        ..free()
+    };
+    assert!(!opens(role(ADMIN), asks));
+    let mut coded = role(ADMIN);
+    coded.own.mfa_serial = Some("arn:aws:iam::111122223333:mfa/rolegate".to_owned());
+    assert!(!opens(coded, free()));
+    let mut handed_over = role(ADMIN);
+    handed_over.own.console = Some(ConsoleWay::IdpInitiated);
+    assert!(!opens(handed_over, free()));
+}
+
+#[test]
+fn a_role_has_one_name_in_its_account_even_where_another_shares_its_own() {
+    let twins = ["role/team/Deploy", "role/ci/deploy"];
+    let twins = twins.map(|name| role(&format!("arn:aws:iam::111122223333:{name}")));
+    let roles = [role(READER)].into_iter().chain(twins).collect();
+    let policy = of(roles, Vec::new(), settings());
+    let name = |arn: &str| {
+        let arn = arn.parse().unwrap();
+        policy.name_in_account(&arn).to_owned()
+    };
+    assert_eq!(name(READER), "ReadOnly");
+    assert_eq!(
+        name("arn:aws:iam::111122223333:role/team/Deploy"),
+        "role/team/Deploy"
+    );
+    assert_eq!(
+        name("arn:aws:iam::111122223333:role/ci/deploy"),
+        "role/ci/deploy"
+    );
+}
+
+#[test]
+fn only_the_roles_that_are_wanted_are_judged() {
+    let give = |id: &str, role: &str| mapping(id, "dev", role, Conditions::default());
+    let policy = policy(vec![give("a", ADMIN), give("b", READER)], Vec::new());
+    let ada = person(&["dev"]);
+    let found = policy.entitlements_where(&ada, NOW, |arn| arn.as_str() == READER);
+    let arns: Vec<&str> = found.iter().map(|held| held.role.arn.as_str()).collect();
+    assert_eq!(arns, [READER]);
+}
