@@ -29,6 +29,7 @@ mod revoke;
 mod service;
 mod setup;
 mod sign_in;
+mod stock;
 mod table;
 mod throttle;
 mod token;
@@ -91,6 +92,7 @@ pub use revoke::{
 };
 pub use setup::{SetUp, SetUpOrder, SetUpRefused, fresh_external_id};
 pub use sign_in::{SignInAttempt, SignInRefused, person as acting_person};
+pub use stock::{ListPart, ListPlace, StockAccount, StockRoles};
 
 pub use token::{
     AuthorizeOrder, AuthorizeRefused, ClientProof, ClientWish, Consent, DeviceAsked, DeviceRefused,

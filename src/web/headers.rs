@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{App, error::Frame};
+use super::{App, aws_sso, error::Frame};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -60,6 +60,25 @@ const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
 const LOOPBACK_CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      img-src 'self' data:; connect-src 'self'; form-action 'self' https: http://127.0.0.1:* \
      http://localhost:*; base-uri 'none'; frame-ancestors 'none'";
+const IPV6_CONSENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self' data:; connect-src 'self'; form-action 'self' https: http:; base-uri 'none'; \
+     frame-ancestors 'none'";
+
+/// The policy of the page where a person agrees that a client on their machine acts for them: its
+/// form leads to the client, and Chromium checks that hop too. `http:` where the address is one of
+/// IPv6, which no source expression can name.
+pub(super) fn allow_loopback(response: &mut Response, is_ipv6: bool) {
+    let policy = if is_ipv6 {
+        IPV6_CONSENT_POLICY
+    } else {
+        LOOPBACK_CONTENT_POLICY
+    };
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(policy),
+    );
+}
 
 /// What identity providers make browsers post to. The messages carry signatures, and the cookie of
 /// the attempt or the provider's session decides whose they are.
@@ -138,16 +157,14 @@ pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
 /// Drops header names with an underscore: proxies and servers disagree on them, and one that is
 /// read as its hyphenated twin slips past what the proxy checked. `/aws` needs one of them.
 pub(super) async fn drop_underscored(mut request: Request, next: Next) -> Response {
-    if !request.uri().path().starts_with("/aws/") {
-        let dropped: Vec<HeaderName> = request
-            .headers()
-            .keys()
-            .filter(|name| name.as_str().contains('_'))
-            .cloned()
-            .collect();
-        for name in dropped {
-            request.headers_mut().remove(name);
-        }
+    let is_for_aws_tools = request.uri().path().starts_with("/aws/");
+    let is_kept = |name: &HeaderName| is_for_aws_tools && *name == aws_sso::BEARER_TOKEN;
+    let dropped: Vec<HeaderName> = (request.headers().keys())
+        .filter(|name| name.as_str().contains('_') && !is_kept(name))
+        .cloned()
+        .collect();
+    for name in dropped {
+        request.headers_mut().remove(name);
     }
     next.run(request).await
 }
@@ -158,8 +175,8 @@ pub(super) async fn dress_errors(request: Request, next: Next) -> Response {
     if request.uri().path().starts_with("/api/") {
         return super::api::dress(request, next).await;
     }
-    if is_for_programs(request.uri().path()) {
-        return next.run(request).await;
+    if request.uri().path().starts_with("/aws/") {
+        return aws_sso::dress(request, next).await;
     }
     let response = next.run(request).await;
     let is_bare = response
