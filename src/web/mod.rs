@@ -332,7 +332,14 @@ fn revocation_pages() -> Router<App> {
 
 /// Where a person agrees that a client acts for them.
 fn consent_pages() -> Router<App> {
+    use pages::{authorize, device};
     Router::new()
+        .route("/authorize", get(authorize::show).post(authorize::decide))
+        .route("/device", get(device::show).post(device::post))
+        .route(
+            "/start",
+            get(authorize::start).head(authorize::start_for_aws),
+        )
 }
 
 async fn not_found(request: Request) -> Response {

@@ -6,6 +6,7 @@
 
 pub(crate) mod api;
 pub(crate) mod audit;
+pub(crate) mod consent;
 pub(crate) mod console;
 pub(crate) mod credentials;
 pub(crate) mod departure;
