@@ -286,17 +286,32 @@
 //!
 //! Where two fit, the lower number.
 
+#[cfg(not(any(feature = "server", feature = "client")))]
+compile_error!("choose what to build: `--features server`, `--features client`, or the default");
+
+#[cfg(feature = "server")]
 pub mod access;
+#[cfg(feature = "server")]
 pub mod app;
+#[cfg(feature = "server")]
 pub mod audit;
+#[cfg(feature = "server")]
 pub mod aws;
+#[cfg(feature = "server")]
 pub mod broker;
 pub mod cli;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod clock;
+#[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
+#[cfg(feature = "server")]
 pub mod identity;
+#[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
 pub mod telemetry;
+#[cfg(feature = "server")]
 pub mod web;

@@ -1,7 +1,10 @@
 //! How a command ends when it does not end well. Entry point: [`Failure`].
 
-use std::{error::Error, fmt, io};
+#[cfg(feature = "server")]
+use std::error::Error;
+use std::{fmt, io};
 
+#[cfg(feature = "server")]
 use crate::{config::Findings, store::StoreError};
 
 /// Why a command did not do what was asked; its text is what the person is told.
@@ -10,10 +13,12 @@ pub enum Failure {
     /// Refused, or something did not work: exit code 1.
     Refused(String),
     /// Several things stand in the way, one line each, and what follows: exit code 1.
+    #[cfg(feature = "server")]
     Problems(Vec<String>, &'static str),
     /// The arguments do not fit together: exit code 2.
     Usage(String),
     /// The configuration cannot be used: exit code 2.
+    #[cfg(feature = "server")]
     Configuration(Findings),
     /// Everything was told already; only the exit code is left.
     Told(u8),
@@ -25,8 +30,12 @@ impl Failure {
     /// 0 done, 1 refused or a check failed, 2 wrong usage or configuration.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused(_) | Self::Problems(..) => 1,
-            Self::Usage(_) | Self::Configuration(_) => 2,
+            Self::Refused(_) => 1,
+            #[cfg(feature = "server")]
+            Self::Problems(..) => 1,
+            Self::Usage(_) => 2,
+            #[cfg(feature = "server")]
+            Self::Configuration(_) => 2,
             Self::Told(code) => *code,
             Self::OutputClosed => 0,
         }
@@ -37,12 +46,14 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(message) | Self::Usage(message) => write!(f, "error: {message}"),
+            #[cfg(feature = "server")]
             Self::Problems(problems, closing) => {
                 for problem in problems {
                     writeln!(f, "error: {problem}")?;
                 }
                 f.write_str(closing)
             }
+            #[cfg(feature = "server")]
             Self::Configuration(findings) => {
                 let lines: Vec<String> = (findings.0.iter())
                     .map(|finding| format!("{}: {finding}", finding.severity))
@@ -69,6 +80,7 @@ impl From<io::Error> for Failure {
     }
 }
 
+#[cfg(feature = "server")]
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Refused(match error {
@@ -81,6 +93,7 @@ impl From<StoreError> for Failure {
 }
 
 /// An error and what it came from, in one line.
+#[cfg(feature = "server")]
 pub(super) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -4,37 +4,83 @@
 //! results on standard output, everything else on standard error. Never here: decisions, SQL, the
 //! end of the process. Entry points: [`Arguments`], [`run`].
 
+#[cfg(feature = "server")]
 mod account;
+#[cfg(feature = "server")]
 mod audit;
+#[cfg(feature = "client")]
+mod aws_config;
+#[cfg(feature = "server")]
 mod aws_setup;
+#[cfg(feature = "client")]
+mod browser;
+#[cfg(feature = "server")]
 mod check;
+#[cfg(feature = "client")]
+mod completions;
+#[cfg(feature = "client")]
+mod console;
+#[cfg(feature = "server")]
 mod consoleme;
+#[cfg(feature = "client")]
+mod credentials;
 #[cfg(feature = "demo")]
 mod demo;
+#[cfg(feature = "server")]
 mod edit;
+#[cfg(feature = "client")]
+mod exec;
+#[cfg(feature = "server")]
 mod explain;
 mod failure;
+#[cfg(feature = "server")]
 mod history;
+#[cfg(feature = "server")]
 mod import;
+#[cfg(feature = "server")]
 mod installation;
+#[cfg(feature = "server")]
 mod issuer;
+#[cfg(feature = "client")]
+mod login;
+#[cfg(feature = "client")]
+mod logout;
+#[cfg(feature = "client")]
+mod man;
+#[cfg(feature = "server")]
 mod mapping;
+#[cfg(feature = "server")]
 mod organization;
 mod output;
+#[cfg(feature = "server")]
 mod preview;
+#[cfg(feature = "server")]
 mod progress;
+#[cfg(feature = "server")]
 mod reference;
+#[cfg(feature = "server")]
 mod review;
+#[cfg(feature = "server")]
 mod revoke;
+#[cfg(feature = "server")]
 mod role;
+#[cfg(feature = "client")]
+mod roles;
+#[cfg(feature = "server")]
 mod row;
+#[cfg(feature = "server")]
 mod saml;
+#[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "client")]
+mod signed_in;
+#[cfg(feature = "client")]
+mod whoami;
 
-use std::path::PathBuf;
+#[cfg(feature = "server")]
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
-use tokio::runtime::Runtime;
 
 pub use failure::Failure;
 
@@ -52,6 +98,7 @@ pub use failure::Failure;
 )]
 pub struct Arguments {
     /// The configuration [default: config/rolegate.toml]
+    #[cfg(feature = "server")]
     #[arg(
         long,
         global = true,
@@ -66,6 +113,45 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    Person(PersonCommand),
+    #[cfg(feature = "server")]
+    #[command(flatten)]
+    Host(HostCommand),
+}
+
+/// What people run on their own machines.
+#[cfg(feature = "client")]
+#[derive(Debug, Subcommand)]
+enum PersonCommand {
+    /// Sign in at your Rolegate, by a browser or by a code typed into one elsewhere
+    Login(login::Arguments),
+    /// Sign out, and forget what is kept here
+    Logout(logout::Arguments),
+    /// Say who you are signed in as
+    Whoami(whoami::Arguments),
+    /// List the roles that you can open
+    Roles(roles::Arguments),
+    /// Print credentials of a role, for a shell or a program
+    Credentials(credentials::Arguments),
+    /// Run a command, or a shell, with credentials of a role
+    Exec(exec::Arguments),
+    /// Open a role in the AWS console
+    Console(console::Arguments),
+    /// Write a profile for each of your roles into AWS's configuration file
+    AwsConfig(aws_config::Arguments),
+    /// Print what completes commands in your shell
+    Completions(completions::Arguments),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(man::Arguments),
+}
+
+/// What whoever keeps the server runs on its host.
+#[cfg(feature = "server")]
+#[derive(Debug, Subcommand)]
+enum HostCommand {
     /// Run the server until SIGTERM or Ctrl-C
     Serve(serve::Arguments),
     /// Try everything in one process: a sample directory, a stand-in for AWS, and Rolegate
@@ -105,26 +191,52 @@ enum Command {
 /// # Errors
 /// [`Failure`], which knows what to tell and the exit code.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    match arguments.command {
+        #[cfg(feature = "client")]
+        Command::Person(command) => run_for_person(command),
+        #[cfg(feature = "server")]
+        Command::Host(command) => run_on_host(arguments.config.as_deref(), command),
+    }
+}
+
+/// Without threads: a warm answer should be there before a runtime would have started.
+#[cfg(feature = "client")]
+fn run_for_person(command: PersonCommand) -> Result<(), Failure> {
+    match command {
+        PersonCommand::Login(arguments) => login::run(&arguments),
+        PersonCommand::Logout(arguments) => logout::run(&arguments),
+        PersonCommand::Whoami(arguments) => whoami::run(&arguments),
+        PersonCommand::Roles(arguments) => roles::run(&arguments),
+        PersonCommand::Credentials(arguments) => credentials::run(arguments),
+        PersonCommand::Exec(arguments) => exec::run(arguments),
+        PersonCommand::Console(arguments) => console::run(arguments),
+        PersonCommand::AwsConfig(arguments) => aws_config::run(arguments),
+        PersonCommand::Completions(arguments) => completions::run(&arguments),
+        PersonCommand::Man(arguments) => man::run(&arguments),
+    }
+}
+
+#[cfg(feature = "server")]
+fn run_on_host(file: Option<&Path>, command: HostCommand) -> Result<(), Failure> {
     // An error means that one is installed already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = Runtime::new()
+    let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::Refused(format!("no threads can be started: {error}")))?;
-    let file = arguments.config.as_deref();
     runtime.block_on(async {
-        match arguments.command {
-            Command::Serve(arguments) => Box::pin(serve::run(file, &arguments)).await,
+        match command {
+            HostCommand::Serve(arguments) => Box::pin(serve::run(file, &arguments)).await,
             #[cfg(feature = "demo")]
-            Command::Demo(arguments) => Box::pin(demo::run(&arguments)).await,
-            Command::Check(arguments) => check::run(file, &arguments).await,
-            Command::Account(command) => account::run(file, command).await,
-            Command::Role(command) => role::run(file, command).await,
-            Command::Mapping(command) => mapping::run(file, command).await,
-            Command::Explain(arguments) => explain::run(file, &arguments).await,
-            Command::AwsSetup(arguments) => Box::pin(aws_setup::run(file, &arguments)).await,
-            Command::Revoke(command) => Box::pin(revoke::run(file, command)).await,
-            Command::Saml(command) => saml::run(file, &command),
-            Command::Issuer(command) => issuer::run(file, &command),
-            Command::Audit(command) => audit::run(file, command).await,
+            HostCommand::Demo(arguments) => Box::pin(demo::run(&arguments)).await,
+            HostCommand::Check(arguments) => check::run(file, &arguments).await,
+            HostCommand::Account(command) => account::run(file, command).await,
+            HostCommand::Role(command) => role::run(file, command).await,
+            HostCommand::Mapping(command) => mapping::run(file, command).await,
+            HostCommand::Explain(arguments) => explain::run(file, &arguments).await,
+            HostCommand::AwsSetup(arguments) => Box::pin(aws_setup::run(file, &arguments)).await,
+            HostCommand::Revoke(command) => Box::pin(revoke::run(file, command)).await,
+            HostCommand::Saml(command) => saml::run(file, &command),
+            HostCommand::Issuer(command) => issuer::run(file, &command),
+            HostCommand::Audit(command) => audit::run(file, command).await,
         }
     })
 }

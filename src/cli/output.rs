@@ -97,6 +97,7 @@ pub(super) fn json_array<T: Serialize>(out: &mut dyn Write, values: &[T]) -> Res
 }
 
 /// Writes one JSON line.
+#[cfg(feature = "server")]
 pub(super) fn json_line<T: Serialize>(out: &mut dyn Write, value: &T) -> Result<(), Failure> {
     json(out, value)?;
     Ok(writeln!(out)?)

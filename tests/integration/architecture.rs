@@ -26,6 +26,8 @@ const ARROWS: &[(&str, Allowed)] = &[
         Only(&["access", "audit", "aws", "clock", "identity", "store"]),
     ),
     ("web", Only(&["access", "broker", "clock"])),
+    // What runs on people's own machines, and is built without the server too.
+    ("client", Only(&["clock"])),
     // What is outside the production path, and what puts everything together.
     ("demo", Except(&["web"])),
     ("app", Except(&[])),
