@@ -2,7 +2,8 @@
 //!
 //! People sign in with their directory account or at their SAML or OpenID Connect provider, see the
 //! IAM roles that their groups give them, and open one in the AWS console or take its short-lived
-//! credentials. Where Rolegate itself is the identity provider that IAM trusts, the server needs no
+//! credentials; what they can open in the console they can take to a shell, to AWS's own tools and to
+//! programs. Where Rolegate itself is the identity provider that IAM trusts, the server needs no
 //! AWS credentials for that. The helpdesk keeps the table that says which group gives which role. This page is the map for somebody
 //! who reads the source for the first time; its links are checked by `cargo doc`, so it cannot name
 //! what is no longer there.
@@ -13,7 +14,7 @@
 //! | --- | --- |
 //! | [`access`] | people, groups, accounts, roles, mappings, and the decision; pure |
 //! | [`access::explain`] | why a role is held or not, as a tree |
-//! | [`identity`] | who is this? Connectors: [`identity::ldap`], [`identity::saml`], [`identity::oidc`] |
+//! | [`identity`] | who is this? Connectors: [`identity::ldap`], [`identity::saml`], [`identity::oidc`]; issuers that applications bring tokens of: [`identity::trusted`] |
 //! | [`aws`] | STS, the console's federation endpoint, partitions, pasted addresses |
 //! | [`aws::issuer`] | Rolegate as an identity provider that IAM trusts: keys, assertions, tokens |
 //! | [`aws::iam`] | reading roles, and writing what ends sessions |
@@ -22,10 +23,11 @@
 //! | [`store`] | what is kept, as traits; [`store::sql`] keeps it in SQLite |
 //! | [`audit`] | the form of an event, the [hash chain](audit::chain) behind it, and its [witnesses](audit::cloudtrail) |
 //! | [`broker`] | the use-cases: they order the steps of the modules above, and audit them |
-//! | [`web`] | HTTP: routes, middleware, cookies, pages |
+//! | [`web`] | HTTP: routes, middleware, cookies, pages; the JSON API ([`web::api`]); what AWS's own tools speak ([`web::aws_sso`]) |
 //! | [`config`] | the TOML file and environment as one typed [`Config`](config::Config) |
 //! | [`app`] | the composition root: the only place that names concrete adapters |
 //! | [`cli`] | the command line, a file for each command |
+//! | [`client`] | what the commands on a person's own machine share; knows nothing of the server |
 //! | [`clock`] | the only reader of wall time |
 //! | [`telemetry`] | log lines and metrics |
 //! | `demo` | feature `demo`: a sample directory and a stand-in for AWS, at wire level |
@@ -228,6 +230,39 @@
 //!    picker and the page of a refusal, get
 //!    [`Explanation::for_its_person`](access::explain::Explanation::for_its_person).
 //!
+//! # A terminal that acts for a person
+//!
+//! The same for our own client ([`client`]) and for AWS's tools, which speak with us as they do with
+//! IAM Identity Center:
+//!
+//! 1. `POST /aws/client/register`, in [`web::aws_sso`], makes a client's id out of what the client says
+//!    about itself ([`Broker::register_client`](broker::Broker::register_client)); nothing is kept, and
+//!    nothing trusts a client by its id.
+//! 2. `GET /authorize` asks the person who is signed in in the browser, by a page;
+//!    [`Broker::approve_code`](broker::Broker::approve_code) sends the browser back to a loopback address
+//!    with a code, bound to a PKCE challenge. Without a browser on that machine, the terminal shows a code
+//!    that the person types at `/device`, and
+//!    [`Broker::decide_device`](broker::Broker::decide_device) notes what they decide.
+//! 3. `POST /aws/token` becomes [`Broker::create_token`](broker::Broker::create_token): the code, once,
+//!    becomes a [`Device`](store::Device) with a [`SignInSession`](store::SignInSession) of its own, an
+//!    access token and a refresh token, of which the store has the hashes. A second use of a code or a
+//!    refresh token ends the device.
+//! 4. Every request brings the access token; [`Broker::caller`](broker::Broker::caller) finds out whose it
+//!    is and what it may be used for ([`TokenScopes`](access::TokenScopes)). From there on the caller is a
+//!    session like a browser's: the same policy, the same re-reading of groups, the same audit rows.
+//! 5. `GET /api/v1/container/{role}` hands out what was issued a while ago
+//!    ([`Broker::kept_credentials`](broker::Broker::kept_credentials)), after the same decision, since
+//!    SDKs wait for a second at most.
+//!
+//! # An application that brings its own token
+//!
+//! 1. `POST /api/v1/credentials`, in [`web::api`], with a token of an issuer in `[[trusted_issuer]]`.
+//! 2. [`Broker::caller`](broker::Broker::caller) asks the [`TrustedIssuer`](identity::TrustedIssuer) whose it
+//!    is: [`identity::trusted`] verifies a JWT with the issuer's keys, or asks the issuer about an opaque
+//!    token, and its claims become an [`Identity`](access::Identity) with groups that mappings name.
+//! 3. [`Broker::issue_credentials`](broker::Broker::issue_credentials) is the same as for people. What the
+//!    role's session policy says of the `{subject}` limits the credentials to what is that one's own.
+//!
 //! # Otherwise
 //!
 //! [`Broker::issue_credentials`](broker::Broker::issue_credentials) is the same without steps 5
@@ -265,8 +300,13 @@
 //!   key is in the browser.
 //! - There is no LDAP filter or DN with a typed name in it that was not escaped, and no SQL with a
 //!   value formatted into it.
-//! - There is no address that a person chose and a browser follows, but to Rolegate itself or to
-//!   the console of the role's partition.
+//! - There is no address that a person chose and a browser follows, but to Rolegate itself, to the
+//!   console of the role's partition, or, with a code that a person agreed to, to this machine's loopback.
+//! - There is no broker token and no code in the store but as its hash, and nothing that is issued
+//!   twice for one of them.
+//! - There is no consent without a click, on a page that says who asks; no typed code that is prefilled.
+//! - There are no credentials that are kept but in memory, and none handed out from there without the
+//!   decision that issuing them would need.
 //! - There is no decision on a wall time that was not read from [`clock`].
 //! - There is no `unsafe` in this package but in [`identity::saml::signature`], where xmlsec and
 //!   libxml2 lose their means to fetch and to write.
@@ -281,8 +321,9 @@
 //! 6. It reads a key: [`config`].
 //! 7. It keeps something: [`store`].
 //! 8. It chooses an implementation: [`app`].
-//! 9. It is a command: [`cli`].
-//! 10. It pretends: `demo`, or `tests`.
+//! 9. It runs on a person's own machine: [`client`].
+//! 10. It is a command: [`cli`].
+//! 11. It pretends: `demo`, or `tests`.
 //!
 //! Where two fit, the lower number.
 
