@@ -11,6 +11,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod api;
+mod api_schema;
 mod architecture;
 mod audit_document;
 mod audit_pages;

@@ -10,6 +10,7 @@
 )]
 #![allow(unreachable_pub, reason = "a module of a test binary has no outside")]
 
+pub mod api;
 pub mod app;
 pub mod browser;
 pub mod children;
