@@ -3,7 +3,7 @@
 //! What each figure is and what limits it: `docs/benchmarks.md`. The program is measured as it is
 //! shipped, in a process of its own; what it is compared with runs on the same cores in the same
 //! minutes, in turns. A word after `--` limits the run to `issuer`, `preview`, `sign-in`,
-//! `audit`, `picker`, `helpdesk` or `console`.
+//! `audit`, `picker`, `helpdesk`, `console` or `api`.
 
 #![allow(
     clippy::expect_used,
@@ -14,6 +14,7 @@
     reason = "a measurement that cannot go on panics"
 )]
 
+mod api;
 mod audit;
 mod console;
 mod crowd;
@@ -61,7 +62,10 @@ async fn main() {
     if is_wanted("audit") {
         audit::measure().await;
     }
-    if ["picker", "helpdesk", "console"].into_iter().any(is_wanted) {
+    if ["picker", "helpdesk", "console", "api"]
+        .into_iter()
+        .any(is_wanted)
+    {
         let stand_ins = StandIns::start().await;
         if is_wanted("picker") {
             picker::measure(&stand_ins).await;
@@ -71,6 +75,9 @@ async fn main() {
         }
         if is_wanted("console") {
             console::measure(&stand_ins).await;
+        }
+        if is_wanted("api") {
+            api::measure(&stand_ins).await;
         }
     }
     told("Load at the end", &load());

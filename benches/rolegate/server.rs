@@ -100,6 +100,9 @@ impl Installation {
             operations_listen = "{operations}"
             [store]
             url = "sqlite://{path}/rolegate.db"
+            [api]
+            requests_per_minute = 1000000
+            credentials_per_minute = 1000000
             [[connector]]
             id = "corp"
             type = "ldap"
