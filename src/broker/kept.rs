@@ -12,16 +12,12 @@ use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
 
-use super::{
-    Broker, Caller, CallerWay, Client, GroupsRefused, OpenOrder, OpenRefused, sign_in::person,
-    throttle::Key as Turn,
-};
+use super::{Broker, Caller, CallerWay, Client, GroupsRefused, OpenOrder, OpenRefused};
 use crate::{
     access::{
         AccountId, Delivery, Grant, GrantMethod, Identity, MappingId, NotEntitled, Policy, Request,
         TargetArn,
     },
-    audit::{Action, Outcome},
     aws::StsError,
     store::{Revoked, SignInSession, StoreError},
 };
@@ -139,8 +135,8 @@ impl Broker {
     /// enough, else new ones. Many calls at once make one call to AWS, which goes on when whoever
     /// asked hangs up. `role` is an ARN or `account/role`.
     ///
-    /// Only what a broker token asks for is kept; whether its scopes are enough is the caller's to
-    /// check, the role it is limited to is checked here. The refusal is shared, since many wait for it.
+    /// Only what a broker token asks for is kept. Whether its scopes are enough is not looked at here;
+    /// the role it is limited to is. The refusal is shared, since many wait for it.
     pub async fn kept_credentials(
         self: &Arc<Self>,
         caller: Caller,
@@ -149,28 +145,23 @@ impl Broker {
     ) -> Result<Arc<KeptCredentials>, Arc<OpenRefused>> {
         let policy = self.policy().await.map_err(unavailable)?;
         let target = named(&policy, role);
-        if let Some(only) = &caller.role
-            && target.as_ref() != Some(only)
-        {
-            let refused = self.refuse_other_role(&caller.session.identity, target, client);
-            return Err(Arc::new(refused.await));
-        }
-        let session = caller.session;
+        let is_of_token = caller
+            .role
+            .as_ref()
+            .is_none_or(|only| target.as_ref() == Some(only));
         let slot = match target {
-            Some(role) if caller.way == CallerWay::Token => Slot {
-                session: session.id_hash.clone(),
+            Some(role) if caller.way == CallerWay::Token && is_of_token => Slot {
+                session: caller.session.id_hash.clone(),
                 role,
             },
-            // Kept for nobody: such a session is of this one call. Or refused, and recorded.
-            _ => return self.issued_once(session, role, client).await,
+            // A session of this one call, for which nothing is kept; or refused, and recorded.
+            _ => return self.issued_once(caller, role, client).await,
         };
+        let session = &caller.session;
         if let Some((kept, terms)) = self.keep.look(&slot) {
-            if self
-                .may_still_have(&policy, &session, &kept, &terms)
-                .await?
-            {
+            if self.may_still_have(&policy, session, &kept, &terms).await? {
                 count("hit");
-                self.renew_aside(&slot, &session, &kept, client);
+                self.renew_aside(&slot, &caller, &kept, client);
                 return Ok(kept);
             }
             self.keep.drop_kept(&slot, &kept);
@@ -178,7 +169,7 @@ impl Broker {
         if let Some(refused) = self.keep.throttled(&slot, self.now()) {
             return Err(refused);
         }
-        landed(self.flight(&slot, &session, client, "miss")).await
+        landed(self.flight(&slot, &caller, client, "miss")).await
     }
 
     /// Whether the person could have them anew just as they are; no call to AWS or the directory.
@@ -234,14 +225,14 @@ impl Broker {
     fn renew_aside(
         self: &Arc<Self>,
         slot: &Slot,
-        session: &SignInSession,
+        caller: &Caller,
         kept: &KeptCredentials,
         client: &Client,
     ) {
-        let now = self.now();
+        let (session, now) = (&caller.session, self.now());
         if kept.is_stale(now) {
             if self.keep.may_renew(slot, now) {
-                drop(self.flight(slot, session, client, "refresh"));
+                drop(self.flight(slot, caller, client, "refresh"));
             }
             return;
         }
@@ -261,23 +252,21 @@ impl Broker {
     fn flight(
         self: &Arc<Self>,
         slot: &Slot,
-        session: &SignInSession,
+        caller: &Caller,
         client: &Client,
         why: &'static str,
     ) -> Flight {
         let (sender, receiver) = watch::channel(None);
-        if let Some(under_way) = self.keep.join(slot, session, &receiver) {
+        if let Some(under_way) = self.keep.join(slot, &caller.session, &receiver) {
             return under_way;
         }
         count(why);
         let (broker, slot) = (Arc::clone(self), slot.clone());
-        let (session, client) = (session.clone(), client.clone());
+        let (caller, client) = (again(caller), client.clone());
         let own = receiver.clone();
         tokio::spawn(async move {
-            let (answer, terms) = match broker
-                .issued_anew(session, slot.role.as_str(), &client)
-                .await
-            {
+            let issued = broker.issued_anew(caller, slot.role.as_str(), &client);
+            let (answer, terms) = match issued.await {
                 Ok((kept, terms)) => (Ok(Arc::new(kept)), terms),
                 Err(refused) => (Err(Arc::new(refused)), None),
             };
@@ -290,14 +279,9 @@ impl Broker {
     }
 
     /// For one call alone, which goes on when whoever asked hangs up.
-    async fn issued_once(
-        self: &Arc<Self>,
-        session: SignInSession,
-        role: &str,
-        client: &Client,
-    ) -> Answer {
+    async fn issued_once(self: &Arc<Self>, caller: Caller, role: &str, client: &Client) -> Answer {
         let (broker, client, role) = (Arc::clone(self), client.clone(), role.to_owned());
-        let issued = tokio::spawn(async move { broker.issued_anew(session, &role, &client).await });
+        let issued = tokio::spawn(async move { broker.issued_anew(caller, &role, &client).await });
         match issued.await {
             Ok(Ok((kept, _))) => Ok(Arc::new(kept)),
             Ok(Err(refused)) => Err(Arc::new(refused)),
@@ -309,7 +293,7 @@ impl Broker {
     /// these are known for sure.
     async fn issued_anew(
         &self,
-        mut session: SignInSession,
+        mut caller: Caller,
         role: &str,
         client: &Client,
     ) -> Result<(KeptCredentials, Option<Terms>), OpenRefused> {
@@ -318,12 +302,12 @@ impl Broker {
             role: role.to_owned(),
             ..OpenOrder::default()
         };
-        let issued = self.issue_credentials(&mut session, &order, None, client);
+        let issued = self.caller_credentials(&mut caller, &order, client);
         let issued = issued.await?;
         let after = self.policy().await?;
         // Where the table was edited meanwhile, it is open on which of the two was decided.
         let terms = (Arc::ptr_eq(&before, &after))
-            .then(|| self.grant_of(&after, &session.identity, &issued.role))
+            .then(|| self.grant_of(&after, &caller.session.identity, &issued.role))
             .and_then(Result::ok)
             .map(|grant| Terms::of(&grant));
         let kept = KeptCredentials {
@@ -335,31 +319,6 @@ impl Broker {
             role: issued.role,
         };
         Ok((kept, terms))
-    }
-
-    /// Records that a token was used for another role than its own.
-    async fn refuse_other_role(
-        &self,
-        identity: &Identity,
-        role: Option<TargetArn>,
-        client: &Client,
-    ) -> OpenRefused {
-        if let Err(retry_after) = self.throttle.take(&Turn::orders(identity), self.now()) {
-            return OpenRefused::Throttled { retry_after };
-        }
-        let action = Action::CredentialsIssue;
-        let mut event = self.event(action, Outcome::Refused, person(identity), client);
-        event.reason = Some("role_not_of_token".to_owned());
-        event.account = role.as_ref().map(|role| role.account().to_string());
-        event.role = role.as_ref().map(ToString::to_string);
-        match self.adapters.audit.append(&event).await {
-            Ok(_) => OpenRefused::NotEntitled {
-                reason: NotEntitled::NoMapping,
-                role,
-                groups: identity.groups.len(),
-            },
-            Err(error) => error.into(),
-        }
     }
 }
 
@@ -488,6 +447,16 @@ fn tidy(entries: &mut HashMap<Slot, Entry>, now: OffsetDateTime) {
     let surplus = entries.len() - KEPT_AT_MOST + KEPT_AT_MOST / 10;
     for (_, slot) in ages.into_iter().take(surplus) {
         entries.remove(&slot);
+    }
+}
+
+/// The same caller, for a task of its own.
+fn again(caller: &Caller) -> Caller {
+    Caller {
+        session: caller.session.clone(),
+        scopes: caller.scopes.clone(),
+        role: caller.role.clone(),
+        way: caller.way.clone(),
     }
 }
 

@@ -98,7 +98,7 @@ pub(crate) fn reason_in_words(code: &str) -> String {
         "mapping_expired" => "The mapping has expired.",
         "mapping_ends_too_soon" => "The mapping ends in less than 15 minutes.",
         "group_recreated" => "The mapping is about an earlier group of the same name.",
-        "role_not_of_token" => "The token is limited to another role.",
+        "outside_token" => "The token is limited to another role.",
         "reason_required" => "A reason was not given.",
         "aws_access_denied" => "AWS denied it: the role does not trust Rolegate, or may not.",
         "" => "",
