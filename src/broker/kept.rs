@@ -12,11 +12,12 @@ use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
 
-use super::{Broker, Caller, CallerWay, Client, GroupsRefused, OpenOrder, OpenRefused};
+use super::{
+    Broker, Caller, CallerWay, Client, GroupsRefused, OpenOrder, OpenRefused, open::named_role,
+};
 use crate::{
     access::{
-        AccountId, Delivery, Grant, GrantMethod, Identity, MappingId, NotEntitled, Policy, Request,
-        TargetArn,
+        Delivery, Grant, GrantMethod, Identity, MappingId, NotEntitled, Policy, Request, TargetArn,
     },
     aws::StsError,
     store::{Revoked, SignInSession, StoreError},
@@ -144,7 +145,7 @@ impl Broker {
         client: &Client,
     ) -> Result<Arc<KeptCredentials>, Arc<OpenRefused>> {
         let policy = self.policy().await.map_err(unavailable)?;
-        let target = named(&policy, role);
+        let target = named_role(&policy, role);
         let is_of_token = caller
             .role
             .as_ref()
@@ -507,16 +508,6 @@ fn concerns(whose: &Revoked, (connector, subject): (&str, &str), role: &TargetAr
         } => is_of(named, id) && of == role.as_str(),
         Revoked::Role { role: of } => of == role.as_str(),
     }
-}
-
-/// A role by its ARN or as `account/role`.
-fn named(policy: &Policy, text: &str) -> Option<TargetArn> {
-    if let Ok(arn) = text.parse::<TargetArn>() {
-        return Some(arn);
-    }
-    let (account, name) = text.split_once('/')?;
-    let account = account.parse::<AccountId>().ok()?;
-    policy.role_named(&account, name).cloned()
 }
 
 fn count(outcome: &'static str) {
