@@ -21,8 +21,10 @@ impl Broker {
             Connector::Redirect(_) => GroupKeyForm::Exact,
         };
         let connectors = self.adapters.connectors.iter();
+        let issuers = self.adapters.trusted_issuers.iter();
         connectors
             .map(|connector| (connector.id().clone(), form(connector)))
+            .chain(issuers.map(|issuer| (issuer.id().clone(), GroupKeyForm::Exact)))
             .collect()
     }
 }

@@ -314,9 +314,9 @@ fn the_shipped_example_has_every_key() {
             assert!(is_written, "{path} is not in config/rolegate.toml");
         }
     }
-    // The top, twelve sections, one environment, one scope, three connectors, four credential sources,
-    // two trusted issuers.
-    assert_eq!(seen, 24, "{all}");
+    // The top, thirteen sections, one environment, one scope, three connectors, four credential
+    // sources, two trusted issuers.
+    assert_eq!(seen, 25, "{all}");
 }
 
 #[test]
