@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Failure, browser,
     output::printable,
-    signed_in::{ServerArguments, SessionArguments, choose, print, reason_for, tell},
+    signed_in::{ServerArguments, SessionArguments, choose, code_for, print, reason_for, tell},
 };
 use crate::client::{ConsoleAddress, ConsoleOrder, Loopback};
 
@@ -45,6 +45,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         region: arguments.session.region,
         duration: arguments.session.duration,
         read_only: arguments.session.read_only,
+        mfa_code: code_for(&role)?,
     };
     let address = session.console(&order)?;
     if arguments.print {

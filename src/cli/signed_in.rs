@@ -204,7 +204,7 @@ impl From<ClientError> for Failure {
             }
             ClientError::Refused(refusal) => {
                 let mut told: Vec<String> = refusal.to_string().lines().map(printable).collect();
-                if refusal.error.contains("reason") {
+                if refusal.error == "reason_required" {
                     told.push("give one with --reason \"TICKET-1: what you will do\"".to_owned());
                 }
                 Self::Refused(told.join("\n"))

@@ -129,6 +129,9 @@ pub struct ConsoleOrder {
     /// Whether the session may only read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
+    /// The code of an MFA device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mfa_code: Option<Secret>,
 }
 
 /// What a browser has to open.
