@@ -62,6 +62,9 @@ pub(in crate::web) async fn post(
     arrival: Arrival,
     CheckedForm(form): CheckedForm<DeviceForm>,
 ) -> Response {
+    if !app.broker.settings().tokens.device_flow {
+        return arrival.frame.status(StatusCode::NOT_FOUND).into_response();
+    }
     let signed_in = match signed_in {
         Ok(signed_in) => signed_in,
         Err(response) if response.status().is_redirection() => {
