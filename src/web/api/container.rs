@@ -21,7 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::super::{App, client_address::Origin, headers::keep_secret};
 use crate::{
-    access::{ConsoleWay, Entitlement, NotEntitled, Policy, TargetArn, TokenScope, Voucher},
+    access::{AccountId, Entitlement, NotEntitled, Policy, TargetArn, TokenScope},
     broker::{
         Caller, CallerRefused, Client, GroupsRefused, KeptCredentials, OpenRefused, Presented,
         StoreError,
@@ -217,16 +217,8 @@ async fn credentials(
     let policy = app.broker.policy().await;
     let policy = policy.map_err(|error| Refused::store(&error))?;
     let role = meant(app, &policy, &caller, role)?;
-    let only = caller.role.clone();
     let kept = app.broker.kept_credentials(caller, &role, &client).await;
-    let kept = kept.map_err(|refused| match only {
-        Some(only) if is_other(&refused, &only) => Refused::new(
-            StatusCode::FORBIDDEN,
-            "NotEntitled",
-            format!("This token is for {only} alone."),
-        ),
-        _ => not_opened(app, &role, &refused),
-    })?;
+    let kept = kept.map_err(|refused| not_opened(app, &role, &refused))?;
     Ok(answer(&kept))
 }
 
@@ -301,8 +293,14 @@ fn token(headers: &HeaderMap) -> Option<SecretString> {
 /// Which role is meant: a bare name is looked for among the person's own.
 fn meant(app: &App, policy: &Policy, caller: &Caller, text: &str) -> Result<String, Refused> {
     let text = text.trim_end_matches('/');
-    if text.contains('/') || text.starts_with("arn:") {
+    if text.starts_with("arn:") {
         return Ok(text.to_owned());
+    }
+    if let Some((account, name)) = text.split_once('/') {
+        // As an ARN, so that a refusal can say where a person opens it.
+        let account = account.parse::<AccountId>().ok();
+        let arn = account.and_then(|account| policy.role_named(&account, name));
+        return Ok(arn.map_or_else(|| text.to_owned(), ToString::to_string));
     }
     if let Some(only) = &caller.role
         && only.name() == text
@@ -343,7 +341,7 @@ fn offered(app: &App, policy: &Policy, caller: &Caller) -> Vec<(TargetArn, Strin
     }
     let is_own = |arn: &TargetArn| caller.role.as_ref().is_none_or(|only| only == arn);
     (entitlements.iter())
-        .filter(|entitlement| is_own(&entitlement.role.arn) && opens_unattended(entitlement))
+        .filter(|entitlement| is_own(&entitlement.role.arn) && entitlement.opens_without_asking())
         .map(|entitlement| {
             let arn = &entitlement.role.arn;
             let is_single = caller.role.is_some() || count.get(arn.name()) == Some(&1);
@@ -368,20 +366,6 @@ pub(in crate::web) fn path_of(policy: &Policy, arn: &TargetArn) -> String {
     } else {
         arn.to_string()
     }
-}
-
-/// Whether nobody has to be there: no reason, no code, no word of a provider.
-pub(in crate::web) fn opens_unattended(entitlement: &Entitlement<'_>) -> bool {
-    let effective = &entitlement.effective;
-    !entitlement.requires_reason()
-        && effective.mfa_serial.is_none()
-        && effective.voucher != Some(Voucher::Provider)
-        && effective.console != ConsoleWay::IdpInitiated
-}
-
-/// Whether the refusal is that of a token for another role.
-fn is_other(refused: &OpenRefused, only: &TargetArn) -> bool {
-    matches!(refused, OpenRefused::NotEntitled { role, .. } if role.as_ref() != Some(only))
 }
 
 fn not_known(refused: &CallerRefused) -> Refused {
@@ -459,9 +443,10 @@ fn not_opened(app: &App, role: &str, refused: &OpenRefused) -> Refused {
             Refused::new(StatusCode::BAD_GATEWAY, "AwsRefused", error.for_person())
         }
         OpenRefused::StoreUnavailable(error) => Refused::store(error),
-        OpenRefused::OutsideToken => {
-            forbidden("NotEntitled", "This token is for another role.".to_owned())
-        }
+        OpenRefused::OutsideToken => forbidden(
+            "NotEntitled",
+            "This token is for another role, and for that alone.".to_owned(),
+        ),
         OpenRefused::Destination(_)
         | OpenRefused::Duration(_)
         | OpenRefused::ReasonTooLong

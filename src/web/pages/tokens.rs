@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{
     super::{
         App,
-        api::container::{opens_unattended, path_of},
+        api::container::path_of,
         csrf::CheckedForm,
         error::Frame,
         headers::keep_secret,
@@ -62,7 +62,7 @@ async fn form(
     };
     let entitlements = policy.entitlements(signed_in.identity(), app.broker.now());
     let roles: Vec<_> = (entitlements.iter())
-        .filter(|entitlement| opens_unattended(entitlement))
+        .filter(|entitlement| entitlement.opens_without_asking())
         .collect();
     let has_problem = problem.is_some();
     let view = NewTokenView::new(NewTokenInput {
