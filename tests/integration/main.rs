@@ -13,6 +13,7 @@ mod support;
 
 mod api;
 mod api_schema;
+mod app_flow;
 mod architecture;
 mod audit_document;
 mod audit_pages;

@@ -50,8 +50,9 @@ const started = () => {
       groups: ['groups'],
     },
     conformIdTokenClaims: client.userinfo_alone === true,
-    extraClientMetadata: { properties: ['userinfo_alone'] },
+    extraClientMetadata: { properties: ['userinfo_alone', 'applications'] },
     pkce: { required: () => true },
+    ...(client.applications === true && { extraTokenClaims: () => ({ groups: ['uploaders'] }) }),
     features: {
       devInteractions: { enabled: false },
       rpInitiatedLogout: {
@@ -62,6 +63,20 @@ const started = () => {
         },
       },
       backchannelLogout: { enabled: true },
+      ...(client.applications === true && {
+        clientCredentials: { enabled: true },
+        introspection: { enabled: true },
+        revocation: { enabled: true },
+        resourceIndicators: {
+          enabled: true,
+          getResourceServerInfo: (_, resource) => ({
+            scope: 'upload',
+            audience: 'rolegate',
+            accessTokenTTL: 600,
+            accessTokenFormat: resource.endsWith(':jwt') ? 'jwt' : 'opaque',
+          }),
+        },
+      }),
     },
     // Its own way to ask would not go to this machine.
     fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
