@@ -27,6 +27,9 @@ pub(super) struct Arguments {
     /// How profiles are called, with {account}, {account_id}, {environment} and {role}
     #[arg(long, value_name = "TEXT", default_value = "{account}-{role}")]
     template: String,
+    /// Where profiles work whose role names no region, such as eu-west-1
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
     /// The file [default: ~/.aws/config]
     #[arg(
         long,
@@ -59,6 +62,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         template: arguments.template,
         prefix: arguments.prefix,
         style,
+        region: arguments.region,
         discards_edits: arguments.discard_edits,
     };
     let roles = session.roles(None)?;

@@ -118,6 +118,7 @@ fn every(session: &Session, arguments: &Arguments) -> Result<(), Failure> {
         template: arguments.template.clone(),
         prefix: String::new(),
         style: Style::Sso,
+        region: None,
         discards_edits: false,
     };
     let named = named(&roles, &wish)?;

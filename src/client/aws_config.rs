@@ -304,6 +304,7 @@ mod tests {
             style: Style::Process {
                 program: "/usr/bin/rolegate".to_owned(),
             },
+            region: None,
             discards_edits: false,
         }
     }

@@ -11,7 +11,8 @@ debian_packages slapd ldap-utils openssl \
     samba samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind krb5-config \
     python3-samba attr \
     python3-venv util-linux iproute2 chromium \
-    xmlsec1 php-cli php-mbstring php-xml
+    xmlsec1 php-cli php-mbstring php-xml \
+    fish zsh
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
     debian_packages nodejs npm
 fi

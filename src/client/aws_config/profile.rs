@@ -21,6 +21,8 @@ pub struct Wish {
     pub prefix: String,
     /// How AWS's tools get credentials.
     pub style: Style,
+    /// Where profiles work whose role names no region.
+    pub region: Option<String>,
     /// Whether what somebody wrote between the markers may go.
     pub discards_edits: bool,
 }
@@ -117,7 +119,7 @@ pub(super) fn sections(
                 );
             }
         }
-        if let Some(region) = &role.region {
+        if let Some(region) = role.region.as_ref().or(wish.region.as_ref()) {
             let _ = writeln!(text, "region = {}", plain(region)?);
         }
         sections.insert(header, text);
@@ -200,7 +202,7 @@ fn plain(text: &str) -> Result<&str, ClientError> {
         return Ok(text);
     }
     Err(ClientError::Unwritable(format!(
-        "{text:?}, of the server, cannot be written into a configuration file"
+        "{text:?} cannot be written into a configuration file"
     )))
 }
 
@@ -259,6 +261,7 @@ mod tests {
             template: "{account}-{role}".to_owned(),
             prefix: "p-".to_owned(),
             style: Style::Sso,
+            region: None,
             discards_edits: false,
         };
         let names: Vec<String> = named(&roles, &wish)
@@ -293,6 +296,7 @@ mod tests {
             template: "{role}".to_owned(),
             prefix: String::new(),
             style: Style::Sso,
+            region: None,
             discards_edits: false,
         };
         let server = "https://aws.example.com".parse().unwrap();
