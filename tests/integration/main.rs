@@ -23,6 +23,7 @@ mod authorize;
 mod aws;
 mod aws_setup;
 mod aws_sso;
+mod aws_sso_browser;
 mod aws_tool;
 mod browser;
 mod browser_ways;
