@@ -74,8 +74,7 @@ impl Broker {
         let card = Card {
             name: wish.name.clone(),
             redirect_uris: wish.redirect_uris.clone(),
-            scopes: scopes
-                .map_err(|error| TokenRefused::InvalidClientMetadata(error.to_string()))?,
+            scopes: scopes.map_err(|error| TokenRefused::InvalidScope(error.to_string()))?,
             grant_types: wish.grant_types.clone(),
             expires: expires_at.unix_timestamp(),
         };
