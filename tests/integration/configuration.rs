@@ -676,6 +676,39 @@ fn credential_sources_refer_to_each_other_without_circles() {
 }
 
 #[test]
+fn tokens_last_as_long_as_it_says_within_bounds() {
+    let tokens = minimal_with(&[]).tokens;
+    assert_eq!(tokens.access, Duration::from_hours(1));
+    assert_eq!(tokens.refresh, Duration::from_hours(30 * 24));
+    assert!(tokens.device_flow);
+    let text =
+        format!("{MINIMAL}[tokens]\naccess = \"20m\"\nrefresh = \"1h\"\ndevice_flow = false\n");
+    let Ok(loaded) = read(&text, &[]) else {
+        panic!("the least that is taken is refused");
+    };
+    let tokens = loaded.config.tokens;
+    assert_eq!(tokens.access, Duration::from_mins(20));
+    assert_eq!(tokens.refresh, Duration::from_hours(1));
+    assert!(!tokens.device_flow);
+    let mistakes = [
+        ("access = \"19m\"", "tokens.access"),
+        ("access = \"13h\"", "tokens.access"),
+        ("refresh = \"59m\"", "tokens.refresh"),
+        ("refresh = \"366d\"", "tokens.refresh"),
+        (
+            "access = \"12h\"\nrefresh = \"6h\"",
+            "tokens.refresh: is shorter",
+        ),
+        ("device_flow = \"no\"", "tokens.device_flow"),
+        ("acces = \"1h\"", "did you mean \"access\""),
+    ];
+    for (lines, about) in mistakes {
+        let told = findings(&format!("{MINIMAL}[tokens]\n{lines}\n"), &[]);
+        assert!(told.contains(about), "{lines}: {told}");
+    }
+}
+
+#[test]
 fn what_later_versions_will_take_is_refused_by_name() {
     let text = format!("{MINIMAL}[store]\nurl = \"postgres://u:p@h/d\"\n");
     insta::assert_snapshot!(findings(&text, &[]), @r#"
