@@ -406,7 +406,6 @@ impl Frame {
                     turned_away: None,
                 }
             }
-            // A browser brings no token.
             OpenRefused::OutsideToken => ErrorView::not_entitled(layout, asked, 0).into(),
             OpenRefused::ConsoleOnly | OpenRefused::NoAwsApplication => {
                 ErrorView::opens_at_provider_alone(layout, asked).into()

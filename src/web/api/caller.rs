@@ -76,10 +76,9 @@ struct PasswordConnectors<'a>(Vec<&'a str>);
 
 impl<'a> PasswordConnectors<'a> {
     fn of(app: &'a App) -> Self {
-        let ids = app.broker.connectors().iter().filter_map(|connector| {
-            matches!(connector, Connector::Password(_)).then(|| connector.id().as_str())
-        });
-        Self(ids.collect())
+        let connectors = app.broker.connectors().iter();
+        let passwords = connectors.filter(|connector| matches!(connector, Connector::Password(_)));
+        Self(passwords.map(|connector| connector.id().as_str()).collect())
     }
 
     /// Whether names need the directory in front of them, and this is one.

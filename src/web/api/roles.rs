@@ -19,6 +19,7 @@ use crate::{
 
 /// A role that the caller may open.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "what JSON says")]
 pub(super) struct Role {
     /// Its ARN, which names it in every call.
     arn: String,

@@ -14,7 +14,9 @@ use super::{
     input::{Asked, after, cursor, rows},
 };
 use crate::{
-    access::{Authority, Conditions, Mapping, MappingRule, Origin, TokenScope, in_utc},
+    access::{
+        Authority, Conditions, Mapping, MappingRule, Origin, SessionDuration, TokenScope, in_utc,
+    },
     broker::{AuditFilter, AuditRow, StoreError},
 };
 
@@ -181,7 +183,7 @@ fn of_conditions(conditions: &Conditions) -> TableRow {
         group: String::new(),
         role: String::new(),
         expires: conditions.expires.map(in_utc),
-        max_seconds: conditions.max_duration.map(|longest| longest.seconds()),
+        max_seconds: conditions.max_duration.map(SessionDuration::seconds),
         read_only: conditions.read_only,
         requires_reason: conditions.require_reason,
         unenforceable: (conditions.unenforceable()).map(|condition| condition.key().to_owned()),

@@ -247,8 +247,9 @@ pub(super) async fn end(
     }
     let identity = &caller.session.identity;
     let ended = app.broker.end_own_session(identity, &id, &client).await;
-    match ended.map_err(|error| ApiError::store_unavailable(&frame, &error))? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(missing()),
+    if ended.map_err(|error| ApiError::store_unavailable(&frame, &error))? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(missing())
     }
 }
