@@ -500,6 +500,21 @@ async fn a_tool_goes_without_once_its_person_is_gone_or_signed_it_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tool_that_asks_too_often_is_told_how_long_to_wait() {
+    let app = TestApp::start_overriding(&[("API__REQUESTS_PER_MINUTE", "5")]).await;
+    let tool = Tool::by_code(&app).await;
+    let mut browser = app.signed_in("linus").await;
+    let token = tool.signed_in(&mut browser).await.text("accessToken");
+    for _ in 0..5 {
+        assert_eq!(tool.get("assignment/accounts", &token).await.status, 200);
+    }
+    let refused = tool.get("assignment/accounts", &token).await;
+    assert_eq!(refused.outcome(), (429, "TooManyRequestsException"));
+    let wait = refused.headers["retry-after"].to_str().unwrap();
+    assert!(wait.parse::<u64>().unwrap() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_start_address_satisfies_the_command_line_and_leads_people_home() {
     let app = TestApp::start().await;
     let mut browser = app.browser();

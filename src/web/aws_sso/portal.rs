@@ -99,6 +99,8 @@ pub(super) async fn credentials(
         .ok_or_else(|| Refusal::invalid_parameter("role_name is missing.".to_owned()))?;
     let client = origin.client(None);
     let mut caller = caller(&app, &headers, &client).await?;
+    let counted = app.broker.count_api_order(&caller.session.identity);
+    counted.map_err(Refusal::too_many)?;
     let order = app.broker.stock_order(&caller, &account, &role).await?;
     let broker = Arc::clone(&app.broker);
     let issued = in_own_task(async move {
@@ -157,6 +159,8 @@ async fn caller(app: &App, headers: &HeaderMap, client: &Client) -> Result<Calle
         issuer: None,
     };
     let caller = app.broker.caller(presented, client).await?;
+    let counted = app.broker.count_request(&caller.session.identity);
+    counted.map_err(Refusal::too_many)?;
     if caller.may(TokenScope::Aws) {
         return Ok(caller);
     }
