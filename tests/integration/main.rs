@@ -27,6 +27,8 @@ mod aws_sso_browser;
 mod aws_tool;
 mod browser;
 mod browser_ways;
+mod client;
+mod client_use;
 mod cloudtrail;
 mod command_line;
 mod configuration;
