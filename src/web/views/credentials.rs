@@ -187,13 +187,14 @@ fn configure(input: &CredentialsInput<'_>) -> Option<String> {
 }
 
 /// A profile by which AWS's own tools sign in here. The start URL has to be AWS's by name for the
-/// newest of them, or to lead there; what is asked is at the endpoints alone.
+/// newest of them, or to lead there; what is asked is at the endpoints alone. `sso-oidc` is how the
+/// SDK for Rust spells `sso_oidc`.
 fn sso_profile(input: &CredentialsInput<'_>) -> String {
     let origin = input.public_url.as_str().trim_end_matches('/');
     let start = if input.public_url.scheme() == "https" {
         format!("{origin}/start")
     } else {
-        "https://rolegate.awsapps.com/start".to_owned()
+        "https://d-0000000000.awsapps.com/start".to_owned()
     };
     let region = if input.region.is_empty() {
         String::new()
@@ -206,7 +207,7 @@ fn sso_profile(input: &CredentialsInput<'_>) -> String {
          [sso-session rolegate]\nsso_start_url = {start}\nsso_region = us-east-1\n\
          sso_registration_scopes = sso:account:access\n\n\
          [services rolegate]\nsso =\n  endpoint_url = {origin}/aws\n\
-         sso_oidc =\n  endpoint_url = {origin}/aws",
+         sso_oidc =\n  endpoint_url = {origin}/aws\nsso-oidc =\n  endpoint_url = {origin}/aws",
         profile_name(input),
         input.account_id,
         input.role

@@ -51,7 +51,8 @@ fn awss_own_tools_are_told_how_to_sign_in_here() {
          \n\
          [services rolegate]\n\
          sso =\n  endpoint_url = https://aws.example.com/aws\n\
-         sso_oidc =\n  endpoint_url = https://aws.example.com/aws"
+         sso_oidc =\n  endpoint_url = https://aws.example.com/aws\n\
+         sso-oidc =\n  endpoint_url = https://aws.example.com/aws"
     );
     assert_eq!(
         of(&texts, "configure"),
@@ -71,7 +72,7 @@ fn awss_own_tools_are_told_how_to_sign_in_here() {
 fn where_there_is_no_tls_the_start_url_is_one_that_is_never_asked() {
     let texts = texts("http://127.0.0.1:8080/", "token", "");
     let sso = of(&texts, "sso");
-    assert!(sso.contains("\nsso_start_url = https://rolegate.awsapps.com/start\n"));
+    assert!(sso.contains("\nsso_start_url = https://d-0000000000.awsapps.com/start\n"));
     assert!(sso.contains("\n  endpoint_url = http://127.0.0.1:8080/aws\n"));
     assert!(!sso.contains("\nregion"));
 }
