@@ -83,6 +83,7 @@ mod saml_sign_in;
 mod stand_in;
 mod stand_in_policies;
 mod starters;
+mod stock_tools;
 mod store;
 mod sts_methods;
 mod token_pages;

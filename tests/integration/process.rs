@@ -88,7 +88,7 @@ impl Installation {
     }
 }
 
-fn write_broker_keys(dir: &Path) {
+pub(crate) fn write_broker_keys(dir: &Path) {
     let text = format!(
         "AWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\n",
         sample::BROKER_ACCESS_KEY_ID,

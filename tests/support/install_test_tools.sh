@@ -57,4 +57,4 @@ install_node_packages() {
 }
 install_node_packages tests/browser 'the browser driver'
 install_node_packages tests/support/identity_providers samlify
-install_node_packages tests/support/verifiers 'node-saml and jose'
+install_node_packages tests/support/verifiers 'node-saml, jose and AWS SDK'

@@ -1,7 +1,7 @@
 //! AWS's own tools as people have them, untouched: AWS CLI v2 in two versions.
 //!
-//! `install_aws_cli.sh` unpacks them as `target/test-tools/aws-cli/{newest,stable}/aws`. None of them
-//! sees this machine's own AWS settings: the environment is cleared, and HOME is a temporary folder.
+//! `install_aws_cli.sh` unpacks them as `target/test-tools/aws-cli/{newest,stable}/aws`. Clear the
+//! environment of a call and give it a HOME, so that it does not see this machine's own settings.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,18 +19,6 @@ pub struct AwsCli {
 }
 
 impl AwsCli {
-    /// A call of it that knows nothing but `home`.
-    pub fn command(&self, home: &Path) -> Command {
-        let mut command = Command::new(&self.path);
-        command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("HOME", home)
-            .env("AWS_PAGER", "")
-            .env("AWS_EC2_METADATA_DISABLED", "true");
-        command
-    }
-
     /// Major, minor and patch, to be compared.
     pub fn number(&self) -> [u32; 3] {
         let mut parts = self.version.split('.').map(str::parse);
