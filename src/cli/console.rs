@@ -51,7 +51,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.print {
         return print(&format!("{}\n", address.url.expose()));
     }
-    show(address)?;
+    show(&address)?;
     tell(&format!(
         "{} opens in your browser.",
         printable(&role.label())
@@ -59,7 +59,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(address: ConsoleAddress) -> Result<(), Failure> {
+fn show(address: &ConsoleAddress) -> Result<(), Failure> {
     let url = address.url.expose();
     if address.opens_here {
         return if browser::open(url) {

@@ -49,13 +49,13 @@ pub(super) struct Arguments {
     server: ServerArguments,
 }
 
-pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.unset {
         return print(&shell::unset(arguments.format)?);
     }
     let session = arguments.server.session()?;
     if arguments.all {
-        return every(&session, &arguments);
+        return every(&session, arguments);
     }
     let role = choose(&session, arguments.role.as_deref())?;
     let credentials = of_role(&session, &role, &arguments.session)?;

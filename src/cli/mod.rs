@@ -207,7 +207,7 @@ fn run_for_person(command: PersonCommand) -> Result<(), Failure> {
         PersonCommand::Logout(arguments) => logout::run(&arguments),
         PersonCommand::Whoami(arguments) => whoami::run(&arguments),
         PersonCommand::Roles(arguments) => roles::run(&arguments),
-        PersonCommand::Credentials(arguments) => credentials::run(arguments),
+        PersonCommand::Credentials(arguments) => credentials::run(&arguments),
         PersonCommand::Exec(arguments) => exec::run(arguments),
         PersonCommand::Console(arguments) => console::run(arguments),
         PersonCommand::AwsConfig(arguments) => aws_config::run(arguments),

@@ -103,11 +103,11 @@ impl Plan {
         let old = split(&String::from_utf8_lossy(inside));
         Ok(Self {
             path,
+            before,
             after,
             old,
             new,
             taken,
-            before,
         })
     }
 
@@ -273,10 +273,10 @@ fn split(text: &str) -> BTreeMap<String, String> {
     let mut name = None;
     let mut section = String::new();
     for line in text.lines() {
-        if line.starts_with('[') {
-            if let Some(name) = name.replace(line.to_owned()) {
-                sections.insert(name, std::mem::take(&mut section));
-            }
+        if line.starts_with('[')
+            && let Some(name) = name.replace(line.to_owned())
+        {
+            sections.insert(name, std::mem::take(&mut section));
         }
         if !line.trim().is_empty() {
             section.push_str(line);

@@ -13,7 +13,7 @@ use super::{ClientError, Refusal, Secret};
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Longer than the server takes with STS at its slowest.
-const WHOLE: Duration = Duration::from_secs(60);
+const WHOLE: Duration = Duration::from_mins(1);
 /// More than ten thousand roles take.
 const LARGEST: usize = 32 * 1024 * 1024;
 

@@ -37,7 +37,8 @@ pub(super) struct Tokens {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Device {
-    pub(super) device_code: Secret,
+    #[serde(rename = "deviceCode")]
+    pub(super) secret: Secret,
     pub(super) user_code: String,
     pub(super) verification_uri: String,
     /// Seconds.

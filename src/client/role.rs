@@ -12,6 +12,10 @@ const ALIKE: f64 = 0.6;
 
 /// A role that the server offers; what this client does not know of it is left out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what the server's answer says of a role, each apart"
+)]
 pub struct OfferedRole {
     /// Its ARN.
     pub arn: String,
@@ -153,6 +157,8 @@ pub struct Match<'a> {
     pub is_whole: bool,
 }
 
+type IsMeant<'a> = &'a dyn Fn(&OfferedRole) -> bool;
+
 /// The one role that a text means: its ARN or `account/role` (the account by id or name), the role's
 /// name alone, the beginnings of these, or words out of them. Case does not count; what is meant
 /// more exactly goes first.
@@ -161,7 +167,7 @@ pub struct Match<'a> {
 /// [`NotFound`], with the candidates.
 pub fn find<'a>(text: &str, roles: &'a [OfferedRole]) -> Result<Match<'a>, NotFound> {
     let typed = text.trim().to_lowercase();
-    let ways: [(&dyn Fn(&OfferedRole) -> bool, bool); 5] = [
+    let ways: [(IsMeant<'_>, bool); 5] = [
         (&|role| role.names().contains(&typed), true),
         (&|role| role.name.to_lowercase() == typed, false),
         (&|role| begins(&typed, role), false),

@@ -11,7 +11,6 @@ use time::OffsetDateTime;
 
 use super::{
     ClientError, Http, OfferedRole, Secret, ServerUrl, StateFolder,
-    http::Answer,
     oauth::{self, Client, NoTokens, Order},
     sign_in::SignedIn,
     state::ServerFolder,
@@ -225,21 +224,18 @@ impl Session {
 
     fn end(&self, kept: &Kept) -> Result<(), ClientError> {
         let http = self.http()?;
-        let mut answer = self.log_out(http, &kept.access_token)?;
+        let log_out = |token: &Secret| http.call::<()>(Method::POST, "api/v1/logout", None, token);
+        let mut answer = log_out(&kept.access_token)?;
         if answer.status == StatusCode::UNAUTHORIZED
             && let Ok(renewed) = self.renewed(&kept.access_token)
         {
-            answer = self.log_out(http, &renewed.access_token)?;
+            answer = log_out(&renewed.access_token)?;
         }
         // What is over already needs no ending.
         if answer.status == StatusCode::UNAUTHORIZED {
             return Ok(());
         }
         http.refuse(&answer)
-    }
-
-    fn log_out(&self, http: &Http, token: &Secret) -> Result<Answer, ClientError> {
-        http.call::<()>(Method::POST, "api/v1/logout", None, token)
     }
 
     /// Whose sign-in it is.

@@ -154,13 +154,12 @@ pub fn by_code(
     });
     loop {
         thread::sleep(interval);
-        match oauth::create_token(http, &client, &Order::Device(&device.device_code)) {
+        match oauth::create_token(http, &client, &Order::Device(&device.secret)) {
             Ok(tokens) => return Ok(SignedIn { client, tokens }),
-            Err(NoTokens::Pending) => {}
             Err(NoTokens::SlowDown) => interval += INTERVAL,
             Err(NoTokens::Over(why)) => return Err(not_completed(&why)),
             // A server that is away for a moment does not end a person's walk to the browser.
-            Err(NoTokens::Failed(ClientError::Unreachable { .. })) => {}
+            Err(NoTokens::Pending | NoTokens::Failed(ClientError::Unreachable { .. })) => {}
             Err(NoTokens::Failed(error)) => return Err(error),
         }
         if Instant::now() >= until {

@@ -167,7 +167,8 @@ fn refuse_readable_by_others(path: &Path) -> Result<(), ClientError> {
 
     let metadata = fs::metadata(path).map_err(|error| ClientError::file(path, &error))?;
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
+    let of_others = mode & 0o077;
+    if of_others == 0 {
         return Ok(());
     }
     Err(ClientError::File {
@@ -229,7 +230,8 @@ pub(super) fn make_private_folder(path: &Path) -> Result<(), ClientError> {
         .map_err(|error| ClientError::file(path, &error))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
