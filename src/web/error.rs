@@ -372,12 +372,8 @@ impl Frame {
                 NotEntitled::Template { placeholder, .. } => {
                     ErrorView::template_unfilled(layout, asked, placeholder)
                 }
-                NotEntitled::SamlSignInRequired(_) => {
-                    ErrorView::saml_sign_in_required(layout, asked)
-                }
-                NotEntitled::OidcSignInRequired(_) => {
-                    ErrorView::oidc_sign_in_required(layout, asked)
-                }
+                NotEntitled::SamlSignInRequired(_) => ErrorView::saml_needed(layout, asked),
+                NotEntitled::OidcSignInRequired(_) => ErrorView::oidc_needed(layout, asked),
                 NotEntitled::NotAsserted => ErrorView::not_asserted(layout, asked),
                 NotEntitled::ConsoleOnly => ErrorView::console_only(layout, asked),
                 NotEntitled::NoHandOver(_) => ErrorView::no_hand_over(layout, asked),

@@ -124,7 +124,8 @@ async fn boto3_and_the_aws_cli_call_aws_with_a_token_in_a_file() {
     boto3.args(["-c", CALL_AWS]);
     let mut calling = vec![boto3];
     for cli in aws_cli() {
-        let mut command = cli.command(dir.path());
+        let mut command = std::process::Command::new(&cli.path);
+        command.env_clear().env("HOME", dir.path());
         container_variables(&app, &mut command, dir.path(), &file);
         command.args([
             "sts",

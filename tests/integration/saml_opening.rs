@@ -774,7 +774,7 @@ async fn nobody_with_a_password_gets_what_the_provider_opens() {
     let page = browser.open_console(&[("role", HANDED)]).await;
     assert_refused(&company, &page, 403, "no_hand_over").await;
     let page = browser.open_console(&[("role", READER)]).await;
-    assert_refused(&company, &page, 403, "saml_sign_in_required").await;
+    assert_refused(&company, &page, 403, "saml_needed").await;
     assert!(
         page.body.contains("needs another way to sign in"),
         "{}",

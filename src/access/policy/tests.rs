@@ -789,7 +789,7 @@ fn a_saml_role_is_given_to_those_whose_assertion_names_it() {
         ..asserting(&["dev"], &[])
     };
     for (person, code) in [
-        (by_password, "saml_sign_in_required"),
+        (by_password, "saml_needed"),
         (asserting(&["dev"], &[]), "role_not_asserted"),
         (asserting(&["dev"], &[READER]), "role_not_asserted"),
         (elsewhere, "role_not_asserted"),

@@ -256,6 +256,8 @@ pub struct TokenWish {
 pub struct MadeToken {
     /// The token.
     pub token: SecretString,
+    /// The id of its device: what it is listed by and ended by.
+    pub id: String,
     /// When it ends.
     pub expires_at: OffsetDateTime,
     /// Its device: name, scopes, role.

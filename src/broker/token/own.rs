@@ -82,6 +82,7 @@ impl Broker {
         super::count("made", "ok");
         Ok(MadeToken {
             token: token.secret,
+            id: made.id_hash,
             expires_at,
             device,
         })

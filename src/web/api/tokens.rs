@@ -79,7 +79,7 @@ pub(super) struct MadeToken {
     /// The token. It is not shown again.
     token: String,
     /// Its id, to end it by.
-    id: Option<String>,
+    id: String,
     /// When it ends.
     #[serde(with = "time::serde::rfc3339")]
     expires_at: OffsetDateTime,
@@ -161,24 +161,16 @@ pub(super) async fn make(
         ));
     }
     let wish = wish(order)?;
-    let before = own(&app, &caller, &frame).await?;
     let broker = Arc::clone(&app.broker);
-    let identity = caller.session.identity.clone();
     let made = in_own_task(async move {
         let mut session = caller.session;
         broker.make_token(&mut session, &wish, &client).await
     });
     let made = made.await.ok_or_else(ApiError::internal)?;
     let made = made.map_err(|refused| not_made(&refused, &frame))?;
-    // Whose name it has is known by its session, which came last.
-    let after = app.broker.devices(&identity).await.unwrap_or_default();
-    let id = after.into_iter().find(|session| {
-        session.device.as_ref() == Some(&made.device)
-            && !before.iter().any(|known| known.id_hash == session.id_hash)
-    });
     let mut response = Json(MadeToken {
         token: made.token.expose_secret().to_owned(),
-        id: id.map(|session| session.id_hash),
+        id: made.id,
         expires_at: made.expires_at,
         scopes: made.device.scopes.iter().map(String::from).collect(),
         role: made.device.role.map(|role| role.to_string()),

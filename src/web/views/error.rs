@@ -262,7 +262,7 @@ impl ErrorView {
     }
 
     /// 403: the role opens with an assertion, and the person has none.
-    pub(crate) fn saml_sign_in_required(layout: Layout, asked: &AskedRole) -> Self {
+    pub(crate) fn saml_needed(layout: Layout, asked: &AskedRole) -> Self {
         Self::new(
             layout,
             403,
@@ -447,7 +447,7 @@ impl ErrorView {
 
     /// 403: the role opens with a token of the person's provider, and theirs gives none that AWS
     /// takes.
-    pub(crate) fn oidc_sign_in_required(layout: Layout, asked: &AskedRole) -> Self {
+    pub(crate) fn oidc_needed(layout: Layout, asked: &AskedRole) -> Self {
         Self::new(
             layout,
             403,

@@ -529,7 +529,7 @@ fn asserted_role_pages(asked: &AskedRole) -> Vec<(&'static str, ErrorView)> {
         ),
         (
             "saml-sign-in-required",
-            ErrorView::saml_sign_in_required(layout(), asked),
+            ErrorView::saml_needed(layout(), asked),
         ),
         ("not-asserted", ErrorView::not_asserted(layout(), asked)),
         ("console-only", ErrorView::console_only(layout(), asked)),
@@ -769,7 +769,7 @@ fn grant_method_error_pages(asked: &AskedRole) -> Vec<(&'static str, ErrorView)>
         ("no-issuer", ErrorView::no_issuer(layout(), asked)),
         (
             "oidc-sign-in-required",
-            ErrorView::oidc_sign_in_required(layout(), asked),
+            ErrorView::oidc_needed(layout(), asked),
         ),
         (
             "template-unfilled",

@@ -223,12 +223,12 @@ const CREDENTIALS_ONLY: Refusal = Refusal(
 );
 const NO_SAML: Cell = Cell::Refused(Refusal(
     403,
-    "saml_sign_in_required",
+    "saml_needed",
     "opens only for people who signed in through a SAML identity provider",
 ));
 const NO_TOKEN: Cell = Cell::Refused(Refusal(
     403,
-    "oidc_sign_in_required",
+    "oidc_needed",
     "opens only for people who signed in through an identity provider whose tokens AWS takes",
 ));
 
