@@ -154,9 +154,11 @@ fn portal(server: &ServerUrl, session: &str) -> [(String, String); 2] {
         "{sso}\nsso_start_url = {start}\nsso_region = {PORTAL_REGION}\n\
          sso_registration_scopes = sso:account:access\n"
     );
-    let services_text = format!(
-        "{services}\nsso =\n  endpoint_url = {endpoint}\nsso_oidc =\n  endpoint_url = {endpoint}\n"
-    );
+    // `sso-oidc` is how the SDK for Rust spells `sso_oidc`.
+    let mut services_text = format!("{services}\n");
+    for service in ["sso", "sso_oidc", "sso-oidc"] {
+        let _ = writeln!(services_text, "{service} =\n  endpoint_url = {endpoint}");
+    }
     [(sso, sso_text), (services, services_text)]
 }
 
@@ -309,6 +311,7 @@ mod tests {
              services = rolegate-aws.example.com\n\n\
              [services rolegate-aws.example.com]\nsso =\n  \
              endpoint_url = https://aws.example.com/aws\nsso_oidc =\n  \
+             endpoint_url = https://aws.example.com/aws\nsso-oidc =\n  \
              endpoint_url = https://aws.example.com/aws\n\n\
              [sso-session rolegate-aws.example.com]\n\
              sso_start_url = https://aws.example.com/start\nsso_region = us-east-1\n\
