@@ -163,16 +163,16 @@ fn rows() -> String {
     let (_, policy) = document.split_once("session_policy = '''").unwrap();
     let (policy, _) = policy.split_once("'''").unwrap();
     let everyone = group_dn("everyone");
-    let mut text = format!("\n{document}\n");
+    let mut parts = vec![format!("\n{document}\n")];
     let methods = [
         (FEDERATED, "federation-token"),
         (VOUCHED, "assume-role-with-web-identity"),
     ];
     for (arn, method) in methods {
-        text += &format!(
+        parts.push(format!(
             "\n[[role]]\narn = \"{arn}\"\ngrant_method = \"{method}\"\n\
              session_policy = '''{policy}'''\n"
-        );
+        ));
     }
     for (group, arn) in [
         (format!("corp:{everyone}"), UPLOAD),
@@ -180,9 +180,11 @@ fn rows() -> String {
         ("shop:uploaders".to_owned(), FEDERATED),
         ("shop:machines".to_owned(), VOUCHED),
     ] {
-        text += &format!("\n[[mapping]]\ngroup = \"{group}\"\nrole = \"{arn}\"\n");
+        parts.push(format!(
+            "\n[[mapping]]\ngroup = \"{group}\"\nrole = \"{arn}\"\n"
+        ));
     }
-    text
+    parts.concat()
 }
 
 fn basic(username: &str, password: &str) -> String {
