@@ -104,6 +104,12 @@ pub(super) async fn connect(options: &Options) -> Result<Connection, StoreError>
     })
 }
 
+/// The first connection of a program, which waits for another one that makes or migrates the file;
+/// [`migrate`] sets the usual patience.
+pub(super) async fn connect_to_start(options: &Options) -> Result<Connection, StoreError> {
+    connect(&options.clone().busy_timeout(MIGRATION_BUSY)).await
+}
+
 /// Which file was opened; a path may name another one later, or none.
 #[derive(Debug)]
 pub(super) struct Place(u64, u64);
@@ -197,7 +203,6 @@ pub(super) async fn probe(connection: &mut Connection) -> Result<u64, StoreError
 /// Brings the tables up to date, all migrations in one transaction that also is the lock, and
 /// tries a write.
 pub(super) async fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    set_busy_timeout(connection, MIGRATION_BUSY).await?;
     let mut transaction = connection.begin_with(BEGIN_WRITE).await?;
     // Not `run`, whose future is not `Send` for a borrowed connection (sqlx says so there).
     MIGRATOR

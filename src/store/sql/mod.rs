@@ -60,7 +60,7 @@ impl SqlStore {
     /// file or its content.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let options = dialect::options(url)?;
-        let mut connection = dialect::connect(&options).await?;
+        let mut connection = dialect::connect_to_start(&options).await?;
         dialect::migrate(&mut connection).await?;
         let place = Place::of(&options)?;
         Ok(Self {
