@@ -573,28 +573,12 @@ async fn sdks_use_and_renew_what_the_command_line_signed_in_to() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn profiles_that_our_client_writes_work_in_the_aws_cli_both_ways() {
     let stage = Stage::start(false);
-    let moto = stage.moto.url();
     let (own, stock) = (stage.home(""), stage.home(""));
     let state = own.path().join("state");
-    let name = "web-shop-production-readonly";
-    let aware = |mut command: Command| {
-        command
-            .env("ROLEGATE_STATE_DIR", &state)
-            .env("AWS_PROFILE", name)
-            .env("AWS_REGION", "eu-west-1")
-            .env("AWS_ENDPOINT_URL_STS", &moto);
-        command
-    };
+    let aware = |command| at_moto(&stage, &state, command);
     let login = own.rolegate(&["login", &stage.origin, "--no-browser"]);
     sign_in_with_a_browser(aware(login), "  http", ".", "Signed in at").await;
-    let query = [
-        "sts",
-        "get-caller-identity",
-        "--query",
-        "Arn",
-        "--output",
-        "text",
-    ];
+    let query = WHO_AM_I;
 
     // Our program behind each profile.
     printed(&mut aware(own.rolegate(&["aws-config", "--write"])));
@@ -614,6 +598,73 @@ async fn profiles_that_our_client_writes_work_in_the_aws_cli_both_ways() {
         is_person(printed(&mut aware(stock.aws(&cli, &query))).trim());
         printed(&mut aware(stock.aws(&cli, &["sso", "logout"])));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_form_of_our_clients_credentials_works_in_the_aws_cli_and_boto3() {
+    let stage = Stage::start(false);
+    let home = stage.home("");
+    let state = home.path().join("state");
+    let login = home.rolegate(&["login", &stage.origin, "--no-browser"]);
+    let login = at_moto(&stage, &state, login);
+    sign_in_with_a_browser(login, "  http", ".", "Signed in at").await;
+    let rolegate = env!("CARGO_BIN_EXE_rolegate");
+    let role = format!("{ACCOUNT}/{ROLE}");
+    let boto3 = format!(
+        "{} {}",
+        tools_dir().join("venv/bin/python").display(),
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/support/verifiers/call_aws.py")
+            .display()
+    );
+    let mut callers: Vec<String> = (aws_cli().iter())
+        .map(|cli| format!("{} {}", cli.path.display(), WHO_AM_I.join(" ")))
+        .collect();
+    callers.push(boto3);
+    for caller in &callers {
+        for form in [
+            format!("eval \"$({rolegate} credentials {role} --format env)\"; {caller}"),
+            format!("env $({rolegate} credentials {role} --format env-no-export) {caller}"),
+            format!(
+                "{rolegate} credentials --all --format ini > $HOME/file; \
+                 AWS_SHARED_CREDENTIALS_FILE=$HOME/file AWS_PROFILE={OWN_PROFILE} {caller}"
+            ),
+            format!(
+                "printf '[profile x]\\ncredential_process = {rolegate} credentials {role} --format \
+                 process\\n' > $HOME/config; AWS_CONFIG_FILE=$HOME/config AWS_PROFILE=x {caller}"
+            ),
+            format!("{rolegate} exec {role} -- {caller}"),
+            format!("{rolegate} exec {role} --container -- {caller}"),
+        ] {
+            let mut command = Command::new("bash");
+            command.args(["-ec", &form]);
+            let mut command = at_moto(&stage, &state, home.dressed(command));
+            command.env_remove("AWS_PROFILE");
+            is_person(printed(&mut command).trim());
+        }
+    }
+}
+
+/// The name that our client gives to the profile of [`ROLE`].
+const OWN_PROFILE: &str = "web-shop-production-readonly";
+const WHO_AM_I: [&str; 6] = [
+    "sts",
+    "get-caller-identity",
+    "--query",
+    "Arn",
+    "--output",
+    "text",
+];
+
+/// With our client's profile and its folder, and moto where AWS would be.
+fn at_moto(stage: &Stage, state: &Path, mut command: Command) -> Command {
+    command
+        .env("ROLEGATE_STATE_DIR", state)
+        .env("AWS_PROFILE", OWN_PROFILE)
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_DEFAULT_REGION", "eu-west-1")
+        .env("AWS_ENDPOINT_URL_STS", stage.moto.url());
+    command
 }
 
 /// aws-config's own chain, as an application in Rust has it.
