@@ -10,3 +10,10 @@ async fn a_person_lets_programs_act_for_them_in_a_browser() {
     let state = json!({ "url": app.url.as_str() }).to_string();
     print!("{}", run_browser_script("consent", &[&state]).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_the_api_is_read_and_copied_from_in_a_browser() {
+    let app = TestApp::start().await;
+    let state = json!({ "url": app.url }).to_string();
+    print!("{}", run_browser_script("api", &[&state]).await);
+}
