@@ -14,8 +14,17 @@ const DEPTH: usize = 3;
 pub(crate) struct ApiView {
     layout: Layout,
     version: String,
-    about: Vec<String>,
+    about: Vec<Prose>,
     sections: Vec<Section>,
+}
+
+/// Words for people, some of which are code.
+type Prose = Vec<Piece>;
+
+/// A part of a sentence.
+struct Piece {
+    text: String,
+    is_code: bool,
 }
 
 /// Operations of a kind.
@@ -32,7 +41,7 @@ struct Operation {
     method: String,
     path: String,
     summary: String,
-    about: Vec<String>,
+    about: Vec<Prose>,
     scope: Option<String>,
     is_open: bool,
     parameters: Vec<Field>,
@@ -46,13 +55,13 @@ struct Field {
     name: String,
     kind: String,
     is_required: bool,
-    about: String,
+    about: Prose,
 }
 
 /// What can come back.
 struct Answer {
     status: String,
-    about: String,
+    about: Prose,
     fields: Vec<Field>,
 }
 
@@ -109,7 +118,7 @@ impl Reader<'_> {
             id: text(operation, "operationId"),
             method: method.to_uppercase(),
             path: path.to_owned(),
-            summary: text(operation, "summary"),
+            summary: text(operation, "summary").trim_end_matches('.').to_owned(),
             about: paragraphs(&text(operation, "description")),
             scope: scope.map(str::to_owned),
             parameters: (parameters.into_iter().flatten())
@@ -133,7 +142,7 @@ impl Reader<'_> {
                 self.kind(&parameter["schema"])
             ),
             is_required: parameter["required"] == true,
-            about: text(parameter, "description"),
+            about: prose(&text(parameter, "description")),
         }
     }
 
@@ -147,7 +156,7 @@ impl Reader<'_> {
         };
         Answer {
             status: status.to_owned(),
-            about: text(answer, "description"),
+            about: prose(&text(answer, "description")),
             fields,
         }
     }
@@ -178,11 +187,11 @@ impl Reader<'_> {
             fields.push(Field {
                 kind: self.kind(property),
                 is_required: required.is_some_and(|names| names.iter().any(|one| one == name)),
-                about: if own.is_empty() {
+                about: prose(&if own.is_empty() {
                     text(inner, "description")
                 } else {
                     own
-                },
+                }),
                 name: path.clone(),
             });
             let (within, mark) = match inner["type"].as_str() {
@@ -238,9 +247,21 @@ fn text(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap_or_default().to_owned()
 }
 
-fn paragraphs(text: &str) -> Vec<String> {
+/// What stands between backticks is code, as in Markdown, which OpenAPI's descriptions are.
+fn prose(text: &str) -> Prose {
+    (text.split('`').enumerate())
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(place, text)| Piece {
+            text: text.to_owned(),
+            is_code: place % 2 == 1,
+        })
+        .collect()
+}
+
+fn paragraphs(text: &str) -> Vec<Prose> {
     text.split("\n\n")
         .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
         .filter(|paragraph| !paragraph.is_empty())
+        .map(|paragraph| prose(&paragraph))
         .collect()
 }
