@@ -23,7 +23,7 @@
 //! | [`store`] | what is kept, as traits; [`store::sql`] keeps it in SQLite |
 //! | [`audit`] | the form of an event, the [hash chain](audit::chain) behind it, and its [witnesses](audit::cloudtrail) |
 //! | [`broker`] | the use-cases: they order the steps of the modules above, and audit them |
-//! | [`web`] | HTTP: routes, middleware, cookies, pages; the JSON API ([`web::api`]); what AWS's own tools speak ([`web::aws_sso`]) |
+//! | [`web`] | HTTP: routes, middleware, cookies, pages; the JSON API (`web/api`); what AWS's own tools speak (`web/aws_sso`) |
 //! | [`config`] | the TOML file and environment as one typed [`Config`](config::Config) |
 //! | [`app`] | the composition root: the only place that names concrete adapters |
 //! | [`cli`] | the command line, a file for each command |
@@ -235,7 +235,7 @@
 //! The same for our own client ([`client`]) and for AWS's tools, which speak with us as they do with
 //! IAM Identity Center:
 //!
-//! 1. `POST /aws/client/register`, in [`web::aws_sso`], makes a client's id out of what the client says
+//! 1. `POST /aws/client/register`, in `web/aws_sso`, makes a client's id out of what the client says
 //!    about itself ([`Broker::register_client`](broker::Broker::register_client)); nothing is kept, and
 //!    nothing trusts a client by its id.
 //! 2. `GET /authorize` asks the person who is signed in in the browser, by a page;
@@ -256,7 +256,7 @@
 //!
 //! # An application that brings its own token
 //!
-//! 1. `POST /api/v1/credentials`, in [`web::api`], with a token of an issuer in `[[trusted_issuer]]`.
+//! 1. `POST /api/v1/credentials`, in `web/api`, with a token of an issuer in `[[trusted_issuer]]`.
 //! 2. [`Broker::caller`](broker::Broker::caller) asks the [`TrustedIssuer`](identity::TrustedIssuer) whose it
 //!    is: [`identity::trusted`] verifies a JWT with the issuer's keys, or asks the issuer about an opaque
 //!    token, and its claims become an [`Identity`](access::Identity) with groups that mappings name.

@@ -1,7 +1,7 @@
 //! Credentials as shells and programs read them.
 //!
 //! Every value is quoted for the language that it is written in, whatever it holds; what a language
-//! cannot hold is refused. Pure. Entry points: [`write`], [`unset`].
+//! cannot hold is refused. Pure. Entry points: [`write()`], [`unset`].
 
 use std::fmt::Write as _;
 

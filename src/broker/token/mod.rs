@@ -1,8 +1,11 @@
 //! Broker tokens: what clients are given so that they can act for a person without a browser.
 //!
-//! A client registers, asks a person by a browser ([`Broker::approve_code`]) or by a typed code
-//! ([`Broker::decide_device`]), and exchanges the answer for an access token and a refresh token
-//! ([`Broker::create_token`]). The tokens belong to a device's [`SignInSession`], and end with it. Never
+//! A client registers, asks a person by a browser
+//! ([`Broker::approve_code`](crate::broker::Broker::approve_code)) or by a typed code
+//! ([`Broker::decide_device`](crate::broker::Broker::decide_device)), and exchanges the answer for an
+//! access token and a refresh token
+//! ([`Broker::create_token`](crate::broker::Broker::create_token)). The tokens belong to a device's
+//! [`SignInSession`](crate::store::SignInSession), and end with it. Never
 //! here: a token in the clear but on its way out; wire formats.
 
 mod authorize;

@@ -1,7 +1,7 @@
 //! Issuers whose tokens applications bring: JWTs by their published keys, and opaque tokens by
 //! introspection (RFC 7662).
 //!
-//! A token is read by the same steps as an ID token ([`verified`]); what it has to say is judged
+//! A token is read by the same steps as an ID token (`verified` in [`oidc::token`](super::oidc::token)); what it has to say is judged
 //! here. Never here: people who sign in by a browser; what a holder may do. Entry point:
 //! [`TokenIssuer`].
 
